@@ -1,0 +1,75 @@
+package io.expertatlas.placement.report;
+
+import io.expertatlas.affinity.Transitions;
+import io.expertatlas.placement.Placement;
+
+/**
+ * How many tokens go from GPU to GPU between adjacent MoE layers, following their first choices.
+ * Immutable.
+ */
+final class ExpertFlow {
+  private final int gaps;
+  private final int gpus;
+  private final long[] tokens; // [gap][from GPU][to GPU]
+
+  private ExpertFlow(int gaps, int gpus, long[] tokens) {
+    this.gaps = gaps;
+    this.gpus = gpus;
+    this.tokens = tokens;
+  }
+
+  /** The flow of counted tokens under a placement of the same shape. */
+  static ExpertFlow of(Transitions transitions, Placement placement) {
+    int gpus = placement.topology().gpus();
+    int experts = placement.experts();
+    long[] tokens = new long[transitions.gaps() * gpus * gpus];
+    for (int gap = 0; gap < transitions.gaps(); gap++) {
+      for (int from = 0; from < experts; from++) {
+        int row = (gap * gpus + placement.gpu(gap, from)) * gpus;
+        for (int to = 0; to < experts; to++) {
+          tokens[row + placement.gpu(gap + 1, to)] += transitions.firstChoices(gap, from, to);
+        }
+      }
+    }
+
+    return new ExpertFlow(transitions.gaps(), gpus, tokens);
+  }
+
+  int gaps() {
+    return gaps;
+  }
+
+  int gpus() {
+    return gpus;
+  }
+
+  /** Tokens whose expert of layer {@code gap} is on one GPU and of layer gap + 1 on another. */
+  long tokens(int gap, int from, int to) {
+    return tokens[(gap * gpus + from) * gpus + to];
+  }
+
+  /** The same over all gaps. */
+  long tokens(int from, int to) {
+    long sum = 0;
+    for (int gap = 0; gap < gaps; gap++) {
+      sum += tokens(gap, from, to);
+    }
+
+    return sum;
+  }
+
+  /** Share, 0 to 1, of the steps from layer to layer in which the token stays on its GPU. */
+  double stayShare() {
+    long stay = 0;
+    long all = 0;
+    for (int from = 0; from < gpus; from++) {
+      for (int to = 0; to < gpus; to++) {
+        long count = tokens(from, to);
+        all += count;
+        stay += from == to ? count : 0;
+      }
+    }
+
+    return all == 0 ? 1 : (double) stay / all;
+  }
+}
