@@ -7,8 +7,7 @@ import java.util.Arrays;
 /**
  * Lower bounds on the cost of a chain: the sum over its gaps of a bound on each.
  *
- * <p>If an expert of a gap stays with its successors, at most as many successors as its part holds
- * profit: the stays of a gap form a bipartite graph whose degrees are bounded by the parts' sizes.
+ * <p>An expert's pairs with at most as many experts of the next layer as a part holds can stay: the stays of a gap form a bipartite graph whose degrees are bounded by the parts' sizes.
  * The heaviest such graph is a min-cost flow. With one expert per part it is the assignment
  * optimum. On several nodes the bounds for GPUs and for nodes add up, as {@code hop cost = [other
  * GPU] + [other node]}.
@@ -44,7 +43,7 @@ public final class GapBound {
       int after = Math.min(chain.size(gap + 1), room(chain, gap + 1, width));
       int before = Math.min(chain.size(gap), room(chain, gap, width));
       long stays =
-          steps <= WORTHWHILE_STEPS && chain.size(gap) == chain.size(gap + 1)
+          steps <= WORTHWHILE_STEPS
               ? heaviestSubgraph(chain, gap, after, before)
               : Math.min(topSums(chain, gap, after, true), topSums(chain, gap, before, false));
       bound += chain.total(gap) - stays;
@@ -89,100 +88,133 @@ public final class GapBound {
 
   /**
    * Weight of the heaviest set of pairs in which each expert of the gap's first layer has at most
-   * {@code after} partners and each of the second at most {@code before}, as many pairs as
-   * possible: successive shortest paths, one pair at a time. Both layers have equally many experts.
+   * {@code after} partners and each of the second at most {@code before}: successive shortest
+   * paths, one pair at a time.
    */
   static long heaviestSubgraph(Chain chain, int gap, int after, int before) {
-    int from = chain.size(gap);
-    int to = chain.size(gap + 1);
-    long high = 0;
-    for (int i = 0; i < from; i++) {
-      for (int j = 0; j < to; j++) {
-        high = Math.max(high, chain.weight(gap, i, j));
-      }
-    }
-
-    boolean[] taken = new boolean[from * to];
-    int[] degree = new int[to];
-    long[] potential = new long[from + to];
-    long[] distance = new long[from + to];
-    int[] parent = new int[from + to];
-    boolean[] done = new boolean[from + to];
-    long weight = 0;
-    for (int source = 0; source < from; source++) {
-      for (int unit = 0; unit < after; unit++) {
-        Arrays.fill(distance, Long.MAX_VALUE);
-        Arrays.fill(done, false);
-        Arrays.fill(parent, -1);
-        distance[source] = 0;
-        int end = -1;
-        while (end < 0) {
-          int at = -1;
-          for (int v = 0; v < from + to; v++) {
-            if (!done[v] && distance[v] != Long.MAX_VALUE && (at < 0 || distance[v] < distance[at])) {
-              at = v;
-            }
-          }
-
-          if (at < 0) {
-            break;
-          }
-
-          done[at] = true;
-          if (at >= from && degree[at - from] < before) {
-            end = at;
-          } else if (at < from) {
-            for (int j = 0; j < to; j++) {
-              if (!taken[at * to + j]) {
-                relax(distance, potential, parent, at, from + j, high - chain.weight(gap, at, j));
-              }
-            }
-          } else {
-            for (int i = 0; i < from; i++) {
-              if (taken[i * to + at - from]) {
-                relax(
-                    distance,
-                    potential,
-                    parent,
-                    at,
-                    i,
-                    chain.weight(gap, i, at - from) - high);
-              }
-            }
-          }
-        }
-
-        if (end < 0) {
-          break;
-        }
-
-        long length = distance[end];
-        for (int v = 0; v < from + to; v++) {
-          potential[v] += Math.min(distance[v], length);
-        }
-
-        for (int v = end; v != source; v = parent[v]) {
-          int u = parent[v];
-          boolean forth = v >= from;
-          int i = forth ? u : v;
-          int j = (forth ? v : u) - from;
-          taken[i * to + j] = forth;
-          weight += forth ? chain.weight(gap, i, j) : -chain.weight(gap, i, j);
-        }
-
-        degree[end - from]++;
-      }
-    }
-
-    return weight;
+    return new Flow(chain, gap, before).heaviest(after);
   }
 
-  private static void relax(
-      long[] distance, long[] potential, int[] parent, int at, int next, long cost) {
-    long through = distance[at] + cost + potential[at] - potential[next];
-    if (through < distance[next]) {
-      distance[next] = through;
-      parent[next] = at;
+  /** Vertices: the first layer's experts, the second's, and one that stands for no partner. */
+  private static final class Flow {
+    private final Chain chain;
+    private final int gap;
+    private final int from;
+    private final int to;
+    private final int before;
+    private final long high; // cost of a pair = high - weight
+    private final boolean[] taken; // [i * to + j]
+    private final int[] degree; // [j]
+    private final long[] potential;
+    private final long[] distance;
+    private final int[] parent;
+    private final boolean[] done;
+
+    Flow(Chain chain, int gap, int before) {
+      this.chain = chain;
+      this.gap = gap;
+      this.from = chain.size(gap);
+      this.to = chain.size(gap + 1);
+      this.before = before;
+      this.taken = new boolean[from * to];
+      this.degree = new int[to];
+      int vertices = from + to + 1;
+      this.potential = new long[vertices];
+      this.distance = new long[vertices];
+      this.parent = new int[vertices];
+      this.done = new boolean[vertices];
+      long most = 0;
+      for (int i = 0; i < from; i++) {
+        for (int j = 0; j < to; j++) {
+          most = Math.max(most, chain.weight(gap, i, j));
+        }
+      }
+
+      this.high = most;
+    }
+
+    long heaviest(int after) {
+      long weight = 0;
+      for (int source = 0; source < from; source++) {
+        for (int unit = 0; unit < after; unit++) {
+          weight += augment(source);
+        }
+      }
+
+      return weight;
+    }
+
+    private long augment(int source) {
+      int end = search(source);
+      long length = distance[end];
+      for (int v = 0; v < potential.length; v++) {
+        potential[v] += Math.min(distance[v], length);
+      }
+
+      long gain = 0;
+      for (int v = end; v != source; v = parent[v]) {
+        boolean forth = v >= from;
+        int i = forth ? parent[v] : v;
+        int j = (forth ? v : parent[v]) - from;
+        if (j < to) {
+          taken[i * to + j] = forth;
+          gain += forth ? chain.weight(gap, i, j) : -chain.weight(gap, i, j);
+        }
+      }
+
+      if (end < from + to) {
+        degree[end - from]++;
+      }
+
+      return gain;
+    }
+
+    /** The nearest vertex with room; the one for no partner always has. */
+    private int search(int source) {
+      Arrays.fill(distance, Long.MAX_VALUE);
+      Arrays.fill(done, false);
+      distance[source] = 0;
+      while (true) {
+        int at = nearest();
+        if (at == from + to || (at >= from && degree[at - from] < before)) {
+          return at;
+        }
+
+        done[at] = true;
+        if (at < from) {
+          relax(at, from + to, high);
+          for (int j = 0; j < to; j++) {
+            if (!taken[at * to + j]) {
+              relax(at, from + j, high - chain.weight(gap, at, j));
+            }
+          }
+        } else {
+          for (int i = 0; i < from; i++) {
+            if (taken[i * to + at - from]) {
+              relax(at, i, chain.weight(gap, i, at - from) - high);
+            }
+          }
+        }
+      }
+    }
+
+    private int nearest() {
+      int at = from + to;
+      for (int v = 0; v < from + to; v++) {
+        if (!done[v] && distance[v] < distance[at]) {
+          at = v;
+        }
+      }
+
+      return at;
+    }
+
+    private void relax(int at, int next, long cost) {
+      long through = distance[at] + cost + potential[at] - potential[next];
+      if (through < distance[next]) {
+        distance[next] = through;
+        parent[next] = at;
+      }
     }
   }
 }
