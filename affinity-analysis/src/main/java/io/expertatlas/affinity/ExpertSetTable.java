@@ -107,8 +107,7 @@ final class ExpertSetTable {
     Arrays.setAll(order, i -> i);
     Arrays.sort(
         order,
-        (a, b) ->
-            Arrays.compare(keys, a * topK, (a + 1) * topK, keys, b * topK, (b + 1) * topK));
+        (a, b) -> Arrays.compare(keys, a * topK, (a + 1) * topK, keys, b * topK, (b + 1) * topK));
     List<ExpertSet> sets = new ArrayList<>(size);
     for (int set : order) {
       Integer[] ids = new Integer[topK];

@@ -74,8 +74,7 @@ public record GapMetrics(
     for (int e = 0; e < from.length; e++) {
       for (int f = 0; f < to.length; f++) {
         if (pairs[e][f] > 0) {
-          bits +=
-              pairs[e][f] / total * Bits.log2(pairs[e][f] * total / ((double) from[e] * to[f]));
+          bits += pairs[e][f] / total * Bits.log2(pairs[e][f] * total / ((double) from[e] * to[f]));
         }
       }
     }

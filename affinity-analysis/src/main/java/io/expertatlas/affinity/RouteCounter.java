@@ -2,8 +2,8 @@ package io.expertatlas.affinity;
 
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
-import java.io.ObjectInputStream;
 import java.io.InvalidObjectException;
+import java.io.ObjectInputStream;
 import java.io.Serial;
 import java.io.Serializable;
 import java.util.ArrayList;

@@ -80,7 +80,8 @@ final class ShuffledPairs {
       }
 
       if (down > lowest) {
-        atDown *= (double) down * (bad - draws + down) / ((good - down + 1.0) * (draws - down + 1.0));
+        atDown *=
+            (double) down * (bad - draws + down) / ((good - down + 1.0) * (draws - down + 1.0));
         down--;
         rest -= atDown;
         if (rest < 0) {

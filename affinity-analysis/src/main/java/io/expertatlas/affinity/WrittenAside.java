@@ -106,7 +106,8 @@ public final class WrittenAside {
     }
 
     return absolute.resolveSibling(
-        ".%s.tmp-%s".formatted(absolute.getFileName(), UUID.randomUUID().toString().substring(0, 8)));
+        ".%s.tmp-%s"
+            .formatted(absolute.getFileName(), UUID.randomUUID().toString().substring(0, 8)));
   }
 
   private static void delete(Path folder) throws IOException {

@@ -21,8 +21,7 @@ class MetricsTest {
   @Test
   void loadFiguresOfAKnownLayer() {
     // experts 0, 0, 0, 1 of 4: shares 3/4, 1/4, 0, 0
-    RoutingTrace trace =
-        RoutingTrace.ofExperts(new ModelShape(1, 4, 1), new short[] {0, 0, 0, 1});
+    RoutingTrace trace = RoutingTrace.ofExperts(new ModelShape(1, 4, 1), new short[] {0, 0, 0, 1});
 
     LayerMetrics layer = summary(trace, 1).layers().get(0);
 
@@ -48,8 +47,7 @@ class MetricsTest {
 
   @Test
   void expertsThatNeverOccurDoNotCount() {
-    RoutingTrace trace =
-        RoutingTrace.ofExperts(new ModelShape(2, 9, 1), new short[] {3, 4, 3, 4});
+    RoutingTrace trace = RoutingTrace.ofExperts(new ModelShape(2, 9, 1), new short[] {3, 4, 3, 4});
 
     GapMetrics gap = summary(trace, 1).gaps().get(0);
 

@@ -41,8 +41,7 @@ class RouteCounterTest {
     List<RouteCounter> counters = new ArrayList<>();
     for (int part = 0; part < parts; part++) {
       RouteCounter counter = new RouteCounter(trace.shape(), spillAt);
-      counter.add(
-          trace.slice(trace.tokens() * part / parts, trace.tokens() * (part + 1) / parts));
+      counter.add(trace.slice(trace.tokens() * part / parts, trace.tokens() * (part + 1) / parts));
       counters.add(seed % 3 == 0 ? sent(counter) : counter);
     }
 

@@ -165,7 +165,8 @@ public final class AffinitySummaryParser {
 
   private static JsonNode field(JsonNode node, String name) {
     if (!node.has(name)) {
-      throw new AffinityFormatException("Cannot parse summary: field %s is missing".formatted(name));
+      throw new AffinityFormatException(
+          "Cannot parse summary: field %s is missing".formatted(name));
     }
 
     return node.get(name);
