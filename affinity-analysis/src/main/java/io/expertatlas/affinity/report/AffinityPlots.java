@@ -13,7 +13,7 @@ import java.util.function.ToDoubleFunction;
 
 /** The plots of popularity and of affinity figures, as ECharts options for {@link HtmlReport}. */
 public final class AffinityPlots {
-  private static final double POPULARITY_RANGE = 4; // doublings above and below the even share
+  private static final double POPULARITY_RANGE = 3; // doublings above and below the even share
 
   private AffinityPlots() {}
 
@@ -104,7 +104,7 @@ public final class AffinityPlots {
       x.add(Options.counted("Layer", summary.layers().size()).put("gridIndex", i));
     }
 
-    y.add(Options.values("Max / mean", "times").put("gridIndex", 0).put("nameGap", 40));
+    y.add(Options.values("Max / mean", "f1").put("gridIndex", 0).put("nameGap", 40));
     ObjectNode gini = Options.values("Gini", "f1").put("gridIndex", 1).put("nameGap", 36);
     y.add(gini.put("max", 1));
     ArrayNode series = option.putArray("series");
@@ -137,7 +137,6 @@ public final class AffinityPlots {
   /** Curves over gaps: mean certainty of the next expert, its shuffled control and independence. */
   public static ObjectNode certainty(AffinitySummary summary) {
     ObjectNode option = gapCurves(summary, "Mean of max P(next | this)", "pct0", "pct", "");
-    ((ObjectNode) option.get("yAxis")).put("max", 1);
     ArrayNode series = option.putArray("series");
     series.add(gapLine("Trace", summary, GapMetrics::meanMaxNext, "$series.0"));
     series.add(

@@ -31,12 +31,12 @@ public final class AffinityReport {
     page.section(
             "Popularity",
             "How many choices each expert got, at any rank, against an even split over its layer's"
-                + " %d experts. Orange experts are busier than even, blue ones idler; each doubling is one step of the scale."
+                + " %d experts. Orange experts are busier than even, blue ones idler; the scale goes by doublings."
                     .formatted(shape.experts()))
         .plot(
             "popularity",
             "Choices over the even share, by layer and expert. 1\u00d7 is an even load; experts at or"
-                + " below 1/16\u00d7, unused ones too, share the last colour.",
+                + " below 1/8\u00d7, unused ones too, share the last colour.",
             AffinityPlots.popularityHeight(shape),
             AffinityPlots.popularity(counts.popularity()));
     page.section(
@@ -130,7 +130,7 @@ public final class AffinityReport {
           summary.gaps().stream().mapToDouble(GapMetrics::meanMaxNext).average().orElse(0);
       facts.add(new HtmlReport.Fact("Affinity, mean beyond chance", number(gain, 2) + " bits"));
       facts.add(
-          new HtmlReport.Fact("Tokens that take the favourite path", number(100 * next, 0) + " %"));
+          new HtmlReport.Fact("Favourite next expert, mean share", number(100 * next, 0) + " %"));
     }
 
     return facts;
