@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -30,6 +31,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.util.ArrayData;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -65,7 +67,7 @@ final class SchemaBenchmark {
         ModelShape shape = trace.shape();
         for (int c = 0; c < shape.choicesPerToken(); c++) {
           int at = c;
-          field(out, column(shape, c), c, () -> out.addInteger(choice(trace, token, at)));
+          field(out, ANY, c, () -> out.addInteger(choice(trace, token, at)));
         }
       }
 
@@ -171,7 +173,7 @@ final class SchemaBenchmark {
           int from = layer * topK;
           field(
               out,
-              "layer_" + layer,
+              ANY,
               layer,
               () -> out.addBinary(bytes(trace, token, from, topK)));
         }
@@ -198,7 +200,7 @@ final class SchemaBenchmark {
       void write(RecordConsumer out, RoutingTrace trace, int token) {
         int topK = trace.shape().topK();
         for (int layer = 0; layer < trace.shape().layers(); layer++) {
-          list(out, "layer_" + layer, layer, trace, token, layer * topK, topK);
+          list(out, ANY, layer, trace, token, layer * topK, topK);
         }
       }
 
@@ -248,7 +250,7 @@ final class SchemaBenchmark {
     void firsts(InternalRow row, int topK, int[] into) {
       switch (this) {
         case FLAT -> {
-          var all = row.getArray(0);
+          ArrayData all = row.getArray(0);
           for (int layer = 0; layer < into.length; layer++) {
             into[layer] = all.getShort(layer * topK);
           }
@@ -266,6 +268,44 @@ final class SchemaBenchmark {
         }
       }
     }
+
+    /** Every choice of a row with all columns, into {@code [layer][rank]}. */
+    void all(InternalRow row, int topK, int[] into) {
+      switch (this) {
+        case COLUMNS -> {
+          for (int i = 0; i < into.length; i++) {
+            into[i] = row.getShort(i);
+          }
+        }
+        case FLAT -> {
+          ArrayData all = row.getArray(0);
+          for (int i = 0; i < into.length; i++) {
+            into[i] = all.getShort(i);
+          }
+        }
+        case BYTES -> {
+          byte[] all = row.getBinary(0);
+          for (int i = 0; i < into.length; i++) {
+            into[i] = all[i] & 0xff;
+          }
+        }
+        case NESTED, LAYER_BYTES, LAYER_ARRAYS -> {
+          for (int layer = 0; layer < into.length / topK; layer++) {
+            for (int rank = 0; rank < topK; rank++) {
+              into[layer * topK + rank] =
+                  switch (this) {
+                    case NESTED -> row.getArray(0).getArray(layer).getShort(rank);
+                    case LAYER_BYTES -> row.getBinary(layer)[rank] & 0xff;
+                    default -> row.getArray(layer).getShort(rank);
+                  };
+            }
+          }
+        }
+      }
+    }
+
+    /** Names are not looked at when a record is written: the index decides. */
+    private static final String ANY = "any";
 
     private static Stream<Integer> choices(ModelShape shape) {
       return IntStream.range(0, shape.choicesPerToken()).boxed();
@@ -355,8 +395,8 @@ final class SchemaBenchmark {
         SchemaBenchmark benchmark =
             SchemaBenchmark.of(spark, Path.of(arguments[0]), shape, c[0]);
         System.out.printf("%d tokens, %s%n", c[0], shape);
-        System.out.println("| layout | write s | MB | scan s | SQL, all pairs s | SQL, one pair s |");
-        System.out.println("|---|---|---|---|---|---|");
+        System.out.println("| layout | write s | MB | pairs of first choices s | all choices s | SQL, all pairs s | SQL, one pair s |");
+        System.out.println("|---|---|---|---|---|---|---|");
         for (Layout layout : layouts) {
           benchmark.measure(layout);
         }
@@ -381,15 +421,17 @@ final class SchemaBenchmark {
     }
 
     double scan = best(() -> scan(layout, data));
+    double all = best(() -> scanAll(layout, data));
     double sql = best(() -> spark.sql(allPairs(layout, data)).collectAsList());
     double pair = best(() -> spark.sql(onePair(layout, data)).collectAsList());
     System.out.printf(
         Locale.ROOT,
-        "| %s | %.1f | %.1f | %.2f | %.2f | %.2f |%n",
+        "| %s | %.1f | %.1f | %.2f | %.2f | %.2f | %.2f |%n",
         layout,
         write,
         bytes / 1e6,
         scan,
+        all,
         sql,
         pair);
     delete(data);
@@ -432,7 +474,7 @@ final class SchemaBenchmark {
     int topK = shape.topK();
     Dataset<Row> rows = spark.read().parquet(data.toString());
     Dataset<Row> needed = rows.selectExpr(layout.needed(shape).toArray(String[]::new));
-    FlatMapFunction<java.util.Iterator<InternalRow>, long[]> count =
+    FlatMapFunction<Iterator<InternalRow>, long[]> count =
         partition -> {
           long[] counts = new long[(layers - 1) * experts * experts];
           int[] firsts = new int[layers];
@@ -445,8 +487,34 @@ final class SchemaBenchmark {
 
           return List.of(counts).iterator();
         };
-    return needed
-        .queryExecution()
+    return sum(needed, count);
+  }
+
+  /** Counts {@code [layer][expert]}, over all ranks, through Spark's internal rows. */
+  private long[] scanAll(Layout layout, Path data) {
+    int experts = shape.experts();
+    int topK = shape.topK();
+    int width = shape.choicesPerToken();
+    int layers = shape.layers();
+    FlatMapFunction<Iterator<InternalRow>, long[]> count =
+        partition -> {
+          long[] counts = new long[layers * experts];
+          int[] choices = new int[width];
+          while (partition.hasNext()) {
+            layout.all(partition.next(), topK, choices);
+            for (int i = 0; i < width; i++) {
+              counts[i / topK * experts + choices[i]]++;
+            }
+          }
+
+          return List.of(counts).iterator();
+        };
+    return sum(spark.read().parquet(data.toString()), count);
+  }
+
+  private static long[] sum(
+      Dataset<Row> rows, FlatMapFunction<Iterator<InternalRow>, long[]> count) {
+    return rows.queryExecution()
         .toRdd()
         .toJavaRDD()
         .mapPartitions(count)
@@ -564,6 +632,7 @@ final class SchemaBenchmark {
         Path data = temp.resolve(layout.name());
         benchmark.write(layout, data);
         assertThat(benchmark.scan(layout, data)).as("%s", layout).isEqualTo(expected);
+        assertThat(Arrays.stream(benchmark.scanAll(layout, data)).sum()).isEqualTo(400 * 5 * 2);
         long[] sql = new long[expected.length];
         for (Row row : spark.sql(benchmark.allPairs(layout, data)).collectAsList()) {
           int layer = row.getInt(0);
