@@ -1,5 +1,6 @@
 package io.expertatlas.trace;
 
+import io.expertatlas.trace.TokenSelection.TokenRange;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.ServiceLoader;
@@ -16,12 +17,19 @@ public interface TraceFormat {
   boolean recognizes(TraceSource source);
 
   /**
-   * Opens the trace.
+   * Opens tokens {@code range.from()} to {@code range.to()} of the trace, without reading those
+   * before them where the format allows it. A range that ends behind the trace is cut; one that
+   * lies behind it reads as no token.
    *
    * @throws TraceFormatException if it is not of this format, or a fact is missing that the source
    *     must give
    */
-  TraceReader open(TraceSource source);
+  TraceReader open(TraceSource source, TokenRange range);
+
+  /** Opens the whole trace; see {@link #open(TraceSource, TokenRange)}. */
+  default TraceReader open(TraceSource source) {
+    return open(source, TokenRange.ALL);
+  }
 
   /**
    * Opens a trace with the format that the source names, or with the one that recognizes it.
@@ -30,6 +38,17 @@ public interface TraceFormat {
    */
   static TraceReader openTrace(TraceSource source) {
     return find(source).open(source);
+  }
+
+  /**
+   * Opens a part of a trace; see {@link #openTrace(TraceSource)}. Tokens before and behind the
+   * selected range are not read.
+   *
+   * @throws TraceFormatException if no format, or more than one, fits, or the file is broken
+   */
+  static TraceReader openTrace(TraceSource source, TokenSelection selection) {
+    return new TokenSelection(TokenRange.ALL, selection.sequences())
+        .of(find(source).open(source, selection.tokens()));
   }
 
   /**

@@ -13,10 +13,7 @@ public interface TraceReader extends AutoCloseable {
   /** The shape of the traced model. */
   ModelShape shape();
 
-  /**
-   * Number of tokens in the whole trace; for a {@link TokenSelection}, in the trace it selects
-   * from.
-   */
+  /** Number of tokens in the whole trace, whatever range or selection of it is read. */
   long tokens();
 
   /** Whether every batch has router weights. */

@@ -81,7 +81,7 @@ public final class TraceOptions {
    * @throws io.expertatlas.trace.TraceFormatException if it cannot be read
    */
   public TraceReader open() {
-    return selection().of(TraceFormat.openTrace(source()));
+    return TraceFormat.openTrace(source(), selection());
   }
 
   private static final class TokenRangeConverter

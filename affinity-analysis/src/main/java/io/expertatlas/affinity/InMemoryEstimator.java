@@ -1,0 +1,27 @@
+package io.expertatlas.affinity;
+
+import io.expertatlas.trace.RoutingTrace;
+import io.expertatlas.trace.TraceReader;
+import java.util.Optional;
+
+/**
+ * Counts the routes of a trace on one thread, without Spark: the reference of the Spark job, and
+ * enough for traces of some million tokens. Stateless.
+ */
+public final class InMemoryEstimator {
+  private InMemoryEstimator() {}
+
+  /**
+   * Counts every token that the reader still gives; does not close it.
+   *
+   * @throws io.expertatlas.trace.TraceFormatException if the trace is broken
+   */
+  public static RouteCounts count(TraceReader trace) {
+    RouteCounter counter = new RouteCounter(trace.shape());
+    for (Optional<RoutingTrace> batch = trace.next(); batch.isPresent(); batch = trace.next()) {
+      counter.add(batch.get());
+    }
+
+    return counter.counts();
+  }
+}

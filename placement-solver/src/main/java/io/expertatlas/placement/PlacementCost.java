@@ -1,0 +1,210 @@
+package io.expertatlas.placement;
+
+import io.expertatlas.affinity.ExpertSet;
+import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.trace.ModelShape;
+import io.expertatlas.trace.RoutingTrace;
+import io.expertatlas.trace.TraceReader;
+import java.util.Optional;
+
+/**
+ * What the tokens of a trace pay under a placement: exact totals, and the means that are derived
+ * from them. Every mean of an empty trace is 0.
+ *
+ * <p>Hops and crossings follow the first choices through the {@code layers - 1} gaps of a token:
+ * what a token pays that stays where its last expert ran (ExFlow, arXiv 2401.08383). Touches count
+ * the distinct GPUs and nodes of all top-k choices of a layer: what a token pays that returns home
+ * after every layer. Loads count all choices. The three are never folded into one number.
+ *
+ * @param shape the model's shape
+ * @param topology the cluster
+ * @param tokens number of tokens
+ * @param hops over all gaps: 0 on the same GPU, 1 in the same node, 2 across nodes
+ * @param crossings gaps with a change of GPU
+ * @param interNode gaps with a change of node
+ * @param gpuTouches over all tokens and layers: distinct GPUs of the top-k choices
+ * @param nodeTouches over all tokens and layers: distinct nodes of the top-k choices
+ * @param loads choices on each GPU in each layer
+ * @param balanced whether every GPU holds equally many experts of every layer
+ */
+public record PlacementCost(
+    ModelShape shape,
+    Topology topology,
+    long tokens,
+    long hops,
+    long crossings,
+    long interNode,
+    long gpuTouches,
+    long nodeTouches,
+    Loads loads,
+    boolean balanced) {
+  /** What ExFlow adds to the number of gaps before it divides by it. */
+  private static final double EXFLOW_EPSILON = 1e-8;
+
+  /**
+   * The cost of the rest of a trace, replayed token by token; the reader stays open.
+   *
+   * @throws IllegalArgumentException if the placement is for another number of layers or experts
+   */
+  public static PlacementCost replay(TraceReader trace, Placement placement) {
+    Replay replay = new Replay(trace.shape(), placement);
+    for (Optional<RoutingTrace> next = trace.next(); next.isPresent(); next = trace.next()) {
+      replay.add(next.get());
+    }
+
+    return replay.cost();
+  }
+
+  /**
+   * The cost of a trace from its counts alone: hops from the transitions of first choices, touches
+   * from the expert sets, loads from the popularity. Equal to the {@linkplain #replay replay}.
+   *
+   * @throws IllegalArgumentException if the placement is for another number of layers or experts
+   */
+  public static PlacementCost of(RouteCounts counts, Placement placement) {
+    ModelShape shape = counts.shape();
+    checkShape(shape, placement);
+    Topology topology = placement.topology();
+    long crossings = 0;
+    long interNode = 0;
+    for (int gap = 0; gap < shape.layers() - 1; gap++) {
+      for (int from = 0; from < shape.experts(); from++) {
+        int gpu = placement.gpu(gap, from);
+        for (int to = 0; to < shape.experts(); to++) {
+          int next = placement.gpu(gap + 1, to);
+          if (gpu != next) {
+            long tokens = counts.transitions().firstChoices(gap, from, to);
+            crossings += tokens;
+            interNode += topology.node(gpu) != topology.node(next) ? tokens : 0;
+          }
+        }
+      }
+    }
+
+    long gpuTouches = 0;
+    long nodeTouches = 0;
+    long[] loads = new long[shape.layers() * topology.gpus()];
+    for (int layer = 0; layer < shape.layers(); layer++) {
+      for (ExpertSet set : counts.expertSets().get(layer)) {
+        int at = layer;
+        gpuTouches +=
+            set.tokens()
+                * set.experts().stream().mapToInt(e -> placement.gpu(at, e)).distinct().count();
+        nodeTouches +=
+            set.tokens()
+                * set.experts().stream()
+                    .mapToInt(e -> topology.node(placement.gpu(at, e)))
+                    .distinct()
+                    .count();
+      }
+
+      for (int expert = 0; expert < shape.experts(); expert++) {
+        loads[layer * topology.gpus() + placement.gpu(layer, expert)] +=
+            counts.popularity().choices(layer, expert);
+      }
+    }
+
+    return new PlacementCost(
+        shape,
+        topology,
+        counts.tokens(),
+        crossings + interNode,
+        crossings,
+        interNode,
+        gpuTouches,
+        nodeTouches,
+        new Loads(topology.gpus(), loads),
+        placement.isBalanced());
+  }
+
+  static void checkShape(ModelShape shape, Placement placement) {
+    if (placement.layers() != shape.layers() || placement.experts() != shape.experts()) {
+      throw new IllegalArgumentException(
+          "Invalid placement for this trace: %d layers x %d experts, the trace has %s"
+              .formatted(placement.layers(), placement.experts(), shape));
+    }
+  }
+
+  /** Hops of a token through all its layers, on average. */
+  public double hopsPerToken() {
+    return perToken(hops);
+  }
+
+  /** Changes of GPU of a token through all its layers, on average. */
+  public double crossingsPerToken() {
+    return perToken(crossings);
+  }
+
+  /** Changes of node of a token through all its layers, on average. */
+  public double interNodePerToken() {
+    return perToken(interNode);
+  }
+
+  /** Changes of GPU inside a node. */
+  public long intraNode() {
+    return crossings - interNode;
+  }
+
+  /** Distinct GPUs that a token touches in a layer, on average. */
+  public double gpusPerToken() {
+    return perToken(gpuTouches) / shape.layers();
+  }
+
+  /** Distinct nodes that a token touches in a layer, on average. */
+  public double nodesPerToken() {
+    return perToken(nodeTouches) / shape.layers();
+  }
+
+  /** Busiest GPU over mean GPU, averaged over the layers. */
+  public double loadMeanMaxOverMean() {
+    double mean = 0;
+    for (int layer = 0; layer < loads.layers(); layer++) {
+      mean += loads.maxOverMean(layer) / loads.layers();
+    }
+
+    return mean;
+  }
+
+  /** Busiest GPU over mean GPU in the worst layer. */
+  public double loadWorstMaxOverMean() {
+    double worst = 0;
+    for (int layer = 0; layer < loads.layers(); layer++) {
+      worst = Math.max(worst, loads.maxOverMean(layer));
+    }
+
+    return worst;
+  }
+
+  /** ExFlow's {@code avg_cost}: hops per token, times {@code gaps / (gaps + 1e-8)}. */
+  public double avgCost() {
+    return perToken(hops) * exflowFactor();
+  }
+
+  /**
+   * ExFlow's {@code avg_intra}: hops inside a node per token and possible peer there. ExFlow
+   * divides by zero on one GPU per node; here it is 0, as no hop can stay in such a node.
+   */
+  public double avgIntra() {
+    return topology.gpusPerNode() == 1
+        ? 0
+        : perToken(intraNode()) * exflowFactor() / (topology.gpusPerNode() - 1);
+  }
+
+  /** ExFlow's {@code avg_inter}: hops across nodes per token and possible peer; 0 on one node. */
+  public double avgInter() {
+    return topology.nodes() == 1
+        ? 0
+        : perToken(interNode)
+            * exflowFactor()
+            / (topology.gpusPerNode() * (topology.nodes() - 1.0));
+  }
+
+  private double exflowFactor() {
+    int gaps = shape.layers() - 1;
+    return gaps / (gaps + EXFLOW_EPSILON);
+  }
+
+  private double perToken(long total) {
+    return tokens == 0 ? 0 : total / (double) tokens;
+  }
+}

@@ -1,0 +1,220 @@
+package io.expertatlas.placement.search;
+
+import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.solver.Chain;
+import java.util.Arrays;
+
+/**
+ * Lower bounds on the cost of a chain: the sum over its gaps of a bound on each.
+ *
+ * <p>An expert's pairs with at most as many experts of the next layer as a part holds can stay: the stays of a gap form a bipartite graph whose degrees are bounded by the parts' sizes.
+ * The heaviest such graph is a min-cost flow. With one expert per part it is the assignment
+ * optimum. On several nodes the bounds for GPUs and for nodes add up, as {@code hop cost = [other
+ * GPU] + [other node]}.
+ */
+public final class GapBound {
+  /** Steps of the flow that are worth taking for all gaps; beyond, row and column sums serve. */
+  private static final double WORTHWHILE_STEPS = 2e9;
+
+  private GapBound() {}
+
+  /** A bound that no map of the chain is below. */
+  public static long of(Chain chain) {
+    Topology parts = chain.parts();
+    long bound = ofLevel(chain, 1);
+    return parts.nodes() == 1 ? bound : bound + ofLevel(chain, parts.gpusPerNode());
+  }
+
+  /** The bound on changes between groups of {@code width} parts. */
+  private static long ofLevel(Chain chain, int width) {
+    if (chain.parts().gpus() == width) {
+      return 0;
+    }
+
+    double steps = 0;
+    for (int gap = 0; gap < chain.layers() - 1; gap++) {
+      double from = chain.size(gap);
+      double to = chain.size(gap + 1);
+      steps += from * Math.min(to, room(chain, gap + 1, width)) * from * to;
+    }
+
+    long bound = 0;
+    for (int gap = 0; gap < chain.layers() - 1; gap++) {
+      int after = Math.min(chain.size(gap + 1), room(chain, gap + 1, width));
+      int before = Math.min(chain.size(gap), room(chain, gap, width));
+      long stays =
+          steps <= WORTHWHILE_STEPS
+              ? heaviestSubgraph(chain, gap, after, before)
+              : Math.min(topSums(chain, gap, after, true), topSums(chain, gap, before, false));
+      bound += chain.total(gap) - stays;
+    }
+
+    return bound;
+  }
+
+  private static int room(Chain chain, int layer, int width) {
+    int room = 0;
+    for (int group = 0; group < chain.parts().gpus(); group += width) {
+      int sum = 0;
+      for (int part = group; part < group + width; part++) {
+        sum += chain.most(layer, part);
+      }
+
+      room = Math.max(room, sum);
+    }
+
+    return room;
+  }
+
+  /** Sum over experts of the heaviest {@code degree} weights of each. */
+  static long topSums(Chain chain, int gap, int degree, boolean rows) {
+    int outer = chain.size(rows ? gap : gap + 1);
+    int inner = chain.size(rows ? gap + 1 : gap);
+    long[] values = new long[inner];
+    long sum = 0;
+    for (int i = 0; i < outer; i++) {
+      for (int j = 0; j < inner; j++) {
+        values[j] = rows ? chain.weight(gap, i, j) : chain.weight(gap, j, i);
+      }
+
+      Arrays.sort(values);
+      for (int j = inner - degree; j < inner; j++) {
+        sum += values[j];
+      }
+    }
+
+    return sum;
+  }
+
+  /**
+   * Weight of the heaviest set of pairs in which each expert of the gap's first layer has at most
+   * {@code after} partners and each of the second at most {@code before}: successive shortest
+   * paths, one pair at a time.
+   */
+  static long heaviestSubgraph(Chain chain, int gap, int after, int before) {
+    return new Flow(chain, gap, before).heaviest(after);
+  }
+
+  /** Vertices: the first layer's experts, the second's, and one that stands for no partner. */
+  private static final class Flow {
+    private final Chain chain;
+    private final int gap;
+    private final int from;
+    private final int to;
+    private final int before;
+    private final long high; // cost of a pair = high - weight
+    private final boolean[] taken; // [i * to + j]
+    private final int[] degree; // [j]
+    private final long[] potential;
+    private final long[] distance;
+    private final int[] parent;
+    private final boolean[] done;
+
+    Flow(Chain chain, int gap, int before) {
+      this.chain = chain;
+      this.gap = gap;
+      this.from = chain.size(gap);
+      this.to = chain.size(gap + 1);
+      this.before = before;
+      this.taken = new boolean[from * to];
+      this.degree = new int[to];
+      int vertices = from + to + 1;
+      this.potential = new long[vertices];
+      this.distance = new long[vertices];
+      this.parent = new int[vertices];
+      this.done = new boolean[vertices];
+      long most = 0;
+      for (int i = 0; i < from; i++) {
+        for (int j = 0; j < to; j++) {
+          most = Math.max(most, chain.weight(gap, i, j));
+        }
+      }
+
+      this.high = most;
+    }
+
+    long heaviest(int after) {
+      long weight = 0;
+      for (int source = 0; source < from; source++) {
+        for (int unit = 0; unit < after; unit++) {
+          weight += augment(source);
+        }
+      }
+
+      return weight;
+    }
+
+    private long augment(int source) {
+      int end = search(source);
+      long length = distance[end];
+      for (int v = 0; v < potential.length; v++) {
+        potential[v] += Math.min(distance[v], length);
+      }
+
+      long gain = 0;
+      for (int v = end; v != source; v = parent[v]) {
+        boolean forth = v >= from;
+        int i = forth ? parent[v] : v;
+        int j = (forth ? v : parent[v]) - from;
+        if (j < to) {
+          taken[i * to + j] = forth;
+          gain += forth ? chain.weight(gap, i, j) : -chain.weight(gap, i, j);
+        }
+      }
+
+      if (end < from + to) {
+        degree[end - from]++;
+      }
+
+      return gain;
+    }
+
+    /** The nearest vertex with room; the one for no partner always has. */
+    private int search(int source) {
+      Arrays.fill(distance, Long.MAX_VALUE);
+      Arrays.fill(done, false);
+      distance[source] = 0;
+      while (true) {
+        int at = nearest();
+        if (at == from + to || (at >= from && degree[at - from] < before)) {
+          return at;
+        }
+
+        done[at] = true;
+        if (at < from) {
+          relax(at, from + to, high);
+          for (int j = 0; j < to; j++) {
+            if (!taken[at * to + j]) {
+              relax(at, from + j, high - chain.weight(gap, at, j));
+            }
+          }
+        } else {
+          for (int i = 0; i < from; i++) {
+            if (taken[i * to + at - from]) {
+              relax(at, i, chain.weight(gap, i, at - from) - high);
+            }
+          }
+        }
+      }
+    }
+
+    private int nearest() {
+      int at = from + to;
+      for (int v = 0; v < from + to; v++) {
+        if (!done[v] && distance[v] < distance[at]) {
+          at = v;
+        }
+      }
+
+      return at;
+    }
+
+    private void relax(int at, int next, long cost) {
+      long through = distance[at] + cost + potential[at] - potential[next];
+      if (through < distance[next]) {
+        distance[next] = through;
+        parent[next] = at;
+      }
+    }
+  }
+}

@@ -1,0 +1,206 @@
+package io.expertatlas.placement.search;
+
+import io.expertatlas.placement.solver.Chain;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+
+/**
+ * The exact optimum of a chain by dynamic programming over its layers.
+ *
+ * <p>A state is a partition of one layer's experts without names of parts: the names of each layer
+ * may be permuted freely, inside nodes and node by node, so each step from state to state contains
+ * the best renaming, an assignment problem. This leaves 105 states for 8 experts on 4 GPUs, where
+ * named ones are 2520, and 1 for as many GPUs as experts in one node, where the steps are the chain
+ * of assignments.
+ */
+public final class Viterbi {
+  /** Most states of a layer. */
+  public static final int MAX_STATES = 20_000;
+
+  private final Chain chain;
+  private final List<List<short[]>> states; // [layer][state][i]
+  private final BooleanSupplier isTimeUp;
+
+  private Viterbi(Chain chain, List<List<short[]>> states, BooleanSupplier isTimeUp) {
+    this.chain = chain;
+    this.states = states;
+    this.isTimeUp = isTimeUp;
+  }
+
+  /**
+   * Prepares the states, unless there are too many or the parts of the chain are not
+   * interchangeable.
+   */
+  public static Optional<Viterbi> of(Chain chain, BooleanSupplier isTimeUp) {
+    if (!chain.isSymmetric()) {
+      return Optional.empty();
+    }
+
+    List<List<short[]>> states = new ArrayList<>();
+    for (int layer = 0; layer < chain.layers(); layer++) {
+      Optional<List<short[]>> same = sameAsBefore(chain, layer, states);
+      Optional<List<short[]>> found =
+          same.isPresent() ? same : Partitions.of(chain, layer, MAX_STATES);
+      if (found.isEmpty()) {
+        return Optional.empty();
+      }
+
+      states.add(found.get());
+    }
+
+    return Optional.of(new Viterbi(chain, states, isTimeUp));
+  }
+
+  private static Optional<List<short[]>> sameAsBefore(
+      Chain chain, int layer, List<List<short[]>> states) {
+    boolean same =
+        layer > 0
+            && chain.size(layer) == chain.size(layer - 1)
+            && chain.least(layer, 0) == chain.least(layer - 1, 0)
+            && chain.most(layer, 0) == chain.most(layer - 1, 0);
+    return same ? Optional.of(states.get(layer - 1)) : Optional.empty();
+  }
+
+  /** States of the layer that has most of them. */
+  public int states() {
+    return states.stream().mapToInt(List::size).max().orElse(0);
+  }
+
+  /** Elementary steps that {@link #solve} takes, roughly. */
+  public double steps() {
+    double parts = chain.parts().gpus();
+    double steps = 0;
+    for (int gap = 0; gap < chain.layers() - 1; gap++) {
+      double renaming = 40 + parts * parts + (parts > 2 ? parts * parts * parts : 0);
+      steps +=
+          (double) states.get(gap).size()
+              * states.get(gap + 1).size()
+              * (parts * chain.size(gap + 1) + renaming);
+    }
+
+    return steps;
+  }
+
+  /** The optimum, or empty if time ran out. */
+  public Optional<int[][]> solve() {
+    long[] best = new long[states.get(0).size()]; // [state], largest total of stays so far
+    int[][] before = new int[chain.layers()][];
+    for (int layer = 1; layer < chain.layers(); layer++) {
+      long[] next = new long[states.get(layer).size()];
+      before[layer] = new int[next.length];
+      if (!step(layer - 1, best, next, before[layer])) {
+        return Optional.empty();
+      }
+
+      best = next;
+    }
+
+    int state = 0;
+    for (int i = 1; i < best.length; i++) {
+      state = best[i] > best[state] ? i : state;
+    }
+
+    int[] path = new int[chain.layers()];
+    for (int layer = chain.layers() - 1; layer >= 0; layer--) {
+      path[layer] = state;
+      state = layer == 0 ? 0 : before[layer][state];
+    }
+
+    return Optional.of(named(path));
+  }
+
+  /** The sum over the gaps of the best step of each: a lower bound on the cost of the chain. */
+  public Optional<Long> singleGapBound() {
+    long bound = 0;
+    for (int gap = 0; gap < chain.layers() - 1; gap++) {
+      long[] next = new long[states.get(gap + 1).size()];
+      if (!step(gap, new long[states.get(gap).size()], next, new int[next.length])) {
+        return Optional.empty();
+      }
+
+      long most = Arrays.stream(next).max().orElse(0);
+      bound += chain.total(gap) * (chain.parts().nodes() == 1 ? 1 : 2) - most;
+    }
+
+    return Optional.of(bound);
+  }
+
+  /** One step over a gap; false if time ran out. */
+  private boolean step(int gap, long[] best, long[] next, int[] before) {
+    Arrays.fill(next, -1);
+    int parts = chain.parts().gpus();
+    int width = chain.size(gap + 1);
+    BestNames names = new BestNames(chain.parts());
+    long[] towards = new long[parts * width]; // [part before][expert now]
+    long[] stays = new long[parts * parts]; // [part before][part now]
+    for (int from = 0; from < best.length; from++) {
+      if (isTimeUp.getAsBoolean()) {
+        return false;
+      }
+
+      towards(gap, states.get(gap).get(from), towards);
+      for (int to = 0; to < next.length; to++) {
+        stays(towards, states.get(gap + 1).get(to), stays);
+        long total = best[from] + names.best(stays);
+        if (total > next[to]) {
+          next[to] = total;
+          before[to] = from;
+        }
+      }
+    }
+
+    return true;
+  }
+
+  private void towards(int gap, short[] state, long[] towards) {
+    Arrays.fill(towards, 0);
+    int width = chain.size(gap + 1);
+    for (int i = 0; i < state.length; i++) {
+      for (int j = 0; j < width; j++) {
+        towards[state[i] * width + j] += chain.weight(gap, i, j);
+      }
+    }
+  }
+
+  private void stays(long[] towards, short[] state, long[] stays) {
+    Arrays.fill(stays, 0);
+    int parts = chain.parts().gpus();
+    for (int part = 0; part < parts; part++) {
+      for (int j = 0; j < state.length; j++) {
+        stays[part * parts + state[j]] += towards[part * state.length + j];
+      }
+    }
+  }
+
+  /** The map of a path of states, each layer named as fits the layer before it best. */
+  private int[][] named(int[] path) {
+    int parts = chain.parts().gpus();
+    BestNames names = new BestNames(chain.parts());
+    int[] name = new int[parts]; // [part of this layer's state]
+    Arrays.setAll(name, part -> part);
+    int[][] map = new int[chain.layers()][];
+    for (int layer = 0; layer < chain.layers(); layer++) {
+      short[] state = states.get(layer).get(path[layer]);
+      if (layer > 0) {
+        long[] towards = new long[parts * state.length];
+        long[] stays = new long[parts * parts];
+        int[] same = new int[parts];
+        towards(layer - 1, states.get(layer - 1).get(path[layer - 1]), towards);
+        stays(towards, state, stays);
+        names.names(stays, same);
+        int[] before = name.clone();
+        Arrays.setAll(name, part -> before[same[part]]);
+      }
+
+      map[layer] = new int[state.length];
+      for (int i = 0; i < state.length; i++) {
+        map[layer][i] = name[state[i]];
+      }
+    }
+
+    return map;
+  }
+}

@@ -1,0 +1,112 @@
+package io.expertatlas.placement.solver;
+
+import io.expertatlas.placement.Placement;
+import io.expertatlas.placement.PlacementProblem;
+import java.util.Optional;
+import java.util.function.Function;
+
+/** One solve in progress: its clock, its progress, and the outcomes it can end with. */
+public final class SolverRun {
+  private final String solver;
+  private final PlacementProblem problem;
+  private final SolverConfig config;
+  private final Chain chain;
+  private final long startNanos = System.nanoTime();
+
+  private SolverRun(String solver, PlacementProblem problem, SolverConfig config) {
+    this.solver = solver;
+    this.problem = problem;
+    this.config = config;
+    this.chain = Chain.of(problem);
+  }
+
+  /**
+   * Solves a problem, unless its bounds allow no placement or the warm start does not fit it.
+   *
+   * @param solver the solver's name
+   * @param body the solve itself
+   */
+  public static SolverOutcome of(
+      String solver,
+      PlacementProblem problem,
+      SolverConfig config,
+      Function<SolverRun, SolverOutcome> body) {
+    SolverRun run = new SolverRun(solver, problem, config);
+    if (!problem.isFeasible()) {
+      return run.unsolved(
+          SolverStatus.INFEASIBLE,
+          "%d experts do not fit on %d GPUs with %s"
+              .formatted(
+                  problem.shape().experts(), problem.topology().gpus(), problem.balance()));
+    }
+
+    if (config.warmStart().isPresent() && !problem.isMetBy(config.warmStart().get())) {
+      return run.unsolved(
+          SolverStatus.UNSUPPORTED,
+          "the warm start is not a placement of %s on %s with %s"
+              .formatted(problem.shape(), problem.topology(), problem.balance()));
+    }
+
+    return body.apply(run);
+  }
+
+  /** The problem. */
+  public PlacementProblem problem() {
+    return problem;
+  }
+
+  /** How to solve it. */
+  public SolverConfig config() {
+    return config;
+  }
+
+  /** The problem's chain. */
+  public Chain chain() {
+    return chain;
+  }
+
+  /** The map of the warm start. */
+  public Optional<int[][]> warmStart() {
+    return config.warmStart().map(Placement::toArray);
+  }
+
+  /** Since the solve began. */
+  public double seconds() {
+    return (System.nanoTime() - startNanos) / 1e9;
+  }
+
+  /** Until the time limit, at least 0. */
+  public double secondsLeft() {
+    return Math.max(0, config.timeLimit().toNanos() / 1e9 - seconds());
+  }
+
+  /** Whether the time limit has passed. */
+  public boolean isTimeUp() {
+    return secondsLeft() <= 0;
+  }
+
+  /** Reports progress. */
+  public void report(String step, long objective, long bound) {
+    config.progress().accept(new SolverProgress(step, objective, bound, seconds()));
+  }
+
+  /** A placement, optimal if its objective meets the bound. */
+  public SolverOutcome solved(int[][] map, long bound, String note) {
+    long objective = chain.cost(map);
+    return new SolverOutcome(
+        solver,
+        objective == bound ? SolverStatus.OPTIMAL : SolverStatus.FEASIBLE,
+        Optional.of(Chain.placement(problem, map)),
+        objective,
+        bound,
+        seconds(),
+        config.seed(),
+        note);
+  }
+
+  /** No placement. */
+  public SolverOutcome unsolved(SolverStatus status, String note) {
+    return new SolverOutcome(
+        solver, status, Optional.empty(), 0, 0, seconds(), config.seed(), note);
+  }
+}
