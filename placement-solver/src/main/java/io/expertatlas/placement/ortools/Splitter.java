@@ -85,8 +85,7 @@ final class Splitter {
     for (int part = 0; part < least.length; part++) {
       int gpus = borders[part + 1] - borders[part];
       int others = all - gpus;
-      least[part] =
-          Math.max(gpus * run.problem().least(), experts - others * run.problem().most());
+      least[part] = Math.max(gpus * run.problem().least(), experts - others * run.problem().most());
       most[part] = Math.min(gpus * run.problem().most(), experts - others * run.problem().least());
     }
   }
