@@ -1,0 +1,281 @@
+package io.expertatlas.placement.cli;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.expertatlas.affinity.AffinityFormatException;
+import io.expertatlas.affinity.AffinitySummary;
+import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.affinity.arrow.AffinityFiles;
+import io.expertatlas.affinity.json.AffinitySummaryParser;
+import io.expertatlas.placement.Objective;
+import io.expertatlas.placement.Placement;
+import io.expertatlas.placement.PlacementCost;
+import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.json.PlacementDocument;
+import io.expertatlas.placement.json.PlacementDocument.InSample;
+import io.expertatlas.placement.json.PlacementDocument.Source;
+import io.expertatlas.placement.solver.Incremental;
+import io.expertatlas.placement.solver.PlacementSolver;
+import io.expertatlas.placement.solver.PlacementSolvers;
+import io.expertatlas.placement.solver.SolverConfig;
+import io.expertatlas.placement.solver.SolverOutcome;
+import io.expertatlas.trace.terminal.Terminal;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.function.Supplier;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Chooses a placement. */
+@Command(
+    name = "place",
+    description = "Chooses which GPU holds each expert and writes the placement.",
+    mixinStandardHelpOptions = true)
+final class PlaceCommand implements Callable<Integer> {
+  private static final List<String> BASELINES = List.of("vanilla", "random", "greedy-load");
+
+  @Spec private CommandSpec spec;
+  @Mixin private TopologyOptions cluster;
+
+  @Option(
+      names = "--affinity",
+      required = true,
+      paramLabel = "A",
+      description =
+          "Affinity folder. Several, of growing prefixes of a trace, are solved one after the"
+              + " other, each from the plan before it.")
+  private List<Path> affinity;
+
+  @Option(
+      names = "--objective",
+      defaultValue = "hops",
+      converter = ObjectiveConverter.class,
+      paramLabel = "O",
+      description = "hops (1 in a node, 2 across) or crossings (default: ${DEFAULT-VALUE}).")
+  private Objective objective;
+
+  @Option(
+      names = "--solver",
+      defaultValue = "auto",
+      converter = SolverConverter.class,
+      paramLabel = "S",
+      description =
+          "auto, vanilla, random, greedy-load, sweep, viterbi, bipart, direct, node-then-gpu or"
+              + " assignment (default: ${DEFAULT-VALUE}).")
+  private PlacementSolver solver;
+
+  @Option(
+      names = "--time-limit",
+      defaultValue = "60s",
+      converter = DurationConverter.class,
+      paramLabel = "T",
+      description = "Of each solve, like 60s (default: ${DEFAULT-VALUE}).")
+  private Duration timeLimit;
+
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      paramLabel = "S",
+      description = "Of everything random (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "T",
+      description = "Worker threads (default: all processors, at most 8).")
+  private Integer threads;
+
+  @Option(
+      names = "--warm-start",
+      paramLabel = "P",
+      description = "Placement to start from: csv, placement.json or a folder with one.")
+  private String warmStart;
+
+  @Option(
+      names = "--csv-name",
+      defaultValue = "placement",
+      paramLabel = "NAME",
+      description =
+          "placement: placement.csv; exflow: solution_intra..., with the costs in the name"
+              + " (default: ${DEFAULT-VALUE}).")
+  private CsvName csvName;
+
+  @Option(names = "--overwrite", description = "Replace the output folder if it exists.")
+  private boolean overwrite;
+
+  @Option(names = "--json", description = "Print the outcome as JSON to stdout.")
+  private boolean json;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "D",
+      description = "Folder to write: placement.json and the csv.")
+  private Path output;
+
+  private enum CsvName {
+    placement,
+    exflow
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    Topology topology = cluster.topology(spec);
+    if (threads != null && threads < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
+    }
+
+    OutputFiles.check(output, overwrite);
+    RouteCounts counts = AffinityFiles.read(affinity.get(affinity.size() - 1));
+    PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
+    PrintWriter err = spec.commandLine().getErr();
+    err.printf(
+        "%d tokens of %s on %s GPUs: %s%n",
+        counts.tokens(), counts.shape(), topology, problem.balance());
+    err.flush();
+    SolverOutcome outcome = solve(problem, config(problem));
+    if (outcome.placement().isEmpty()) {
+      throw new IllegalStateException(
+          "Cannot place with %s: %s, %s"
+              .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+    }
+
+    PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
+    OutputFiles.write(
+        output,
+        overwrite,
+        csvName == CsvName.exflow,
+        new PlacementDocument(
+            counts.shape(), objective, outcome, InSample.of(cost), source(affinity)),
+        cost);
+    print(problem, outcome, cost);
+    return 0;
+  }
+
+  private SolverConfig config(PlacementProblem problem) throws IOException {
+    Optional<Placement> start =
+        warmStart == null
+            ? Optional.empty()
+            : Optional.of(
+                PlacementInput.parse(warmStart).read(problem.shape(), problem.topology(), seed));
+    int workers =
+        threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
+    ProgressLines lines =
+        new ProgressLines(spec.commandLine().getErr(), problem.counts().tokens(), objective);
+    return new SolverConfig(timeLimit, seed, workers, start, lines::show);
+  }
+
+  private SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
+    if (affinity.size() == 1) {
+      return solver.solve(problem, config);
+    }
+
+    List<Supplier<RouteCounts>> prefixes = new ArrayList<>();
+    for (Path folder : affinity.subList(0, affinity.size() - 1)) {
+      prefixes.add(
+          () -> {
+            RouteCounts prefix = AffinityFiles.read(folder);
+            if (!prefix.shape().equals(problem.shape())) {
+              throw new AffinityFormatException(
+                  "Cannot use %s: it is of %s, %s of %s"
+                      .formatted(
+                          folder,
+                          prefix.shape(),
+                          affinity.get(affinity.size() - 1),
+                          problem.shape()));
+            }
+
+            return prefix;
+          });
+    }
+
+    prefixes.add(problem::counts);
+    return Incremental.solve(solver, prefixes, problem.topology(), objective, config);
+  }
+
+  /** What the last folder says of itself. */
+  private static Source source(List<Path> folders) throws IOException {
+    List<String> names = folders.stream().map(Path::toString).toList();
+    Path summary = folders.get(folders.size() - 1).resolve("summary.json");
+    if (!Files.exists(summary)) {
+      return new Source(names, "", "", "");
+    }
+
+    AffinitySummary found = AffinitySummaryParser.fromJson(Files.readString(summary));
+    return new Source(
+        names,
+        found.trace(),
+        found.selection().tokens().toString(),
+        found.selection().sequences().toString());
+  }
+
+  private void print(PlacementProblem problem, SolverOutcome outcome, PlacementCost cost) {
+    List<CostTable.Row> rows = new ArrayList<>();
+    for (String name : BASELINES) {
+      Placement baseline =
+          PlacementSolvers.find(name)
+              .solve(problem, SolverConfig.DEFAULT.withSeed(seed))
+              .placement()
+              .orElseThrow();
+      rows.add(new CostTable.Row(name, PlacementCost.of(problem.counts(), baseline)));
+    }
+
+    rows.add(new CostTable.Row(outcome.solver(), cost));
+    PrintWriter err = spec.commandLine().getErr();
+    err.printf(
+        "%s in %.1f s, seed %d: %s %d, bound %d, gap %.1f %%%s%n",
+        outcome.status().word(),
+        outcome.seconds(),
+        outcome.seed(),
+        objective.word(),
+        outcome.objective(),
+        outcome.bound(),
+        100 * outcome.gap(),
+        outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
+    err.print(CostTable.of(rows, rows.get(0).cost()));
+    err.println("On the tokens it was fitted on. Score it on others with: atlas evaluate");
+    err.flush();
+    if (json) {
+      ObjectNode node =
+          CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
+      node.put("output", output.toString());
+      node.put("objective", objective.word());
+      node.put("status", outcome.status().word());
+      node.put("total-objective", outcome.objective());
+      node.put("total-bound", outcome.bound());
+      node.put("gap", outcome.gap());
+      node.put("seconds", outcome.seconds());
+      node.put("seed", outcome.seed());
+      node.put("note", outcome.note());
+      spec.commandLine().getOut().println(node);
+      spec.commandLine().getOut().flush();
+    }
+  }
+
+  private static final class ObjectiveConverter implements ITypeConverter<Objective> {
+    @Override
+    public Objective convert(String value) {
+      return Terminal.option(() -> Objective.ofWord(value));
+    }
+  }
+
+  private static final class SolverConverter implements ITypeConverter<PlacementSolver> {
+    @Override
+    public PlacementSolver convert(String value) {
+      return Terminal.option(() -> PlacementSolvers.find(value));
+    }
+  }
+}
