@@ -46,7 +46,8 @@ final class DatasetScan {
     Iterator<RouteCounter> count(Iterator<InternalRow> rows) {
       ModelShape shape = new ModelShape(layers, experts, topK);
       DatasetRow row =
-          new DatasetRow(shape, weights, TokenSelection.Sequences.parse(sequences), from, to, firstTokens);
+          new DatasetRow(
+              shape, weights, TokenSelection.Sequences.parse(sequences), from, to, firstTokens);
       RouteCounter counter = new RouteCounter(shape);
       try {
         while (rows.hasNext()) {
@@ -85,7 +86,8 @@ final class DatasetScan {
       first = end;
     }
 
-    DataType id = shape.experts() <= MAX_SHORT_EXPERTS ? DataTypes.ShortType : DataTypes.IntegerType;
+    DataType id =
+        shape.experts() <= MAX_SHORT_EXPERTS ? DataTypes.ShortType : DataTypes.IntegerType;
     StructType schema =
         new StructType()
             .add("sequence", DataTypes.IntegerType, false)

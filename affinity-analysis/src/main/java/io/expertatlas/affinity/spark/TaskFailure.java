@@ -19,7 +19,8 @@ final class TaskFailure {
       root = root.getCause();
     }
 
-    String message = root.getMessage() == null ? root.getClass().getSimpleName() : root.getMessage();
+    String message =
+        root.getMessage() == null ? root.getClass().getSimpleName() : root.getMessage();
     return new IllegalStateException(
         "Cannot count routes: " + message.lines().findFirst().orElse(""), failure);
   }
