@@ -41,7 +41,13 @@ public record TokenSelection(TokenRange tokens, Sequences sequences) {
 
   @Override
   public String toString() {
-    return "tokens %s, sequences %s".formatted(tokens, sequences);
+    if (tokens.equals(TokenRange.ALL)) {
+      return "sequences " + sequences;
+    }
+
+    return sequences.equals(Sequences.ALL)
+        ? "tokens " + tokens
+        : "tokens %s of sequences %s".formatted(tokens, sequences);
   }
 
   /**

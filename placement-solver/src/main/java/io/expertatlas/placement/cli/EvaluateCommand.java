@@ -1,15 +1,19 @@
 package io.expertatlas.placement.cli;
 
+import io.expertatlas.affinity.RouteCounter;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.Replay;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.report.PlacementReport;
+import io.expertatlas.placement.report.ScoredPlacement;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.terminal.Terminal;
 import io.expertatlas.trace.terminal.TraceOptions;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -55,29 +59,48 @@ final class EvaluateCommand implements Callable<Integer> {
               + " several.")
   private boolean json;
 
+  @Option(
+      names = "--report",
+      paramLabel = "FILE",
+      description =
+          "Write a page with plots; it compares the placements with the first, on one cluster.")
+  private Path report;
+
   @Override
   public Integer call() throws IOException {
     List<PlacementInput> inputs = placements.stream().map(PlacementInput::parse).toList();
     Topology topology = topology(inputs);
     try (TraceReader reader = trace.open()) {
-      List<Replay> replays = new ArrayList<>();
+      List<Placement> read = new ArrayList<>();
       for (PlacementInput input : inputs) {
-        replays.add(new Replay(reader.shape(), input.read(reader.shape(), topology, seed)));
+        read.add(input.read(reader.shape(), topology, seed));
       }
 
-      Placement blocks =
-          new PlacementInput("", PlacementInput.VANILLA).read(reader.shape(), topology, seed);
-      replays.add(new Replay(reader.shape(), blocks));
-      replay(reader, replays);
-      List<CostTable.Row> rows = new ArrayList<>();
+      read.add(new PlacementInput("", PlacementInput.VANILLA).read(reader.shape(), topology, seed));
+      List<Replay> replays =
+          read.stream().map(placement -> new Replay(reader.shape(), placement)).toList();
+      RouteCounter counter = new RouteCounter(reader.shape());
+      replay(reader, replays, counter);
+      List<ScoredPlacement> scored = new ArrayList<>();
       for (int i = 0; i < inputs.size(); i++) {
-        rows.add(new CostTable.Row(inputs.get(i).label(), replays.get(i).cost()));
+        scored.add(new ScoredPlacement(inputs.get(i).label(), read.get(i), replays.get(i).cost()));
       }
 
-      print(rows, replays.get(inputs.size()).cost());
+      print(
+          scored.stream().map(one -> new CostTable.Row(one.name(), one.cost())).toList(),
+          replays.get(inputs.size()).cost());
+      if (report != null) {
+        PlacementReport.of(traceInWords(), counter.counts(), scored).write(report);
+      }
     }
 
     return 0;
+  }
+
+  private String traceInWords() {
+    String name =
+        "trace '%s'".formatted(trace.source().path().toAbsolutePath().normalize().getFileName());
+    return trace.selection().isAll() ? name : "%s (%s)".formatted(name, trace.selection());
   }
 
   private Topology topology(List<PlacementInput> inputs) throws IOException {
@@ -93,14 +116,16 @@ final class EvaluateCommand implements Callable<Integer> {
     return cluster.topology(spec);
   }
 
-  private void replay(TraceReader reader, List<Replay> replays) {
+  private void replay(TraceReader reader, List<Replay> replays, RouteCounter counter) {
     long tokens = 0;
     try (ProgressBar bar = Terminal.progress("evaluate", reader.tokens())) {
-      for (Optional<RoutingTrace> next = reader.next();
-          next.isPresent();
-          next = reader.next()) {
+      for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
         for (Replay replay : replays) {
           replay.add(next.get());
+        }
+
+        if (report != null) {
+          counter.add(next.get());
         }
 
         tokens += next.get().tokens();
@@ -112,8 +137,7 @@ final class EvaluateCommand implements Callable<Integer> {
 
     if (tokens == 0) {
       throw new TraceFormatException(
-          "No token of %s is selected by %s"
-              .formatted(trace.source().path(), trace.selection()));
+          "No token of %s is selected by %s".formatted(trace.source().path(), trace.selection()));
     }
   }
 
@@ -122,10 +146,7 @@ final class EvaluateCommand implements Callable<Integer> {
         .getErr()
         .printf(
             "%d tokens of %s on %s GPUs; hops, crossings and inter-node per token%n%s",
-            vanilla.tokens(),
-            vanilla.shape(),
-            vanilla.topology(),
-            CostTable.of(rows, vanilla));
+            vanilla.tokens(), vanilla.shape(), vanilla.topology(), CostTable.of(rows, vanilla));
     spec.commandLine().getErr().flush();
     if (json) {
       spec.commandLine().getOut().println(CostJson.of(rows, vanilla));

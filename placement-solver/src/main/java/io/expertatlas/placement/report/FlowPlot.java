@@ -43,7 +43,7 @@ final class FlowPlot {
       titles
           .addObject()
           .put("text", (layer == 0 ? "Layer " : "") + layer)
-          .put("left", "%.2f%%".formatted(LEFT + layer * (100 - 2 * LEFT) / flow.gaps()))
+          .put("left", "%.2f%%".formatted(LEFT + 0.5 + layer * (99 - 2 * LEFT) / flow.gaps()))
           .put("textAlign", "center")
           .put("top", 4)
           .putObject("textStyle")

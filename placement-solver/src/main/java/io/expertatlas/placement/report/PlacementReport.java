@@ -34,17 +34,18 @@ public final class PlacementReport {
     ScoredPlacement reference = placements.get(0);
     ScoredPlacement best =
         placements.stream().min(Comparator.comparingLong(scored -> scored.cost().hops())).get();
+    boolean nodes = reference.placement().topology().nodes() > 1;
     HtmlReport page =
         HtmlReport.titled(
             "What tokens pay to reach their experts",
-            "Every token of %s, replayed under %s on %s."
+            "Every token of the %s, replayed under %s on %s."
                 .formatted(trace, number(placements), words(reference.placement().topology())));
     page.facts(
         List.of(
             new Fact("Tokens", "%,d".formatted(counts.tokens())),
             new Fact(
                 "MoE layers \u00d7 experts",
-                "%d \u00d7 %d, top-%d".formatted(shape.layers(), shape.experts(), shape.topK())),
+                "%d \u00d7 %d".formatted(shape.layers(), shape.experts())),
             new Fact(
                 "Hops a token, " + reference.name(), fixed(reference.cost().hopsPerToken(), 2)),
             new Fact("Hops a token, " + best.name(), fixed(best.cost().hopsPerToken(), 2)),
@@ -61,7 +62,11 @@ public final class PlacementReport {
             "Changes of GPU that a token makes on its way through all layers, on average.",
             CostPlots.hopsHeight(placements),
             CostPlots.hops(placements))
-        .table("Costs, means over all tokens", header(), rows(placements));
+        .table(
+            "Costs, means over all tokens. Hops and crossings: a token through all layers. GPUs and"
+                + " nodes: distinct ones that hold a token's experts in a layer.",
+            header(nodes),
+            rows(placements, nodes));
     if (shape.layers() > 1) {
       flows(page, counts, reference, best);
     }
@@ -123,37 +128,44 @@ public final class PlacementReport {
         FlowPlot.of(flow));
   }
 
-  private static List<String> header() {
-    return List.of(
-        "Placement",
-        "Hops",
-        "Against the first",
-        "Crossings",
-        "Across nodes",
-        "GPUs a token and layer",
-        "Nodes a token and layer",
-        "Busiest GPU / mean",
-        "Worst layer",
-        "Equal experts");
+  private static List<String> header(boolean nodes) {
+    List<String> header = new ArrayList<>(List.of("Placement", "Hops", "Against the first"));
+    if (nodes) {
+      header.addAll(List.of("Crossings", "Across nodes"));
+    }
+
+    header.add("GPUs / layer");
+    if (nodes) {
+      header.add("Nodes / layer");
+    }
+
+    header.addAll(List.of("Load max / mean", "Worst layer", "Equal experts"));
+    return header;
   }
 
-  private static List<List<String>> rows(List<ScoredPlacement> placements) {
+  private static List<List<String>> rows(List<ScoredPlacement> placements, boolean nodes) {
     List<List<String>> rows = new ArrayList<>();
     PlacementCost reference = placements.get(0).cost();
     for (ScoredPlacement scored : placements) {
       PlacementCost cost = scored.cost();
-      rows.add(
-          List.of(
-              scored.name(),
-              fixed(cost.hopsPerToken(), 3),
-              change(reference, cost),
-              fixed(cost.crossingsPerToken(), 3),
-              fixed(cost.interNodePerToken(), 3),
-              fixed(cost.gpusPerToken(), 3),
-              fixed(cost.nodesPerToken(), 3),
-              fixed(cost.loadMeanMaxOverMean(), 2),
-              fixed(cost.loadWorstMaxOverMean(), 2),
-              cost.balanced() ? "yes" : "no"));
+      List<String> row = new ArrayList<>();
+      row.add(scored.name());
+      row.add(fixed(cost.hopsPerToken(), 3));
+      row.add(change(reference, cost));
+      if (nodes) {
+        row.add(fixed(cost.crossingsPerToken(), 3));
+        row.add(fixed(cost.interNodePerToken(), 3));
+      }
+
+      row.add(fixed(cost.gpusPerToken(), 3));
+      if (nodes) {
+        row.add(fixed(cost.nodesPerToken(), 3));
+      }
+
+      row.add(fixed(cost.loadMeanMaxOverMean(), 2));
+      row.add(fixed(cost.loadWorstMaxOverMean(), 2));
+      row.add(cost.balanced() ? "yes" : "no");
+      rows.add(row);
     }
 
     return rows;
