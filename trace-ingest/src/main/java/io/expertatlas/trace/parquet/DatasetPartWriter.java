@@ -32,6 +32,12 @@ public final class DatasetPartWriter implements AutoCloseable {
    * @param weights whether they have router weights that are to be kept
    */
   public DatasetPartWriter(Path file, ModelShape shape, boolean weights) throws IOException {
+    this(file, shape, weights, Integer.MAX_VALUE);
+  }
+
+  /** As the public one, with a bound on the rows of a row group besides the bound on its bytes. */
+  DatasetPartWriter(Path file, ModelShape shape, boolean weights, int rowGroupRows)
+      throws IOException {
     this.file = file;
     this.rows = new Rows(shape, weights);
     this.writer =
@@ -40,6 +46,7 @@ public final class DatasetPartWriter implements AutoCloseable {
             .withWriteMode(ParquetFileWriter.Mode.OVERWRITE)
             .withCompressionCodec(CompressionCodecName.ZSTD)
             .withPageWriteChecksumEnabled(true)
+            .withRowGroupRowCountLimit(rowGroupRows)
             .build();
   }
 

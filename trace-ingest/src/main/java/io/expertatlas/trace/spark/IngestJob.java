@@ -176,10 +176,11 @@ public final class IngestJob {
     return tasks;
   }
 
-  private List<Written> write(IngestPlan plan, List<Integer> offsets, Path folder) {
+  private List<Written> write(IngestPlan plan, List<Integer> offsets, Path folder)
+      throws IOException {
     List<Task> tasks = tasks(plan, offsets, folder);
     if (tasks.isEmpty()) {
-      return List.of(); // an empty trace has no parts
+      return List.of(IngestTasks.writeEmpty(folder, plan.shape(), plan.weights()));
     }
 
     return named(
@@ -248,7 +249,7 @@ public final class IngestJob {
               offsets.get(i),
               files.get(i)));
       SequenceIds ids = new SequenceIds();
-      for (int split = 0; split < written.size(); split++) {
+      for (int split = 0; split < plan.splits().size(); split++) {
         if (plan.splits().get(split).source() == i) {
           ids.addAll(written.get(split).sequences());
         }

@@ -99,6 +99,16 @@ final class IngestTasks {
     }
   }
 
+  /** The only part of an empty dataset: no rows, but columns, so that it reads as any other. */
+  static Written writeEmpty(Path folder, ModelShape shape, boolean weights) throws IOException {
+    String name = "part-00000.parquet";
+    try (DatasetPartWriter writer =
+        new DatasetPartWriter(folder.resolve(name), shape, weights)) {
+      Part part = writer.finish(name);
+      return new Written(name, 0, part.bytes(), part.sha256(), new SequenceIds());
+    }
+  }
+
   private static Part writeTo(
       Path aside, String name, Task task, SequenceIds sequences) throws IOException {
     TraceSource source = task.source().source();

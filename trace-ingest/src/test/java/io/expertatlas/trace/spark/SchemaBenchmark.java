@@ -33,6 +33,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.util.ArrayData;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -41,10 +42,10 @@ import org.junit.jupiter.api.io.TempDir;
  * count in plain SQL, and of SQL for one pair of layers. All layouts must count the same.
  *
  * <pre>
- * mvn -B -q -Dquick -DskipTests -pl trace-ingest -am package
- * java $(trace-ingest/src/test/benchmark-jvm) -cp \
- *   "trace-ingest/target/test-classes:trace-ingest/target/classes:trace-ingest/target/lib/*" \
- *   io.expertatlas.trace.spark.SchemaBenchmark FOLDER [TOKENS LAYERS EXPERTS TOP-K [LAYOUT...]]
+ * mvn -B -q -Dquick -pl trace-ingest -am test -Dtest=SchemaBenchmark \
+ *   -Dsurefire.failIfNoSpecifiedTests=false \
+ *   -Dschema.benchmark="FOLDER [TOKENS LAYERS EXPERTS TOP-K [LAYOUT...]]"
+ * cat trace-ingest/target/surefire-reports/io.expertatlas.trace.spark.SchemaBenchmark-output.txt
  * </pre>
  */
 final class SchemaBenchmark {
@@ -379,8 +380,7 @@ final class SchemaBenchmark {
     return benchmark;
   }
 
-  /** Runs the benchmark; see the class. */
-  public static void main(String[] arguments) throws IOException {
+  private static void main(String[] arguments) throws IOException {
     List<int[]> cases =
         arguments.length > 4
             ? List.of(Arrays.stream(arguments, 1, 5).mapToInt(Integer::parseInt).toArray())
@@ -611,6 +611,12 @@ final class SchemaBenchmark {
       layout.write(out, trace, token);
       out.endMessage();
     }
+  }
+
+  @Test
+  @EnabledIfSystemProperty(named = "schema.benchmark", matches = ".+")
+  void measureAll() throws IOException {
+    main(System.getProperty("schema.benchmark").split(" "));
   }
 
   @Test
