@@ -70,8 +70,7 @@ public final class DatasetPartWriter implements AutoCloseable {
   /** Ends the file and describes it, under the name that it will have in the dataset. */
   public Part finish(String name) throws IOException {
     writer.close();
-    return new Part(
-        name, written, Files.size(file), Checksums.sha256(file));
+    return new Part(name, written, Files.size(file), Checksums.sha256(file));
   }
 
   @Override
@@ -93,6 +92,7 @@ public final class DatasetPartWriter implements AutoCloseable {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     protected WriteSupport<Integer> getWriteSupport(Configuration configuration) {
       return rows;
     }
@@ -117,6 +117,7 @@ public final class DatasetPartWriter implements AutoCloseable {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     public WriteContext init(Configuration configuration) {
       return new WriteContext(DatasetSchema.of(shape, weights), Map.of());
     }
@@ -135,8 +136,7 @@ public final class DatasetPartWriter implements AutoCloseable {
     public void write(Integer row) {
       int token = row;
       out.startMessage();
-      integer(
-          DatasetSchema.SEQUENCE, Math.addExact(batch.sequence(token), sequenceOffset));
+      integer(DatasetSchema.SEQUENCE, Math.addExact(batch.sequence(token), sequenceOffset));
       integer(DatasetSchema.POSITION, batch.position(token));
       integer(DatasetSchema.PHASE, batch.phase(token).code());
       startList(DatasetSchema.EXPERTS);

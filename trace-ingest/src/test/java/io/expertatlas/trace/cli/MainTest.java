@@ -25,9 +25,7 @@ class MainTest {
 
   private int run(String... arguments) {
     CommandLine line =
-        new CommandLine(Main.class)
-            .setOut(new PrintWriter(out))
-            .setErr(new PrintWriter(err));
+        new CommandLine(Main.class).setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
     return Terminal.execute(line, arguments);
   }
 
@@ -41,7 +39,12 @@ class MainTest {
 
     assertThat(
             run(
-                "ingest", "--input", golden("good/capture"), "--output", dataset, "--master",
+                "ingest",
+                "--input",
+                golden("good/capture"),
+                "--output",
+                dataset,
+                "--master",
                 "local[1]"))
         .as("%s", err)
         .isZero();
@@ -108,8 +111,16 @@ class MainTest {
     assertThat(run("inspect", "x", "--experts", "many")).isEqualTo(2);
     assertThat(
             run(
-                "ingest", "--input", "a", "b", "--sequence-file", "s", "--experts", "8",
-                "--output", "t"))
+                "ingest",
+                "--input",
+                "a",
+                "b",
+                "--sequence-file",
+                "s",
+                "--experts",
+                "8",
+                "--output",
+                "t"))
         .isEqualTo(2);
     assertThat(err.toString())
         .contains("Invalid number of files for --sequence-file: 1, one for each of the 2 inputs");

@@ -167,7 +167,6 @@ class CaptureFormatTest {
             OptionalInt.empty(),
             Optional.of(temp.resolve("sequence.npy")),
             Optional.empty());
-    assertThatThrownBy(() -> TraceFormat.openTrace(columns))
-        .hasMessageContaining("it has its own");
+    assertThatThrownBy(() -> TraceFormat.openTrace(columns)).hasMessageContaining("it has its own");
   }
 }

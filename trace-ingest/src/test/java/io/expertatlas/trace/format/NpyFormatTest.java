@@ -35,8 +35,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class NpyFormatTest {
   private static final List<String> TYPES =
       List.of(
-          "|i1", "|u1", "<i2", ">i2", "<u2", ">u2", "<i4", ">i4", "<u4", ">u4", "<i8", ">i8",
-          "<u8", ">u8");
+          "|i1", "|u1", "<i2", ">i2", "<u2", ">u2", "<i4", ">i4", "<u4", ">u4", "<i8", ">i8", "<u8",
+          ">u8");
 
   @TempDir private Path temp;
 
@@ -139,8 +139,7 @@ class NpyFormatTest {
   @Test
   void aSelectionKeepsRangeAndSequences() {
     TraceSource source = withColumns("good/sequence.npy", "");
-    TokenSelection selection =
-        new TokenSelection(new TokenRange(1, 6), Sequences.parse("4"));
+    TokenSelection selection = new TokenSelection(new TokenRange(1, 6), Sequences.parse("4"));
 
     try (TraceReader reader = TraceFormat.openTrace(source, selection)) {
       RoutingTrace trace = Traces.readAll(reader);
@@ -176,11 +175,7 @@ class NpyFormatTest {
     Files.write(sequences, NpyWriter.bytes(1, "<i4", false, ids, trace.tokens()));
     TraceSource source =
         new TraceSource(
-            file,
-            "",
-            OptionalInt.of(shape.experts()),
-            Optional.of(sequences),
-            Optional.empty());
+            file, "", OptionalInt.of(shape.experts()), Optional.of(sequences), Optional.empty());
 
     List<RoutingTrace> parts = new ArrayList<>();
     long from = 0;
@@ -221,8 +216,7 @@ class NpyFormatTest {
     Path positions = sparse("positions.npy", "(%d,)".formatted(tokens), tokens);
     TokenRange range = new TokenRange(tokens - 3, tokens + 9);
     TraceSource source =
-        new TraceSource(
-            file, "", OptionalInt.of(7), Optional.empty(), Optional.of(positions));
+        new TraceSource(file, "", OptionalInt.of(7), Optional.empty(), Optional.of(positions));
 
     RoutingTrace end = read(source, range);
 
@@ -322,8 +316,9 @@ class NpyFormatTest {
 
   @Test
   void missingFilesAreNamed() {
-    TraceSource source = new TraceSource(
-        temp.resolve("no.npy"), "npy", OptionalInt.of(3), Optional.empty(), Optional.empty());
+    TraceSource source =
+        new TraceSource(
+            temp.resolve("no.npy"), "npy", OptionalInt.of(3), Optional.empty(), Optional.empty());
 
     assertThatThrownBy(() -> read(source))
         .isInstanceOf(TraceFormatException.class)

@@ -25,10 +25,38 @@ class NpyFuzzTest {
   private static final int CASES = 2000;
   private static final List<String> PIECES =
       List.of(
-          "'descr'", "'<i4'", "'|u1'", "'>u8'", "'<f8'", "[('a', '<i4')]", "fortran_order", "True",
-          "False", "'shape'", "(7, 3, 2)", "(7, 6)", "(42,)", "()", "(999999999999999999,)",
-          "(9999999999, 9999999999)", "(0, 3, 2)", "(0, 999999999999999999, 9999999999)", "{", "}",
-          ",", ":", "'", "\"", "\\", "L", "\n", "\0", "9", "-", "é", "(((((((");
+          "'descr'",
+          "'<i4'",
+          "'|u1'",
+          "'>u8'",
+          "'<f8'",
+          "[('a', '<i4')]",
+          "fortran_order",
+          "True",
+          "False",
+          "'shape'",
+          "(7, 3, 2)",
+          "(7, 6)",
+          "(42,)",
+          "()",
+          "(999999999999999999,)",
+          "(9999999999, 9999999999)",
+          "(0, 3, 2)",
+          "(0, 999999999999999999, 9999999999)",
+          "{",
+          "}",
+          ",",
+          ":",
+          "'",
+          "\"",
+          "\\",
+          "L",
+          "\n",
+          "\0",
+          "9",
+          "-",
+          "é",
+          "(((((((");
 
   @TempDir private Path temp;
 
@@ -51,8 +79,7 @@ class NpyFuzzTest {
       Files.write(file, bytes);
       String name = "seed " + seed;
       read +=
-          Assertions.assertTimeout(
-              Duration.ofSeconds(5), () -> readOrRefuse(file) ? 1 : 0, name);
+          Assertions.assertTimeout(Duration.ofSeconds(5), () -> readOrRefuse(file) ? 1 : 0, name);
     }
 
     assertThat(read).isBetween(CASES / 50, CASES - CASES / 50); // both happen
@@ -114,8 +141,7 @@ class NpyFuzzTest {
   }
 
   private static byte[] replace(byte[] bytes, int from, int to, SplittableRandom random) {
-    byte[] piece =
-        PIECES.get(random.nextInt(PIECES.size())).getBytes(StandardCharsets.ISO_8859_1);
+    byte[] piece = PIECES.get(random.nextInt(PIECES.size())).getBytes(StandardCharsets.ISO_8859_1);
     byte[] changed = new byte[bytes.length - (to - from) + piece.length];
     System.arraycopy(bytes, 0, changed, 0, from);
     System.arraycopy(piece, 0, changed, from, piece.length);

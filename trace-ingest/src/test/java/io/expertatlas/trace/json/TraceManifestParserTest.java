@@ -63,9 +63,24 @@ class TraceManifestParserTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "format-version", "layers", "experts", "top-k", "tokens", "sequences", "weights",
-        "created-by", "sources", "parts", "name", "format", "sequence-offset", "files", "file",
-        "rows", "bytes", "sha256"
+        "format-version",
+        "layers",
+        "experts",
+        "top-k",
+        "tokens",
+        "sequences",
+        "weights",
+        "created-by",
+        "sources",
+        "parts",
+        "name",
+        "format",
+        "sequence-offset",
+        "files",
+        "file",
+        "rows",
+        "bytes",
+        "sha256"
       })
   void everyKeyIsNeededAndNoOtherKnown(String key) throws IOException {
     String json = golden().replaceFirst("\"" + key + "\" :", "\"x-" + key + "\" :");

@@ -57,9 +57,7 @@ class IngestJobTest {
 
   private TraceManifest ingest(boolean overwrite, TraceSource... sources) {
     return new IngestJob(
-            JavaSparkContext.fromSparkContext(spark.sparkContext()),
-            overwrite,
-            IngestProgress.NONE)
+            JavaSparkContext.fromSparkContext(spark.sparkContext()), overwrite, IngestProgress.NONE)
         .run(List.of(sources), temp.resolve("dataset"));
   }
 
@@ -141,8 +139,7 @@ class IngestJobTest {
     DatasetFolder.write(temp.resolve("two"), two, 20);
 
     TraceManifest manifest =
-        ingest(
-            false, TraceSource.of(temp.resolve("one")), TraceSource.of(temp.resolve("two")));
+        ingest(false, TraceSource.of(temp.resolve("one")), TraceSource.of(temp.resolve("two")));
 
     RoutingTrace both = read();
     assertThat(manifest.sequences()).isEqualTo(8);
@@ -164,8 +161,7 @@ class IngestJobTest {
     assertThat(manifest.tokens()).isZero();
     assertThat(manifest.parts()).hasSize(1);
     assertThat(read().tokens()).isZero();
-    assertThat(spark.read().parquet(temp.resolve("dataset/*.parquet").toString()).count())
-        .isZero();
+    assertThat(spark.read().parquet(temp.resolve("dataset/*.parquet").toString()).count()).isZero();
   }
 
   @Test
@@ -242,7 +238,9 @@ class IngestJobTest {
     RoutingTrace trace = Golden.capture();
     for (int token = 0; token < trace.tokens(); token++) {
       for (int layer = 0; layer < 2; layer++) {
-        twin[(layer * 11 + trace.expert(token, layer, 0)) * 11 + trace.expert(token, layer + 1, 0)]++;
+        twin[
+            (layer * 11 + trace.expert(token, layer, 0)) * 11
+                + trace.expert(token, layer + 1, 0)]++;
       }
     }
 

@@ -172,11 +172,7 @@ final class SchemaBenchmark {
         int topK = trace.shape().topK();
         for (int layer = 0; layer < trace.shape().layers(); layer++) {
           int from = layer * topK;
-          field(
-              out,
-              ANY,
-              layer,
-              () -> out.addBinary(bytes(trace, token, from, topK)));
+          field(out, ANY, layer, () -> out.addBinary(bytes(trace, token, from, topK)));
         }
       }
 
@@ -370,8 +366,7 @@ final class SchemaBenchmark {
   private ModelShape shape;
   private int tokens;
 
-  private static SchemaBenchmark of(
-      SparkSession spark, Path folder, ModelShape shape, int tokens) {
+  private static SchemaBenchmark of(SparkSession spark, Path folder, ModelShape shape, int tokens) {
     SchemaBenchmark benchmark = new SchemaBenchmark();
     benchmark.spark = spark;
     benchmark.folder = folder;
@@ -392,10 +387,10 @@ final class SchemaBenchmark {
     try (SparkSession spark = session()) {
       for (int[] c : cases) {
         ModelShape shape = new ModelShape(c[1], c[2], c[3]);
-        SchemaBenchmark benchmark =
-            SchemaBenchmark.of(spark, Path.of(arguments[0]), shape, c[0]);
+        SchemaBenchmark benchmark = SchemaBenchmark.of(spark, Path.of(arguments[0]), shape, c[0]);
         System.out.printf("%d tokens, %s%n", c[0], shape);
-        System.out.println("| layout | write s | MB | pairs of first choices s | all choices s | SQL, all pairs s | SQL, one pair s |");
+        System.out.println(
+            "| layout | write s | MB | pairs of first choices s | all choices s | SQL, all pairs s | SQL, one pair s |");
         System.out.println("|---|---|---|---|---|---|---|");
         for (Layout layout : layouts) {
           benchmark.measure(layout);
@@ -567,8 +562,7 @@ final class SchemaBenchmark {
       super(new LocalOutputFile(file));
       this.layout = layout;
       this.trace = trace;
-      withCompressionCodec(
-          CompressionCodecName.valueOf(System.getProperty("codec", "SNAPPY")));
+      withCompressionCodec(CompressionCodecName.valueOf(System.getProperty("codec", "SNAPPY")));
     }
 
     @Override
@@ -577,6 +571,7 @@ final class SchemaBenchmark {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     protected WriteSupport<Integer> getWriteSupport(Configuration configuration) {
       return new Support(layout, trace);
     }
@@ -593,6 +588,7 @@ final class SchemaBenchmark {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     public WriteContext init(Configuration configuration) {
       MessageType schema =
           MessageTypeParser.parseMessageType(
