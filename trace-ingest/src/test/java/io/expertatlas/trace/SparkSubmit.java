@@ -90,7 +90,8 @@ public final class SparkSubmit {
             all ->
                 Stream.of(all)
                     .filter(
-                        argument -> argument.startsWith("--add-opens") || argument.contains("jdk.reflect"))
+                        argument ->
+                            argument.startsWith("--add-opens") || argument.contains("jdk.reflect"))
                     .forEach(command::add));
     command.addAll(
         List.of(

@@ -55,8 +55,7 @@ public final class Traces {
     int width = shape.choicesPerToken();
     int[] ids = new int[trace.tokens() * width];
     Arrays.setAll(
-        ids,
-        i -> trace.expert(i / width, i % width / shape.topK(), i % width % shape.topK()));
+        ids, i -> trace.expert(i / width, i % width / shape.topK(), i % width % shape.topK()));
     return ids;
   }
 

@@ -182,8 +182,7 @@ final class InspectCommand implements Callable<Integer> {
             ? "yes; %,d above the weight ranked before".formatted(found.risingWeights())
             : "none");
     if (manifest.isPresent()) {
-      err.printf(
-          "  parts      %d, checksums match%n", manifest.get().parts().size());
+      err.printf("  parts      %d, checksums match%n", manifest.get().parts().size());
       for (TraceManifest.Source source : manifest.get().sources()) {
         err.printf(
             "  from       %s (%s), %,d tokens, sequence ids + %d%n",

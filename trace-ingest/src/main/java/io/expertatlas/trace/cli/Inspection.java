@@ -33,9 +33,7 @@ final class Inspection {
   /** Reads the whole trace, which checks it too. */
   static Inspection of(TraceReader reader) {
     Inspection inspection = new Inspection(reader.shape(), reader.hasWeights());
-    for (Optional<RoutingTrace> batch = reader.next();
-        batch.isPresent();
-        batch = reader.next()) {
+    for (Optional<RoutingTrace> batch = reader.next(); batch.isPresent(); batch = reader.next()) {
       inspection.add(batch.get());
     }
 

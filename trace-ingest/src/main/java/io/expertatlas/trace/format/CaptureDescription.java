@@ -56,8 +56,7 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
       throw new TraceFormatException(
           "Invalid JSON in %s: %s".formatted(path, e.getOriginalMessage()), e);
     } catch (IOException e) {
-      throw new UncheckedIOException(
-          "Cannot read %s: %s".formatted(path, e.getMessage()), e);
+      throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
     }
   }
 
@@ -74,8 +73,7 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
     ModelShape shape;
     try {
       shape =
-          new ModelShape(
-              Math.toIntExact(layers), Math.toIntExact(experts), Math.toIntExact(topK));
+          new ModelShape(Math.toIntExact(layers), Math.toIntExact(experts), Math.toIntExact(topK));
     } catch (IllegalArgumentException | ArithmeticException e) {
       throw new TraceFormatException(
           "Invalid shape in %s: layers %d, experts %d, top-k %d (%s)"
@@ -95,8 +93,7 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
       for (JsonNode axis : array.path("shape")) {
         if (!axis.canConvertToLong() || axis.asLong() < 0) {
           throw new TraceFormatException(
-              "Invalid shape of %s in %s: %s"
-                  .formatted(entry.getKey(), path, array.path("shape")));
+              "Invalid shape of %s in %s: %s".formatted(entry.getKey(), path, array.path("shape")));
         }
 
         axes.add(axis.asLong());
@@ -135,9 +132,7 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
 
   /** The path of an array, if the capture has it. */
   Optional<Path> find(String name) {
-    return arrays.containsKey(name)
-        ? Optional.of(path.resolveSibling(name))
-        : Optional.empty();
+    return arrays.containsKey(name) ? Optional.of(path.resolveSibling(name)) : Optional.empty();
   }
 
   /** Checks that a file is what the description says. */

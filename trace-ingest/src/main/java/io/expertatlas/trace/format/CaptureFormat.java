@@ -60,8 +60,7 @@ public final class CaptureFormat implements TraceFormat {
   private static TraceReader open(
       CaptureDescription capture, TokenRange range, List<NpyFile> opened) {
     List<Long> choices =
-        List.of(
-            capture.tokens(), (long) capture.shape().layers(), (long) capture.shape().topK());
+        List.of(capture.tokens(), (long) capture.shape().layers(), (long) capture.shape().topK());
     NpyFile experts = NpyFile.open(capture.require("experts.npy"), "expert ids");
     opened.add(experts);
     DumpReader.checkExperts(experts, capture.shape().experts());

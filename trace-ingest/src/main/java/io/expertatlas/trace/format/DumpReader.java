@@ -42,8 +42,7 @@ final class DumpReader implements TraceReader {
     this.advice = advice;
     this.to = Math.min(range.to(), experts.rows());
     this.next = Math.min(range.from(), to);
-    this.batchTokens =
-        Math.max(1, Math.min(BATCH_TOKENS, BATCH_CHOICES / shape.choicesPerToken()));
+    this.batchTokens = Math.max(1, Math.min(BATCH_TOKENS, BATCH_CHOICES / shape.choicesPerToken()));
     if (next < to) {
       columns.start(next);
     }
@@ -175,8 +174,7 @@ final class DumpReader implements TraceReader {
         if (ids[before] == ids[at]) {
           return new TraceFormatException(
               "Invalid top-%d in %s at %s: expert %d stands at rank %d too"
-                  .formatted(
-                      topK, experts.path(), place(at), ids[at] & 0xffff, before % topK),
+                  .formatted(topK, experts.path(), place(at), ids[at] & 0xffff, before % topK),
               cause);
         }
       }

@@ -138,8 +138,7 @@ final class NpyFile implements Closeable {
     ByteBuffer text = ByteBuffer.allocate((int) length);
     fill(channel, text, offset);
     return NpyHeader.parse(
-        new String(
-            text.array(), major == 3 ? StandardCharsets.UTF_8 : StandardCharsets.ISO_8859_1),
+        new String(text.array(), major == 3 ? StandardCharsets.UTF_8 : StandardCharsets.ISO_8859_1),
         offset + length,
         path);
   }

@@ -70,8 +70,7 @@ record NpyType(Kind kind, int size, ByteOrder order) {
           case 2, 4, 8 -> !matcher.group(1).equals("|");
           default -> false;
         };
-    ByteOrder order =
-        matcher.group(1).equals(">") ? ByteOrder.BIG_ENDIAN : ByteOrder.LITTLE_ENDIAN;
+    ByteOrder order = matcher.group(1).equals(">") ? ByteOrder.BIG_ENDIAN : ByteOrder.LITTLE_ENDIAN;
     return sized ? Optional.of(new NpyType(kind, size, order)) : Optional.empty();
   }
 

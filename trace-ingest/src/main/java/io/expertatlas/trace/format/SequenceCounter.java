@@ -3,8 +3,8 @@ package io.expertatlas.trace.format;
 import java.util.Arrays;
 
 /**
- * Counts the tokens of each sequence: gives a token its position when the files do not say it. Grows
- * with the number of sequences, 16 to 32 bytes each.
+ * Counts the tokens of each sequence: gives a token its position when the files do not say it.
+ * Grows with the number of sequences, 16 to 32 bytes each.
  */
 final class SequenceCounter {
   private static final int EMPTY = -1; // sequence ids are not negative

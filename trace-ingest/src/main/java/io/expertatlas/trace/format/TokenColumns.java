@@ -8,8 +8,8 @@ import java.util.Optional;
 /**
  * Sequence, position and phase of the tokens of a dump, in their order.
  *
- * <p>Without a file of sequences, all tokens are one sequence, 0. Without one of positions, they are
- * counted from 0 in each sequence; a reader that starts in the middle counts what lies before.
+ * <p>Without a file of sequences, all tokens are one sequence, 0. Without one of positions, they
+ * are counted from 0 in each sequence; a reader that starts in the middle counts what lies before.
  * Without phases, every token is prefill.
  */
 final class TokenColumns implements Closeable {

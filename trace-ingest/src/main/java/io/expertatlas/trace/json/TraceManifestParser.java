@@ -189,8 +189,7 @@ public final class TraceManifestParser {
       if (value.isMissingNode() || !fits.apply(value)) {
         throw new TraceFormatException(
             "Invalid %s in %s: key '%s' is %s, expected %s"
-                .formatted(
-                    what, place, key, value.isMissingNode() ? "missing" : value, expected));
+                .formatted(what, place, key, value.isMissingNode() ? "missing" : value, expected));
       }
 
       left.remove(key);

@@ -40,6 +40,7 @@ final class DatasetPartReader implements AutoCloseable {
   private final long to;
   private final ParquetFileReader reader;
   private long row; // next row to read
+  private int group; // next row group to open or to skip
   private long groupEnd; // first row behind the row group that is open
   private Optional<ColumnReader[]> columns = Optional.empty();
 
@@ -111,7 +112,7 @@ final class DatasetPartReader implements AutoCloseable {
 
   private void start(long from) {
     while (row < from) {
-      long size = reader.getRowGroups().get(groups()).getRowCount();
+      long size = reader.getRowGroups().get(group).getRowCount();
       if (row + size > from) {
         openGroup();
         skip(from - row);
@@ -120,17 +121,10 @@ final class DatasetPartReader implements AutoCloseable {
       }
 
       parquet(reader::skipNextRowGroup);
-      skipped++;
+      group++;
       row += size;
       groupEnd = row;
     }
-  }
-
-  private int skipped;
-  private int opened;
-
-  private int groups() {
-    return skipped + opened;
   }
 
   private void openGroup() {
@@ -143,7 +137,7 @@ final class DatasetPartReader implements AutoCloseable {
                 throw new UncheckedIOException(e);
               }
             });
-    opened++;
+    group++;
     groupEnd = row + pages.getRowCount();
     ColumnReadStoreImpl store =
         new ColumnReadStoreImpl(
@@ -212,8 +206,7 @@ final class DatasetPartReader implements AutoCloseable {
     ColumnReader expertColumn = open[DatasetSchema.EXPERTS];
     for (int i = 0; i < experts.length; i++) {
       checkList(expertColumn, i, "experts");
-      experts[i] =
-          (short) nextInteger(expertColumn, "expert id", shape.experts() - 1, i / width());
+      experts[i] = (short) nextInteger(expertColumn, "expert id", shape.experts() - 1, i / width());
     }
 
     float[] weight = new float[weights ? experts.length : 0];
@@ -236,8 +229,7 @@ final class DatasetPartReader implements AutoCloseable {
     int value = column.getInteger();
     if (value < 0 || value > max) {
       throw new TraceFormatException(
-          "Invalid %s %d in %s at row %d: 0 to %d"
-              .formatted(what, value, file, row + token, max));
+          "Invalid %s %d in %s at row %d: 0 to %d".formatted(what, value, file, row + token, max));
     }
 
     column.consume();

@@ -32,6 +32,12 @@ public final class DatasetPartWriter implements AutoCloseable {
    * @param weights whether they have router weights that are to be kept
    */
   public DatasetPartWriter(Path file, ModelShape shape, boolean weights) throws IOException {
+    this(file, shape, weights, Integer.MAX_VALUE);
+  }
+
+  /** As the public one, with a bound on the rows of a row group besides the bound on its bytes. */
+  DatasetPartWriter(Path file, ModelShape shape, boolean weights, int rowGroupRows)
+      throws IOException {
     this.file = file;
     this.rows = new Rows(shape, weights);
     this.writer =
@@ -40,6 +46,7 @@ public final class DatasetPartWriter implements AutoCloseable {
             .withWriteMode(ParquetFileWriter.Mode.OVERWRITE)
             .withCompressionCodec(CompressionCodecName.ZSTD)
             .withPageWriteChecksumEnabled(true)
+            .withRowGroupRowCountLimit(rowGroupRows)
             .build();
   }
 
@@ -63,8 +70,7 @@ public final class DatasetPartWriter implements AutoCloseable {
   /** Ends the file and describes it, under the name that it will have in the dataset. */
   public Part finish(String name) throws IOException {
     writer.close();
-    return new Part(
-        name, written, Files.size(file), Checksums.sha256(file));
+    return new Part(name, written, Files.size(file), Checksums.sha256(file));
   }
 
   @Override
@@ -86,6 +92,7 @@ public final class DatasetPartWriter implements AutoCloseable {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     protected WriteSupport<Integer> getWriteSupport(Configuration configuration) {
       return rows;
     }
@@ -110,6 +117,7 @@ public final class DatasetPartWriter implements AutoCloseable {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     public WriteContext init(Configuration configuration) {
       return new WriteContext(DatasetSchema.of(shape, weights), Map.of());
     }
@@ -128,8 +136,7 @@ public final class DatasetPartWriter implements AutoCloseable {
     public void write(Integer row) {
       int token = row;
       out.startMessage();
-      integer(
-          DatasetSchema.SEQUENCE, Math.addExact(batch.sequence(token), sequenceOffset));
+      integer(DatasetSchema.SEQUENCE, Math.addExact(batch.sequence(token), sequenceOffset));
       integer(DatasetSchema.POSITION, batch.position(token));
       integer(DatasetSchema.PHASE, batch.phase(token).code());
       startList(DatasetSchema.EXPERTS);

@@ -23,12 +23,12 @@ import org.apache.spark.api.java.JavaSparkContext;
 
 /**
  * Turns dumps into one routing-trace dataset. Executors read splits of the inputs through {@link
- * io.expertatlas.trace.TraceFormat} and write one part file each, so inputs and output lie on a file
- * system that the driver and all executors mount at the same path.
+ * io.expertatlas.trace.TraceFormat} and write one part file each, so inputs and output lie on a
+ * file system that the driver and all executors mount at the same path.
  *
- * <p>The order of the tokens is that of the inputs: part numbers follow it. With several inputs, the
- * sequence ids of each are moved past those of the inputs before it; the manifest says by how much.
- * The dataset appears complete under its name or not at all.
+ * <p>The order of the tokens is that of the inputs: part numbers follow it. With several inputs,
+ * the sequence ids of each are moved past those of the inputs before it; the manifest says by how
+ * much. The dataset appears complete under its name or not at all.
  */
 public final class IngestJob {
   private static final String CREATED_BY = "ExpertAtlas 0.1.0";
@@ -111,8 +111,7 @@ public final class IngestJob {
       folder.publish();
       return manifest;
     } catch (IOException e) {
-      throw new UncheckedIOException(
-          "Cannot write dataset %s: %s".formatted(output, e), e);
+      throw new UncheckedIOException("Cannot write dataset %s: %s".formatted(output, e), e);
     }
   }
 
@@ -127,7 +126,10 @@ public final class IngestJob {
     List<SequenceIds> found =
         tasks.isEmpty()
             ? List.of()
-            : named("Look for sequences", tasks.size(), () -> spark.parallelize(tasks, tasks.size()).map(IngestTasks::scan).collect());
+            : named(
+                "Look for sequences",
+                tasks.size(),
+                () -> spark.parallelize(tasks, tasks.size()).map(IngestTasks::scan).collect());
     long next = 0;
     for (int source = 0; source < plan.sources().size(); source++) {
       if (next > Integer.MAX_VALUE) {
@@ -176,10 +178,11 @@ public final class IngestJob {
     return tasks;
   }
 
-  private List<Written> write(IngestPlan plan, List<Integer> offsets, Path folder) {
+  private List<Written> write(IngestPlan plan, List<Integer> offsets, Path folder)
+      throws IOException {
     List<Task> tasks = tasks(plan, offsets, folder);
     if (tasks.isEmpty()) {
-      return List.of(); // an empty trace has no parts
+      return List.of(IngestTasks.writeEmpty(folder, plan.shape(), plan.weights()));
     }
 
     return named(
@@ -233,10 +236,7 @@ public final class IngestJob {
   }
 
   private static TraceManifest manifest(
-      IngestPlan plan,
-      List<Integer> offsets,
-      List<Written> written,
-      List<List<InputFile>> files) {
+      IngestPlan plan, List<Integer> offsets, List<Written> written, List<List<InputFile>> files) {
     List<Source> sources = new ArrayList<>();
     long sequences = 0;
     for (int i = 0; i < plan.sources().size(); i++) {
@@ -248,7 +248,7 @@ public final class IngestJob {
               offsets.get(i),
               files.get(i)));
       SequenceIds ids = new SequenceIds();
-      for (int split = 0; split < written.size(); split++) {
+      for (int split = 0; split < plan.splits().size(); split++) {
         if (plan.splits().get(split).source() == i) {
           ids.addAll(written.get(split).sequences());
         }
@@ -259,12 +259,6 @@ public final class IngestJob {
 
     List<Part> parts = written.stream().map(Written::part).toList();
     return new TraceManifest(
-        plan.shape(),
-        plan.totalTokens(),
-        sequences,
-        plan.weights(),
-        CREATED_BY,
-        sources,
-        parts);
+        plan.shape(), plan.totalTokens(), sequences, plan.weights(), CREATED_BY, sources, parts);
   }
 }

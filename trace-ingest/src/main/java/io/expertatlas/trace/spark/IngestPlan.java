@@ -10,8 +10,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What an ingest reads, cut into splits. Depends on the inputs only, not on the cluster, so that the
- * same inputs give the same part files everywhere.
+ * What an ingest reads, cut into splits. Depends on the inputs only, not on the cluster, so that
+ * the same inputs give the same part files everywhere.
  *
  * @param shape of all inputs
  * @param weights whether all inputs have router weights
@@ -99,8 +99,7 @@ record IngestPlan(
   static long splitTokens(List<Long> tokens, int width) {
     long total = tokens.stream().mapToLong(Long::longValue).sum();
     long wanted = (total + PARTS - 1) / PARTS;
-    return Math.max(
-        1, Math.max(MIN_CHOICES / width, Math.min(MAX_CHOICES / width, wanted)));
+    return Math.max(1, Math.max(MIN_CHOICES / width, Math.min(MAX_CHOICES / width, wanted)));
   }
 
   private static List<Split> cut(List<Long> tokens, long splitTokens) {

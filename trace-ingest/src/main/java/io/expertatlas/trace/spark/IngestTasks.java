@@ -99,8 +99,17 @@ final class IngestTasks {
     }
   }
 
-  private static Part writeTo(
-      Path aside, String name, Task task, SequenceIds sequences) throws IOException {
+  /** The only part of an empty dataset: no rows, but columns, so that it reads as any other. */
+  static Written writeEmpty(Path folder, ModelShape shape, boolean weights) throws IOException {
+    String name = "part-00000.parquet";
+    try (DatasetPartWriter writer = new DatasetPartWriter(folder.resolve(name), shape, weights)) {
+      Part part = writer.finish(name);
+      return new Written(name, 0, part.bytes(), part.sha256(), new SequenceIds());
+    }
+  }
+
+  private static Part writeTo(Path aside, String name, Task task, SequenceIds sequences)
+      throws IOException {
     TraceSource source = task.source().source();
     ModelShape shape;
     boolean weights;
@@ -130,9 +139,7 @@ final class IngestTasks {
     long read = 0;
     try (TraceReader reader =
         TraceFormat.find(source).open(source, new TokenRange(task.from(), task.to()))) {
-      for (Optional<RoutingTrace> next = reader.next();
-          next.isPresent();
-          next = reader.next()) {
+      for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
         consumer.accept(next.get());
         read += next.get().tokens();
       }
@@ -166,7 +173,6 @@ final class IngestTasks {
 
   static Hashed hash(String file) throws IOException {
     Path path = Path.of(file);
-    return new Hashed(
-        path.getFileName().toString(), Files.size(path), Checksums.sha256(path));
+    return new Hashed(path.getFileName().toString(), Files.size(path), Checksums.sha256(path));
   }
 }

@@ -20,13 +20,7 @@ public final class NpyWriter {
     Files.write(
         file,
         bytes(
-            1,
-            "<u2",
-            false,
-            values,
-            trace.tokens(),
-            trace.shape().layers(),
-            trace.shape().topK()));
+            1, "<u2", false, values, trace.tokens(), trace.shape().layers(), trace.shape().topK()));
   }
 
   /**
@@ -40,7 +34,8 @@ public final class NpyWriter {
    */
   public static byte[] bytes(
       int version, String descr, boolean fortran, long[] values, long... shape) {
-    String axes = Arrays.toString(shape).replace("[", "(").replace("]", shape.length == 1 ? ",)" : ")");
+    String axes =
+        Arrays.toString(shape).replace("[", "(").replace("]", shape.length == 1 ? ",)" : ")");
     return bytes(
         version,
         "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }"

@@ -33,6 +33,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.util.ArrayData;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -41,10 +42,10 @@ import org.junit.jupiter.api.io.TempDir;
  * count in plain SQL, and of SQL for one pair of layers. All layouts must count the same.
  *
  * <pre>
- * mvn -B -q -Dquick -DskipTests -pl trace-ingest -am package
- * java $(trace-ingest/src/test/benchmark-jvm) -cp \
- *   "trace-ingest/target/test-classes:trace-ingest/target/classes:trace-ingest/target/lib/*" \
- *   io.expertatlas.trace.spark.SchemaBenchmark FOLDER [TOKENS LAYERS EXPERTS TOP-K [LAYOUT...]]
+ * mvn -B -q -Dquick -pl trace-ingest -am test -Dtest=SchemaBenchmark \
+ *   -Dsurefire.failIfNoSpecifiedTests=false \
+ *   -Dschema.benchmark="FOLDER [TOKENS LAYERS EXPERTS TOP-K [LAYOUT...]]"
+ * cat trace-ingest/target/surefire-reports/io.expertatlas.trace.spark.SchemaBenchmark-output.txt
  * </pre>
  */
 final class SchemaBenchmark {
@@ -171,11 +172,7 @@ final class SchemaBenchmark {
         int topK = trace.shape().topK();
         for (int layer = 0; layer < trace.shape().layers(); layer++) {
           int from = layer * topK;
-          field(
-              out,
-              ANY,
-              layer,
-              () -> out.addBinary(bytes(trace, token, from, topK)));
+          field(out, ANY, layer, () -> out.addBinary(bytes(trace, token, from, topK)));
         }
       }
 
@@ -369,8 +366,7 @@ final class SchemaBenchmark {
   private ModelShape shape;
   private int tokens;
 
-  private static SchemaBenchmark of(
-      SparkSession spark, Path folder, ModelShape shape, int tokens) {
+  private static SchemaBenchmark of(SparkSession spark, Path folder, ModelShape shape, int tokens) {
     SchemaBenchmark benchmark = new SchemaBenchmark();
     benchmark.spark = spark;
     benchmark.folder = folder;
@@ -379,8 +375,7 @@ final class SchemaBenchmark {
     return benchmark;
   }
 
-  /** Runs the benchmark; see the class. */
-  public static void main(String[] arguments) throws IOException {
+  private static void main(String[] arguments) throws IOException {
     List<int[]> cases =
         arguments.length > 4
             ? List.of(Arrays.stream(arguments, 1, 5).mapToInt(Integer::parseInt).toArray())
@@ -392,10 +387,10 @@ final class SchemaBenchmark {
     try (SparkSession spark = session()) {
       for (int[] c : cases) {
         ModelShape shape = new ModelShape(c[1], c[2], c[3]);
-        SchemaBenchmark benchmark =
-            SchemaBenchmark.of(spark, Path.of(arguments[0]), shape, c[0]);
+        SchemaBenchmark benchmark = SchemaBenchmark.of(spark, Path.of(arguments[0]), shape, c[0]);
         System.out.printf("%d tokens, %s%n", c[0], shape);
-        System.out.println("| layout | write s | MB | pairs of first choices s | all choices s | SQL, all pairs s | SQL, one pair s |");
+        System.out.println(
+            "| layout | write s | MB | pairs of first choices s | all choices s | SQL, all pairs s | SQL, one pair s |");
         System.out.println("|---|---|---|---|---|---|---|");
         for (Layout layout : layouts) {
           benchmark.measure(layout);
@@ -567,8 +562,7 @@ final class SchemaBenchmark {
       super(new LocalOutputFile(file));
       this.layout = layout;
       this.trace = trace;
-      withCompressionCodec(
-          CompressionCodecName.valueOf(System.getProperty("codec", "SNAPPY")));
+      withCompressionCodec(CompressionCodecName.valueOf(System.getProperty("codec", "SNAPPY")));
     }
 
     @Override
@@ -577,6 +571,7 @@ final class SchemaBenchmark {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     protected WriteSupport<Integer> getWriteSupport(Configuration configuration) {
       return new Support(layout, trace);
     }
@@ -593,6 +588,7 @@ final class SchemaBenchmark {
     }
 
     @Override
+    @SuppressWarnings("deprecation") // abstract still
     public WriteContext init(Configuration configuration) {
       MessageType schema =
           MessageTypeParser.parseMessageType(
@@ -611,6 +607,12 @@ final class SchemaBenchmark {
       layout.write(out, trace, token);
       out.endMessage();
     }
+  }
+
+  @Test
+  @EnabledIfSystemProperty(named = "schema.benchmark", matches = ".+")
+  void measureAll() throws IOException {
+    main(System.getProperty("schema.benchmark").split(" "));
   }
 
   @Test

@@ -1,0 +1,52 @@
+package io.expertatlas.trace.parquet;
+
+import io.expertatlas.trace.RoutingTrace;
+import io.expertatlas.trace.json.TraceManifest;
+import io.expertatlas.trace.json.TraceManifest.Part;
+import io.expertatlas.trace.json.TraceManifest.Source;
+import io.expertatlas.trace.json.TraceManifestParser;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/** Writes datasets for tests, without Spark. */
+public final class DatasetFolder {
+  private DatasetFolder() {}
+
+  /** Writes a trace to a folder, so many tokens a part. */
+  public static TraceManifest write(Path folder, RoutingTrace trace, int partTokens)
+      throws IOException {
+    Files.createDirectories(folder);
+    boolean weights = trace.hasWeights();
+    List<Part> parts = new ArrayList<>();
+    for (int from = 0; from < trace.tokens(); from += partTokens) {
+      String name = "part-%05d.parquet".formatted(parts.size());
+      try (DatasetPartWriter writer =
+          new DatasetPartWriter(folder.resolve(name), trace.shape(), weights)) {
+        writer.write(trace.slice(from, Math.min(trace.tokens(), from + partTokens)), 0);
+        parts.add(writer.finish(name));
+      }
+    }
+
+    Set<Integer> sequences = new HashSet<>();
+    for (int token = 0; token < trace.tokens(); token++) {
+      sequences.add(trace.sequence(token));
+    }
+
+    TraceManifest manifest =
+        new TraceManifest(
+            trace.shape(),
+            trace.tokens(),
+            sequences.size(),
+            weights,
+            "test",
+            List.of(new Source("memory", "none", trace.tokens(), 0, List.of())),
+            parts);
+    Files.writeString(folder.resolve(TraceManifest.FILE), TraceManifestParser.toJson(manifest));
+    return manifest;
+  }
+}
