@@ -4,11 +4,18 @@ import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.synthetic.SyntheticTrace;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.function.Consumer;
 
 /** Traces of odd shapes, and a reader of traces in memory. */
 public final class AffinityCases {
@@ -48,6 +55,29 @@ public final class AffinityCases {
     return RoutingTrace.of(shape, experts, weights, sequence, position, new byte[trace.tokens()]);
   }
 
+  /** The same trace without router weights. */
+  public static RoutingTrace unweighted(RoutingTrace trace) {
+    ModelShape shape = trace.shape();
+    short[] experts = new short[trace.tokens() * shape.choicesPerToken()];
+    int[] sequence = new int[trace.tokens()];
+    int at = 0;
+    for (int t = 0; t < trace.tokens(); t++) {
+      sequence[t] = trace.sequence(t);
+      for (int choice = 0; choice < shape.choicesPerToken(); choice++) {
+        int layer = choice / shape.topK();
+        experts[at++] = (short) trace.expert(t, layer, choice % shape.topK());
+      }
+    }
+
+    return RoutingTrace.of(
+        shape,
+        experts,
+        new float[0],
+        sequence,
+        new int[sequence.length],
+        new byte[sequence.length]);
+  }
+
   /** The trace with its tokens permuted independently in each layer. */
   public static RoutingTrace shuffled(RoutingTrace trace, long seed) {
     ModelShape shape = trace.shape();
@@ -76,6 +106,51 @@ public final class AffinityCases {
   /** The counts of a trace in memory. */
   public static RouteCounts count(RoutingTrace trace) {
     return InMemoryEstimator.count(reader(trace, 64));
+  }
+
+  /** Writes the experts as an .npy file of 16-bit ids, {@code [token][layer][rank]}. */
+  public static void writeNpy(RoutingTrace trace, Path file) throws IOException {
+    ModelShape shape = trace.shape();
+    writeNpy(
+        file,
+        "<u2",
+        "(%d, %d, %d)".formatted(trace.tokens(), shape.layers(), shape.topK()),
+        trace.tokens() * shape.choicesPerToken() * 2,
+        data -> {
+          for (int t = 0; t < trace.tokens(); t++) {
+            for (int choice = 0; choice < shape.choicesPerToken(); choice++) {
+              int layer = choice / shape.topK();
+              data.putShort((short) trace.expert(t, layer, choice % shape.topK()));
+            }
+          }
+        });
+  }
+
+  /** Writes the sequence ids as an .npy file. */
+  public static void writeSequences(RoutingTrace trace, Path file) throws IOException {
+    writeNpy(
+        file,
+        "<i4",
+        "(%d,)".formatted(trace.tokens()),
+        trace.tokens() * 4,
+        data -> {
+          for (int t = 0; t < trace.tokens(); t++) {
+            data.putInt(trace.sequence(t));
+          }
+        });
+  }
+
+  private static void writeNpy(
+      Path file, String type, String shape, int bytes, Consumer<ByteBuffer> content)
+      throws IOException {
+    String header = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }".formatted(type, shape);
+    header = header + " ".repeat(63 - (10 + header.length()) % 64) + "\n";
+    ByteBuffer data =
+        ByteBuffer.allocate(10 + header.length() + bytes).order(ByteOrder.LITTLE_ENDIAN);
+    data.put((byte) 0x93).put("NUMPY\1\0".getBytes(StandardCharsets.ISO_8859_1));
+    data.putShort((short) header.length()).put(header.getBytes(StandardCharsets.ISO_8859_1));
+    content.accept(data);
+    Files.write(file, data.array());
   }
 
   /** A reader that gives the trace in batches. */

@@ -94,7 +94,7 @@ public final class AffinityReport {
     page.section(
             "Paths from layer to layer",
             "Each row is an expert, each column an expert of the next layer; the colour is the share"
-                + " of the row's tokens that go there. A bright cell is a pair of experts that belong on one GPU.")
+                + " of the row's tokens that go there. A strongly coloured cell is a pair of experts that belong on one GPU.")
         .plot(
             "transitions",
             "P(next expert | this expert) of first choices, for %s.%s".formatted(which, cell),

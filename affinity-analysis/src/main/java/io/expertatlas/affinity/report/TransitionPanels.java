@@ -14,6 +14,7 @@ public final class TransitionPanels {
   private static final int MAX_POINTS = 40_000;
   private static final int MAX_PANELS = 24;
   private static final int COLUMNS = 4;
+  private static final double RARE = 10; // times fewer tokens than an even share
   private static final int TITLE = 26; // pixels
   private static final int BOTTOM = 86;
 
@@ -121,6 +122,7 @@ public final class TransitionPanels {
     ObjectNode axis = Options.counted(name, cells);
     axis.put("gridIndex", panel);
     axis.putObject("axisTick").put("show", false);
+    axis.putObject("axisLine").put("show", false);
     axis.putObject("axisLabel").put("show", labelled).put("fontSize", 11);
     if (block > 1) {
       ArrayNode names = axis.putArray("data");
@@ -132,12 +134,23 @@ public final class TransitionPanels {
     return axis;
   }
 
-  /** Adds a panel's cells that hold tokens; returns the largest probability. */
+  /**
+   * Adds a panel's cells that hold tokens; returns the largest probability among experts that are
+   * not rare: one token of a rare expert would stretch the scale to 100 %.
+   */
   private double addCells(ArrayNode series, int panel, int gap) {
     int experts = transitions.shape().experts();
     java.util.Arrays.fill(strongest, 0);
     int[] from = new int[strongest.length];
     int[] to = new int[strongest.length];
+    double max = 0;
+    long tokens = 0;
+    for (int e = 0; e < experts; e++) {
+      for (int f = 0; f < experts; f++) {
+        tokens += transitions.firstChoices(gap, e, f);
+      }
+    }
+
     for (int e = 0; e < experts; e++) {
       long leaving = 0;
       for (int f = 0; f < experts; f++) {
@@ -147,6 +160,10 @@ public final class TransitionPanels {
       for (int f = 0; f < experts && leaving > 0; f++) {
         double next = transitions.firstChoices(gap, e, f) / (double) leaving;
         int cell = e / block * cells + f / block;
+        if (leaving * RARE * experts >= tokens) {
+          max = Math.max(max, next);
+        }
+
         if (next > strongest[cell]) {
           strongest[cell] = next;
           from[cell] = e;
@@ -164,9 +181,7 @@ public final class TransitionPanels {
         .put("borderColor", "$ink")
         .put("borderWidth", 1.5);
     ArrayNode data = one.putArray("data");
-    double max = 0;
     for (int cell = 0; cell < strongest.length; cell++) {
-      max = Math.max(max, strongest[cell]);
       if (strongest[cell] > 0) {
         data.addArray()
             .add(cell % cells)

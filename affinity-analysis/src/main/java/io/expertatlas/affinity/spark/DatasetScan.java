@@ -17,6 +17,7 @@ import java.util.TreeMap;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
@@ -71,15 +72,12 @@ final class DatasetScan {
       TokenRange tokens) {
     ModelShape shape = manifest.shape();
     TreeMap<String, Long> firstTokens = new TreeMap<>();
-    List<String> files = new ArrayList<>();
     boolean cut = false;
     long first = 0;
     for (Part part : manifest.parts()) {
       long end = first + part.rows();
       if (part.rows() > 0 && first < tokens.to() && end > tokens.from()) {
         firstTokens.put(part.file(), first);
-        // the plain path: percent signs and spaces of a URI would be taken for parts of the name
-        files.add("file://" + dataset.toAbsolutePath().resolve(part.file()));
         cut |= first < tokens.from() || end > tokens.to();
       }
 
@@ -117,7 +115,11 @@ final class DatasetScan {
         .read()
         .schema(schema)
         .option("__globPaths__", "false") // a folder may be named [a] or {b}
-        .parquet(files.toArray(String[]::new))
+        .option("pathGlobFilter", "*.parquet")
+        // one root: Spark 4.2 reads every file once a path if several paths hold such characters;
+        // the plain path: the percent signs of a URI would be taken for parts of the name
+        .parquet("file://" + dataset.toAbsolutePath())
+        .filter(functions.col("_metadata.file_name").isin(firstTokens.keySet().toArray()))
         .selectExpr(columns.toArray(String[]::new))
         .queryExecution()
         .toRdd()

@@ -28,7 +28,7 @@
     pct: value => digits(100 * value, 1) + '\u2009%',
     pct0: value => digits(100 * value, 0) + '\u2009%',
     times: value => times(value) + '\u00d7',
-    pow2: value => times(2 ** value) + '\u00d7',
+    pow2: value => (value < 0 ? '1/' + times(2 ** -value).replace('.0', '') : times(2 ** value).replace('.0', '')) + '\u00d7',
     si: value => new Intl.NumberFormat('en-US', {notation: 'compact', maximumFractionDigits: 1}).format(value)
   };
   const escapes = {'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;'};
