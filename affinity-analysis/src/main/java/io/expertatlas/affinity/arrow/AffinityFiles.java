@@ -34,8 +34,8 @@ import org.apache.arrow.vector.types.pojo.FieldType;
  *
  * <ul>
  *   <li>{@code popularity.arrow}: layer, expert, choices, first-choices;
- *   <li>{@code transitions.arrow}: layer (the one that is left), from, to, first-choices, pair-units
- *       (2^-20);
+ *   <li>{@code transitions.arrow}: layer (the one that is left), from, to, first-choices,
+ *       pair-units (2^-20);
  *   <li>{@code coactivation.arrow}: layer, expert, other (greater than expert), tokens;
  *   <li>{@code expert-sets.arrow}: layer, experts (ascending, top-k of them), tokens.
  * </ul>
@@ -209,12 +209,13 @@ public final class AffinityFiles {
               3,
               (shape.layers() - 1) * pairs);
       long[] half =
-          reading.dense(
-              COACTIVATION,
-              coactivationFields(),
-              new int[] {shape.layers()},
-              3,
-              Math.multiplyExact(shape.layers(), pairs))[0];
+          reading
+              .dense(
+                  COACTIVATION,
+                  coactivationFields(),
+                  new int[] {shape.layers()},
+                  3,
+                  Math.multiplyExact(shape.layers(), pairs))[0];
       RouteCounts counts =
           new RouteCounts(
               shape,
@@ -250,7 +251,9 @@ public final class AffinityFiles {
 
   private record Reading(
       BufferAllocator allocator, Path folder, Map<String, String> metadata, int experts) {
-    /** Columns {@code ids..} of a table as dense arrays; the first {@code ids} columns say where. */
+    /**
+     * Columns {@code ids..} of a table as dense arrays; the first {@code ids} columns say where.
+     */
     long[][] dense(String name, List<Field> fields, int[] layers, int ids, int length)
         throws IOException {
       long[][] values = new long[fields.size() - ids][length];
@@ -268,7 +271,9 @@ public final class AffinityFiles {
                     cell = cell * (column == 0 ? 1 : experts) + id(vectors.get(column), row, bound);
                   }
 
-                  if (ids == 3 && name.equals(COACTIVATION) && cell % experts <= cell / experts % experts) {
+                  if (ids == 3
+                      && name.equals(COACTIVATION)
+                      && cell % experts <= cell / experts % experts) {
                     throw new AffinityFormatException(
                         "expert %d with other %d, which must be greater"
                             .formatted(cell / experts % experts, cell % experts));
@@ -281,7 +286,8 @@ public final class AffinityFiles {
                   }
 
                   if (!empty) {
-                    throw new AffinityFormatException("row %d repeats an earlier one".formatted(row));
+                    throw new AffinityFormatException(
+                        "row %d repeats an earlier one".formatted(row));
                   }
                 }
               });
@@ -314,7 +320,8 @@ public final class AffinityFiles {
                 }
               });
       checkSame(file, found);
-      sets.forEach(layer -> layer.sort(Comparator.comparing(ExpertSet::experts, Lexicographic::compare)));
+      sets.forEach(
+          layer -> layer.sort(Comparator.comparing(ExpertSet::experts, Lexicographic::compare)));
       return sets;
     }
 
@@ -331,7 +338,8 @@ public final class AffinityFiles {
     String version = metadata.get("format-version");
     if (!FORMAT_VERSION.equals(version)) {
       throw new AffinityFormatException(
-          "Cannot read %s: format-version %s, expected %s".formatted(file, version, FORMAT_VERSION));
+          "Cannot read %s: format-version %s, expected %s"
+              .formatted(file, version, FORMAT_VERSION));
     }
 
     return new ModelShape(

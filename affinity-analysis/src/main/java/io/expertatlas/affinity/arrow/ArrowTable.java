@@ -34,7 +34,11 @@ final class ArrowTable {
   }
 
   static void write(
-      BufferAllocator allocator, Path file, List<Field> fields, Map<String, String> metadata, Rows rows)
+      BufferAllocator allocator,
+      Path file,
+      List<Field> fields,
+      Map<String, String> metadata,
+      Rows rows)
       throws IOException {
     try (VectorSchemaRoot root = VectorSchemaRoot.create(new Schema(fields, metadata), allocator);
         FileChannel channel =

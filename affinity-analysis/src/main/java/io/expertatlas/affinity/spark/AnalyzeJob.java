@@ -1,0 +1,167 @@
+package io.expertatlas.affinity.spark;
+
+import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.trace.ModelShape;
+import io.expertatlas.trace.TokenSelection;
+import io.expertatlas.trace.TokenSelection.TokenRange;
+import io.expertatlas.trace.TraceFormat;
+import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.TraceReader;
+import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.json.TraceManifestParser;
+import org.apache.spark.SparkConf;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * Counts the routes of a trace with Spark: one job, one pass over the tokens. Each partition counts
+ * into dense arrays of its own ({@link RouteCounter}), a tree aggregation merges them; rows are
+ * neither exploded nor shuffled. The same counts as {@link
+ * io.expertatlas.affinity.InMemoryEstimator}, for any number of partitions.
+ */
+public final class AnalyzeJob {
+  private static final String DATASET = "dataset";
+  private static final int TREE_DEPTH = 2;
+
+  private final JavaSparkContext spark;
+  private final AnalyzeProgress progress;
+  private final int partitions;
+
+  /**
+   * Creates the job.
+   *
+   * @param spark stays open
+   * @param progress is told how far the job is
+   */
+  public AnalyzeJob(JavaSparkContext spark, AnalyzeProgress progress) {
+    this(spark, progress, 0);
+  }
+
+  /** Creates a job that cuts raw files into so many partitions. */
+  AnalyzeJob(JavaSparkContext spark, AnalyzeProgress progress, int partitions) {
+    this.spark = spark;
+    this.progress = progress;
+    this.partitions = partitions;
+  }
+
+  /**
+   * Runs the job in a Spark application of its own; see {@link #run}.
+   *
+   * @param master Spark master; empty: what spark-submit says, else all cores of this machine
+   */
+  public static RouteCounts runAlone(
+      String master, TraceSource source, TokenSelection selection, AnalyzeProgress progress) {
+    checkReadable(source); // before Spark takes seconds to start
+    SparkConf conf = new SparkConf().setAppName("ExpertAtlas analyze");
+    if (!master.isEmpty()) {
+      conf.setMaster(master);
+    }
+
+    conf.setIfMissing("spark.master", "local[*]");
+    conf.setIfMissing("spark.ui.enabled", "false");
+    conf.setIfMissing("spark.ui.showConsoleProgress", "false");
+    if (conf.get("spark.master").matches("local(\\[[^,]*])?")) {
+      conf.setIfMissing("spark.driver.host", "localhost");
+      conf.setIfMissing("spark.driver.bindAddress", "127.0.0.1");
+    }
+
+    try (JavaSparkContext spark = new JavaSparkContext(conf)) {
+      return new AnalyzeJob(spark, progress).run(source, selection);
+    }
+  }
+
+  private static void checkReadable(TraceSource source) {
+    try (TraceReader reader = TraceFormat.openTrace(source)) {
+      new RouteCounter(reader.shape());
+    }
+  }
+
+  /**
+   * Runs the job.
+   *
+   * @throws TraceFormatException if the trace is broken or the selection keeps no token of a trace
+   *     that has some
+   * @throws IllegalArgumentException if the model is too large to count densely
+   */
+  public RouteCounts run(TraceSource source, TokenSelection selection) {
+    TraceFormat format = TraceFormat.find(source);
+    ModelShape shape;
+    long all;
+    try (TraceReader reader = format.open(source)) {
+      shape = reader.shape();
+      all = reader.tokens();
+    }
+
+    RouteCounter zero = new RouteCounter(shape);
+    if (all == 0) {
+      return zero.counts();
+    }
+
+    if (selection.tokens().from() >= all) {
+      throw nothing(source, selection, all);
+    }
+
+    TokenRange tokens =
+        new TokenRange(selection.tokens().from(), Math.min(all, selection.tokens().to()));
+    RouteCounter sum = aggregate(source, format, selection, tokens, zero);
+    boolean allSequences = selection.sequences().equals(TokenSelection.Sequences.ALL);
+    if (allSequences && sum.tokens() != tokens.to() - tokens.from()) {
+      throw new TraceFormatException(
+          "Cannot count tokens %s of %s: got %d. Maybe it changed meanwhile"
+              .formatted(tokens, source.path(), sum.tokens()));
+    }
+
+    if (sum.tokens() == 0) {
+      throw nothing(source, selection, all);
+    }
+
+    return sum.counts();
+  }
+
+  private static TraceFormatException nothing(
+      TraceSource source, TokenSelection selection, long all) {
+    return new TraceFormatException(
+        "Cannot analyze %s: none of its %d tokens is in the selection (%s)"
+            .formatted(source.path(), all, selection));
+  }
+
+  private RouteCounter aggregate(
+      TraceSource source,
+      TraceFormat format,
+      TokenSelection selection,
+      TokenRange tokens,
+      RouteCounter zero) {
+    TaskCounter counter = new TaskCounter(progress);
+    spark.setLocalProperty("spark.job.description", "Count routes of " + source.path());
+    try {
+      JavaRDD<RouteCounter> counters =
+          format.name().equals(DATASET)
+              ? DatasetScan.counters(
+                  session(),
+                  source.path(),
+                  TraceManifestParser.read(source.path()),
+                  selection,
+                  tokens)
+              : RawScan.counters(spark, source, format.name(), selection, tokens, partitions);
+      progress.started("Count routes", counters.getNumPartitions());
+      spark.sc().addSparkListener(counter);
+      return counters.treeAggregate(zero, RouteCounter::merge, RouteCounter::merge, TREE_DEPTH);
+    } catch (Exception e) { // Scala throws checked exceptions undeclared
+      throw TaskFailure.unwrap(e);
+    } finally {
+      spark.sc().removeSparkListener(counter);
+      progress.ended();
+      spark.setLocalProperty("spark.job.description", null);
+    }
+  }
+
+  private SparkSession session() {
+    return SparkSession.builder()
+        .sparkContext(spark.sc())
+        // listing many parts is no Spark job of its own
+        .config("spark.sql.sources.parallelPartitionDiscovery.threshold", Integer.MAX_VALUE)
+        .getOrCreate();
+  }
+}
