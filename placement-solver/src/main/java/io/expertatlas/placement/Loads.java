@@ -53,9 +53,7 @@ public final class Loads {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof Loads that
-        && gpus == that.gpus
-        && Arrays.equals(choices, that.choices);
+    return other instanceof Loads that && gpus == that.gpus && Arrays.equals(choices, that.choices);
   }
 
   @Override

@@ -122,8 +122,7 @@ class PlacementCostTest {
       choices[e] = (short) e;
     }
 
-    RoutingTrace trace =
-        RoutingTrace.ofExperts(new ModelShape(1, experts, experts), choices);
+    RoutingTrace trace = RoutingTrace.ofExperts(new ModelShape(1, experts, experts), choices);
     PlacementProblem problem = Routes.problem(trace, 13, 10);
     PlacementCost cost =
         PlacementCost.replay(
@@ -138,7 +137,8 @@ class PlacementCostTest {
     PlacementCost cost =
         PlacementCost.replay(
             Routes.reader(empty),
-            new Placement(new Topology(1, 2), new int[][] {{0, 0, 1, 1}, {0, 0, 1, 1}, {0, 1, 0, 1}}));
+            new Placement(
+                new Topology(1, 2), new int[][] {{0, 0, 1, 1}, {0, 0, 1, 1}, {0, 1, 0, 1}}));
     assertThat(cost.hopsPerToken()).isZero();
     assertThat(cost.gpusPerToken()).isZero();
     assertThat(cost.loadMeanMaxOverMean()).isZero();

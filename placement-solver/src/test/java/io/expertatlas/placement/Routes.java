@@ -98,7 +98,8 @@ public final class Routes {
         }
 
         if (layer > 0) {
-          pairs[((layer - 1) * experts + trace.expert(token, layer - 1, 0)) * experts + set.get(0)]++;
+          pairs[
+              ((layer - 1) * experts + trace.expert(token, layer - 1, 0)) * experts + set.get(0)]++;
         }
 
         sets.get(layer).merge(set.stream().sorted().toList(), 1L, Long::sum);

@@ -96,9 +96,7 @@ final class EvaluateCommand implements Callable<Integer> {
   private void replay(TraceReader reader, List<Replay> replays) {
     long tokens = 0;
     try (ProgressBar bar = Terminal.progress("evaluate", reader.tokens())) {
-      for (Optional<RoutingTrace> next = reader.next();
-          next.isPresent();
-          next = reader.next()) {
+      for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
         for (Replay replay : replays) {
           replay.add(next.get());
         }
@@ -112,8 +110,7 @@ final class EvaluateCommand implements Callable<Integer> {
 
     if (tokens == 0) {
       throw new TraceFormatException(
-          "No token of %s is selected by %s"
-              .formatted(trace.source().path(), trace.selection()));
+          "No token of %s is selected by %s".formatted(trace.source().path(), trace.selection()));
     }
   }
 
@@ -122,10 +119,7 @@ final class EvaluateCommand implements Callable<Integer> {
         .getErr()
         .printf(
             "%d tokens of %s on %s GPUs; hops, crossings and inter-node per token%n%s",
-            vanilla.tokens(),
-            vanilla.shape(),
-            vanilla.topology(),
-            CostTable.of(rows, vanilla));
+            vanilla.tokens(), vanilla.shape(), vanilla.topology(), CostTable.of(rows, vanilla));
     spec.commandLine().getErr().flush();
     if (json) {
       spec.commandLine().getOut().println(CostJson.of(rows, vanilla));

@@ -124,8 +124,7 @@ public final class PlacementParser {
                   e.getLocation() == null ? 0 : e.getLocation().getColumnNr()),
           e);
     } catch (IllegalArgumentException e) {
-      throw new PlacementFormatException(
-          "Cannot read %s: %s".formatted(name, e.getMessage()), e);
+      throw new PlacementFormatException("Cannot read %s: %s".formatted(name, e.getMessage()), e);
     }
   }
 
@@ -251,8 +250,7 @@ public final class PlacementParser {
   private static long whole(JsonNode parent, String name, long most) {
     long value = anyWhole(parent, name);
     if (value < 0 || (value > most && !name.equals("format-version"))) {
-      throw new IllegalArgumentException(
-          "%s is %d, expected 0 to %d".formatted(name, value, most));
+      throw new IllegalArgumentException("%s is %d, expected 0 to %d".formatted(name, value, most));
     }
 
     return value;
@@ -260,8 +258,7 @@ public final class PlacementParser {
 
   private static long anyWhole(JsonNode parent, String name) {
     JsonNode node = field(parent, name);
-    return typed(
-            node, node.isIntegralNumber() && node.canConvertToLong(), name, "a whole number")
+    return typed(node, node.isIntegralNumber() && node.canConvertToLong(), name, "a whole number")
         .asLong();
   }
 

@@ -36,7 +36,8 @@ public final class AssignmentSolver implements PlacementSolver {
     if (experts != problem.topology().gpus() || problem.least() != 1 || problem.most() != 1) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
-          "it needs one expert of each layer on every GPU, here are %s".formatted(problem.balance()));
+          "it needs one expert of each layer on every GPU, here are %s"
+              .formatted(problem.balance()));
     }
 
     NativeLibrary.load();

@@ -65,8 +65,7 @@ final class PairProgram {
   PairProgram(Chain chain, Optional<int[][]> start) {
     NativeLibrary.load();
     this.chain = chain;
-    this.hint =
-        start.map(map -> chain.isSymmetric() ? Starts.canonical(chain.parts(), map) : map);
+    this.hint = start.map(map -> chain.isSymmetric() ? Starts.canonical(chain.parts(), map) : map);
     long total = 0;
     for (int gap = 0; gap < chain.layers() - 1; gap++) {
       total = Math.addExact(total, Math.multiplyExact(2, chain.total(gap)));

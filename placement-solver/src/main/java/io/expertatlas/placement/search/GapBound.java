@@ -7,10 +7,10 @@ import java.util.Arrays;
 /**
  * Lower bounds on the cost of a chain: the sum over its gaps of a bound on each.
  *
- * <p>An expert's pairs with at most as many experts of the next layer as a part holds can stay: the stays of a gap form a bipartite graph whose degrees are bounded by the parts' sizes.
- * The heaviest such graph is a min-cost flow. With one expert per part it is the assignment
- * optimum. On several nodes the bounds for GPUs and for nodes add up, as {@code hop cost = [other
- * GPU] + [other node]}.
+ * <p>An expert's pairs with at most as many experts of the next layer as a part holds can stay: the
+ * stays of a gap form a bipartite graph whose degrees are bounded by the parts' sizes. The heaviest
+ * such graph is a min-cost flow. With one expert per part it is the assignment optimum. On several
+ * nodes the bounds for GPUs and for nodes add up, as {@code hop cost = [other GPU] + [other node]}.
  */
 public final class GapBound {
   /** Steps of the flow that are worth taking for all gaps; beyond, row and column sums serve. */

@@ -3,7 +3,6 @@ package io.expertatlas.placement.search;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -40,11 +39,7 @@ final class Partitions {
   static Optional<List<short[]>> of(Chain chain, int layer, int limit) {
     Partitions partitions =
         new Partitions(
-            chain.parts(),
-            chain.size(layer),
-            chain.least(layer, 0),
-            chain.most(layer, 0),
-            limit);
+            chain.parts(), chain.size(layer), chain.least(layer, 0), chain.most(layer, 0), limit);
     return partitions.place(0) ? Optional.of(partitions.found) : Optional.empty();
   }
 

@@ -36,8 +36,7 @@ public final class Incremental {
     SolverConfig next = config;
     SolverOutcome outcome = null;
     for (Supplier<RouteCounts> prefix : prefixes) {
-      outcome =
-          solver.solve(PlacementProblem.balanced(prefix.get(), topology, objective), next);
+      outcome = solver.solve(PlacementProblem.balanced(prefix.get(), topology, objective), next);
       if (outcome.placement().isPresent()) {
         next = next.withWarmStart(outcome.placement().get());
       }

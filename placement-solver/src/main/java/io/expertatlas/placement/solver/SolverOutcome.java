@@ -53,7 +53,6 @@ public record SolverOutcome(
 
   /** The same outcome under another name and note. */
   public SolverOutcome as(String name, String otherNote) {
-    return new SolverOutcome(
-        name, status, placement, objective, bound, seconds, seed, otherNote);
+    return new SolverOutcome(name, status, placement, objective, bound, seconds, seed, otherNote);
   }
 }

@@ -36,8 +36,7 @@ public final class SolverRun {
       return run.unsolved(
           SolverStatus.INFEASIBLE,
           "%d experts do not fit on %d GPUs with %s"
-              .formatted(
-                  problem.shape().experts(), problem.topology().gpus(), problem.balance()));
+              .formatted(problem.shape().experts(), problem.topology().gpus(), problem.balance()));
     }
 
     if (config.warmStart().isPresent() && !problem.isMetBy(config.warmStart().get())) {

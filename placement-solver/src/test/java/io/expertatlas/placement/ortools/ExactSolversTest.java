@@ -102,8 +102,7 @@ class ExactSolversTest {
     int experts = 3 + random.nextInt(topology.gpus() == 4 ? 2 : 3);
     RoutingTrace trace = Routes.random(1 + random.nextInt(3), experts, 1, 30, seed);
     Objective objective = random.nextBoolean() ? Objective.HOPS : Objective.CROSSINGS;
-    PlacementProblem problem =
-        PlacementProblem.balanced(Routes.count(trace), topology, objective);
+    PlacementProblem problem = PlacementProblem.balanced(Routes.count(trace), topology, objective);
     Chain chain = Chain.of(problem);
     long brute = BruteForce.of(chain).best();
     SolverOutcome viterbi = new ViterbiSolver().solve(problem, CONFIG);
@@ -116,7 +115,8 @@ class ExactSolversTest {
     assertThat(GapBound.of(chain)).isLessThanOrEqualTo(brute);
     assertThat(Viterbi.of(chain, () -> false).orElseThrow().singleGapBound().orElseThrow())
         .isBetween(GapBound.of(chain), brute);
-    for (String solver : new String[] {"bipart", "node-then-gpu", "sweep", "greedy-load", "random", "vanilla"}) {
+    for (String solver :
+        new String[] {"bipart", "node-then-gpu", "sweep", "greedy-load", "random", "vanilla"}) {
       SolverOutcome outcome = PlacementSolvers.find(solver).solve(problem, CONFIG);
       assertThat(outcome.objective()).as(solver).isGreaterThanOrEqualTo(brute);
       assertThat(outcome.bound()).as(solver).isLessThanOrEqualTo(brute);
@@ -149,7 +149,8 @@ class ExactSolversTest {
     SolverOutcome outcome =
         new AssignmentSolver().solve(Routes.problem(Routes.CASE_A, 2, 2), CONFIG);
     assertThat(outcome.objective()).isBetween(4L, 6L);
-    assertThat(outcome.note()).isEqualTo("assignments are exact for crossings, sweeps chose the nodes");
+    assertThat(outcome.note())
+        .isEqualTo("assignments are exact for crossings, sweeps chose the nodes");
 
     SolverOutcome refused =
         new AssignmentSolver().solve(Routes.problem(Routes.CASE_A, 1, 2), CONFIG);
@@ -162,7 +163,8 @@ class ExactSolversTest {
   @Test
   void sweepsFromAWarmStartNeverRise() {
     PlacementProblem problem = Routes.problem(Routes.random(6, 16, 2, 400, 3), 2, 2);
-    SolverOutcome bipart = new BisectionSolver().solve(problem, CONFIG.withTimeLimit(java.time.Duration.ofSeconds(4)));
+    SolverOutcome bipart =
+        new BisectionSolver().solve(problem, CONFIG.withTimeLimit(java.time.Duration.ofSeconds(4)));
     SolverOutcome polished =
         new SweepSolver().solve(problem, CONFIG.withWarmStart(bipart.placement().orElseThrow()));
     assertThat(polished.objective()).isLessThanOrEqualTo(bipart.objective());
