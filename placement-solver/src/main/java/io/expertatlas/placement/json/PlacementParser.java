@@ -15,6 +15,7 @@ import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
 import io.expertatlas.trace.ModelShape;
 import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -91,7 +92,11 @@ public final class PlacementParser {
    * @throws IOException if it cannot be read
    */
   public static PlacementDocument read(Path file) throws IOException {
-    return fromJson(Files.readString(file), file.toString());
+    try {
+      return fromJson(Files.readString(file), file.toString());
+    } catch (CharacterCodingException e) {
+      throw new PlacementFormatException("Cannot read %s: not UTF-8".formatted(file), e);
+    }
   }
 
   /**

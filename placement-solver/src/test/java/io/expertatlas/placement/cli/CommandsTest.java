@@ -297,6 +297,12 @@ class CommandsTest {
         .isEqualTo(1);
     assertThat(err.toString()).contains("none: no such file or folder");
 
+    Files.writeString(Path.of(affinity).resolve("summary.json"), "{");
+    assertThat(place("two", "--nodes", "1", "--gpus-per-node", "4")).isEqualTo(1);
+    assertThat(err.toString()).contains("Cannot read " + Path.of(affinity).resolve("summary.json"));
+    assertThat(folder.resolve("two")).doesNotExist();
+    Files.delete(Path.of(affinity).resolve("summary.json"));
+
     assertThat(place("one", "--nodes", "1", "--gpus-per-node", "4", "--solver", "vanilla"))
         .isZero();
     assertThat(

@@ -16,8 +16,11 @@ import io.expertatlas.placement.solver.SolverOutcome;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -87,6 +90,14 @@ class PlacementParserTest {
     assertThatThrownBy(() -> PlacementParser.fromJson(broken, "p.json"))
         .isInstanceOf(PlacementFormatException.class)
         .hasMessage("Cannot read p.json: " + message);
+  }
+
+  @Test
+  void whatIsNoTextIsNamed(@TempDir Path folder) throws IOException {
+    Path file = Files.write(folder.resolve("p.json"), new byte[] {'{', (byte) 0xff, '}'});
+    assertThatThrownBy(() -> PlacementParser.read(file))
+        .isInstanceOf(PlacementFormatException.class)
+        .hasMessage("Cannot read " + file + ": not UTF-8");
   }
 
   @Test
