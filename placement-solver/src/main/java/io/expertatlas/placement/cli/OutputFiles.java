@@ -6,7 +6,7 @@ import io.expertatlas.placement.format.ExFlowCsv;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementParser;
 import java.io.IOException;
-import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -30,12 +30,12 @@ final class OutputFiles {
     }
 
     if (!overwrite) {
-      throw new FileAlreadyExistsException(
+      throw new FileSystemException(
           folder.toString(), null, "it exists already. Maybe replace it with --overwrite");
     }
 
     if (!Files.isDirectory(folder)) {
-      throw new FileAlreadyExistsException(folder.toString(), null, "it is not a folder");
+      throw new FileSystemException(folder.toString(), null, "it is not a folder");
     }
 
     try (Stream<Path> files = Files.list(folder)) {
@@ -44,7 +44,7 @@ final class OutputFiles {
               .filter(f -> !f.getFileName().toString().matches("placement\\.json|.*\\.csv"))
               .findFirst();
       if (other.isPresent()) {
-        throw new FileAlreadyExistsException(
+        throw new FileSystemException(
             folder.toString(),
             null,
             "it holds %s, which no placement folder has: not replaced"

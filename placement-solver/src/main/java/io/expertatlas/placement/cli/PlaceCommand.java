@@ -22,6 +22,7 @@ import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -146,6 +147,7 @@ final class PlaceCommand implements Callable<Integer> {
         "%d tokens of %s on %s GPUs: %s%n",
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
+    Source source = source(affinity);
     SolverOutcome outcome = solve(problem, config(problem));
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
@@ -158,8 +160,7 @@ final class PlaceCommand implements Callable<Integer> {
         output,
         overwrite,
         csvName == CsvName.exflow,
-        new PlacementDocument(
-            counts.shape(), objective, outcome, InSample.of(cost), source(affinity)),
+        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source),
         cost);
     print(problem, outcome, cost);
     return 0;
@@ -214,12 +215,20 @@ final class PlaceCommand implements Callable<Integer> {
       return new Source(names, "", "", "");
     }
 
-    AffinitySummary found = AffinitySummaryParser.fromJson(Files.readString(summary));
+    AffinitySummary found = summary(summary);
     return new Source(
         names,
         found.trace(),
         found.selection().tokens().toString(),
         found.selection().sequences().toString());
+  }
+
+  private static AffinitySummary summary(Path file) throws IOException {
+    try {
+      return AffinitySummaryParser.fromJson(Files.readString(file));
+    } catch (AffinityFormatException | CharacterCodingException e) {
+      throw new AffinityFormatException("Cannot read %s: %s".formatted(file, e.getMessage()), e);
+    }
   }
 
   private void print(PlacementProblem problem, SolverOutcome outcome, PlacementCost cost) {

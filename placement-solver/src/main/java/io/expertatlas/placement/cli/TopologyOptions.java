@@ -27,7 +27,8 @@ final class TopologyOptions {
     if (nodes == null || gpusPerNode == null) {
       throw new ParameterException(
           command.commandLine(),
-          "Missing required option: '%s'".formatted(nodes == null ? "--nodes=N" : "--gpus-per-node=G"));
+          "Missing required option: '%s'"
+              .formatted(nodes == null ? "--nodes=N" : "--gpus-per-node=G"));
     }
 
     try {

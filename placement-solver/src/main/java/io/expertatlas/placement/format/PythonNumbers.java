@@ -37,8 +37,7 @@ final class PythonNumbers {
     if (exponent < -4 || exponent >= 16) {
       String mantissa =
           digits.length() == 1 ? digits : digits.charAt(0) + "." + digits.substring(1);
-      return "%s%se%s%02d"
-          .formatted(sign, mantissa, exponent < 0 ? "-" : "+", Math.abs(exponent));
+      return "%s%se%s%02d".formatted(sign, mantissa, exponent < 0 ? "-" : "+", Math.abs(exponent));
     }
 
     String plain = shortest.toPlainString();

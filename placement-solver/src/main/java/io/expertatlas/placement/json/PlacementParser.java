@@ -15,6 +15,7 @@ import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
 import io.expertatlas.trace.ModelShape;
 import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -91,7 +92,11 @@ public final class PlacementParser {
    * @throws IOException if it cannot be read
    */
   public static PlacementDocument read(Path file) throws IOException {
-    return fromJson(Files.readString(file), file.toString());
+    try {
+      return fromJson(Files.readString(file), file.toString());
+    } catch (CharacterCodingException e) {
+      throw new PlacementFormatException("Cannot read %s: not UTF-8".formatted(file), e);
+    }
   }
 
   /**
@@ -124,8 +129,7 @@ public final class PlacementParser {
                   e.getLocation() == null ? 0 : e.getLocation().getColumnNr()),
           e);
     } catch (IllegalArgumentException e) {
-      throw new PlacementFormatException(
-          "Cannot read %s: %s".formatted(name, e.getMessage()), e);
+      throw new PlacementFormatException("Cannot read %s: %s".formatted(name, e.getMessage()), e);
     }
   }
 
@@ -251,8 +255,7 @@ public final class PlacementParser {
   private static long whole(JsonNode parent, String name, long most) {
     long value = anyWhole(parent, name);
     if (value < 0 || (value > most && !name.equals("format-version"))) {
-      throw new IllegalArgumentException(
-          "%s is %d, expected 0 to %d".formatted(name, value, most));
+      throw new IllegalArgumentException("%s is %d, expected 0 to %d".formatted(name, value, most));
     }
 
     return value;
@@ -260,8 +263,7 @@ public final class PlacementParser {
 
   private static long anyWhole(JsonNode parent, String name) {
     JsonNode node = field(parent, name);
-    return typed(
-            node, node.isIntegralNumber() && node.canConvertToLong(), name, "a whole number")
+    return typed(node, node.isIntegralNumber() && node.canConvertToLong(), name, "a whole number")
         .asLong();
   }
 

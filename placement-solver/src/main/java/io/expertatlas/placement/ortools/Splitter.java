@@ -97,9 +97,12 @@ final class Splitter {
     int[][] start =
         warmStart(chain, borders)
             .orElseGet(
-                () ->
-                    new Sweeps(chain, () -> run.seconds() > until)
-                        .best(Starts.random(chain, random.split()), STARTS, random.split()));
+                () -> {
+                  int[][] random = Starts.random(chain, this.random.split());
+                  int[][] first = new Sweeps(chain, () -> false).improve(random); // however late
+                  return new Sweeps(chain, () -> run.seconds() > until)
+                      .best(first, STARTS, this.random.split());
+                });
     long variables = PairProgram.pairVariables(chain);
     if (variables > PairProgram.MAX_PAIR_VARIABLES) {
       refusal =

@@ -23,7 +23,7 @@ public final class AutoSolver implements PlacementSolver {
   }
 
   private SolverOutcome solve(SolverRun run, SolverConfig config) {
-    SolverOutcome exact = part(run, "viterbi", config, 1);
+    SolverOutcome exact = part(run, "viterbi", config, 0.5);
     if (exact.status() == SolverStatus.OPTIMAL) {
       return exact.as(name(), "viterbi, " + exact.note());
     }

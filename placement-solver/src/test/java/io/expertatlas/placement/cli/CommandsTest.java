@@ -1,0 +1,316 @@
+package io.expertatlas.placement.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.expertatlas.affinity.arrow.AffinityFiles;
+import io.expertatlas.placement.Placement;
+import io.expertatlas.placement.PlacementCost;
+import io.expertatlas.placement.Routes;
+import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.json.PlacementParser;
+import io.expertatlas.trace.RoutingTrace;
+import io.expertatlas.trace.terminal.Terminal;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+class CommandsTest {
+  private static final RoutingTrace TRACE = Routes.random(5, 8, 2, 600, 3);
+
+  @TempDir Path folder;
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+  private String affinity;
+  private String npy;
+
+  @BeforeEach
+  void writeInputs() throws IOException {
+    affinity = folder.resolve("affinity").toString();
+    AffinityFiles.write(Routes.count(TRACE.slice(0, 300)), Path.of(affinity));
+    npy = folder.resolve("trace.npy").toString();
+    Files.write(Path.of(npy), npy(TRACE));
+  }
+
+  /** The trace as an npy file of unsigned bytes, [tokens, layers, k]. */
+  private static byte[] npy(RoutingTrace trace) {
+    String header =
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %d, %d), }"
+            .formatted(trace.tokens(), trace.shape().layers(), trace.shape().topK());
+    header += " ".repeat(63 - (10 + header.length()) % 64) + "\n";
+    ByteBuffer bytes =
+        ByteBuffer.allocate(10 + header.length() + trace.tokens() * trace.shape().choicesPerToken())
+            .order(ByteOrder.LITTLE_ENDIAN);
+    bytes.put(new byte[] {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0});
+    bytes.putShort((short) header.length());
+    bytes.put(header.getBytes(StandardCharsets.US_ASCII));
+    for (int token = 0; token < trace.tokens(); token++) {
+      for (int layer = 0; layer < trace.shape().layers(); layer++) {
+        for (int rank = 0; rank < trace.shape().topK(); rank++) {
+          bytes.put((byte) trace.expert(token, layer, rank));
+        }
+      }
+    }
+
+    return bytes.array();
+  }
+
+  private int run(String... arguments) {
+    out.getBuffer().setLength(0);
+    err.getBuffer().setLength(0);
+    CommandLine line =
+        new CommandLine(new Main()).setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
+    return Terminal.execute(line, arguments);
+  }
+
+  private int place(String output, String... more) {
+    return run(
+        Stream.concat(
+                Stream.of(
+                    "place", "--affinity", affinity, "--output", folder.resolve(output).toString()),
+                Stream.of(more))
+            .toArray(String[]::new));
+  }
+
+  private List<String> filesOf(Path where) throws IOException {
+    try (Stream<Path> files = Files.list(where)) {
+      return files.map(f -> f.getFileName().toString()).sorted().toList();
+    }
+  }
+
+  @Test
+  void placeThenEvaluate() throws IOException {
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "4", "--json")).isZero();
+    assertThat(filesOf(folder.resolve("plan"))).containsExactly("placement.csv", "placement.json");
+    assertThat(filesOf(folder)).containsExactly("affinity", "plan", "trace.npy");
+    JsonNode placed = new ObjectMapper().readTree(out.toString());
+    assertThat(placed.get("status").asText()).isEqualTo("optimal");
+    assertThat(err.toString())
+        .contains("2 experts of each layer on every GPU", "greedy-load", "gap 0.0 %");
+
+    Placement placement = PlacementParser.read(folder.resolve("plan/placement.json")).placement();
+    PlacementCost heldOut = PlacementCost.replay(Routes.reader(TRACE.slice(300, 600)), placement);
+    for (String name : List.of("plan", "plan/placement.csv", "plan/placement.json")) {
+      assertThat(
+              run(
+                  "evaluate",
+                  "--trace",
+                  npy,
+                  "--experts",
+                  "8",
+                  "--tokens",
+                  "300:",
+                  "--nodes",
+                  "1",
+                  "--gpus-per-node",
+                  "4",
+                  "--json",
+                  "--placement",
+                  folder.resolve(name).toString()))
+          .as(err.toString())
+          .isZero();
+      JsonNode node = new ObjectMapper().readTree(out.toString());
+      assertThat(node.get("tokens").asLong()).isEqualTo(300);
+      assertThat(node.get("total-hops").asLong()).isEqualTo(heldOut.hops());
+      assertThat(out.toString())
+          .contains(
+              String.format(
+                  Locale.ROOT,
+                  "\"tokens\":300,\"hops\":%.6f,\"crossings\":%.6f,\"interNode\":%.6f,\"gpusPerToken\":%.6f,\"nodesPerToken\":%.6f,\"loadMeanMaxOverMean\":%.6f,\"loadWorstMaxOverMean\":%.6f,\"balanced\":true",
+                  heldOut.hopsPerToken(),
+                  heldOut.crossingsPerToken(),
+                  heldOut.interNodePerToken(),
+                  heldOut.gpusPerToken(),
+                  heldOut.nodesPerToken(),
+                  heldOut.loadMeanMaxOverMean(),
+                  heldOut.loadWorstMaxOverMean()));
+    }
+  }
+
+  @Test
+  void severalPlacementsHaveLabelsAndTheClusterOfTheJson() throws IOException {
+    assertThat(place("plan", "--nodes", "2", "--gpus-per-node", "2")).isZero();
+    assertThat(
+            run(
+                "evaluate",
+                "--trace",
+                npy,
+                "--experts",
+                "8",
+                "--json",
+                "--placement",
+                "vanilla",
+                "ours=" + folder.resolve("plan"),
+                "random"))
+        .as(err.toString())
+        .isZero();
+    JsonNode all = new ObjectMapper().readTree(out.toString()).get("placements");
+    assertThat(all).hasSize(3);
+    assertThat(all.get(1).get("placement").asText()).isEqualTo("ours");
+    assertThat(all.get(1).get("nodes").asInt()).isEqualTo(2);
+    assertThat(all.get(1).get("hops").asDouble()).isLessThan(all.get(0).get("hops").asDouble());
+    assertThat(err.toString()).contains("600 tokens", "vs vanilla", "+0.0 %");
+  }
+
+  @Test
+  void exflowNamesAndOverwriting() throws IOException {
+    String[] cluster = {"--nodes", "1", "--gpus-per-node", "2", "--solver", "vanilla"};
+    assertThat(
+            place(
+                "plan",
+                Stream.concat(Stream.of(cluster), Stream.of("--csv-name", "exflow"))
+                    .toArray(String[]::new)))
+        .isZero();
+    assertThat(filesOf(folder.resolve("plan")).get(1))
+        .matches("solution_intra2_inter1_cost[0-9.]+_cintra[0-9.]+_cinter0\\.csv");
+    assertThat(place("plan", cluster)).isEqualTo(1);
+    assertThat(err.toString()).contains("it exists already");
+    assertThat(
+            place(
+                "plan",
+                Stream.concat(Stream.of(cluster), Stream.of("--overwrite")).toArray(String[]::new)))
+        .isZero();
+    assertThat(filesOf(folder.resolve("plan"))).containsExactly("placement.csv", "placement.json");
+
+    Files.writeString(folder.resolve("plan/thesis.tex"), "precious");
+    assertThat(
+            place(
+                "plan",
+                Stream.concat(Stream.of(cluster), Stream.of("--overwrite")).toArray(String[]::new)))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .contains("it holds thesis.tex, which no placement folder has: not replaced");
+  }
+
+  @Test
+  void growingPrefixesAreSolvedInTurn() {
+    String whole = folder.resolve("whole").toString();
+    AffinityFiles.write(Routes.count(TRACE), Path.of(whole));
+    assertThat(
+            place(
+                "plan",
+                "--affinity",
+                whole,
+                "--nodes",
+                "1",
+                "--gpus-per-node",
+                "2",
+                "--solver",
+                "bipart",
+                "--threads",
+                "1"))
+        .as(err.toString())
+        .isZero();
+    assertThat(err.toString()).contains("600 tokens");
+  }
+
+  @Test
+  void whatCannotBeSolvedLeavesNothing() throws IOException {
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--solver", "assignment"))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .contains("atlas: Cannot place with assignment: unsupported, it needs one expert");
+    assertThat(filesOf(folder)).containsExactly("affinity", "trace.npy");
+  }
+
+  @Test
+  void usageErrorsAreTwo() {
+    assertThat(place("plan", "--nodes", "1")).isEqualTo(2);
+    assertThat(err.toString()).contains("Missing required option: '--gpus-per-node=G'");
+    assertThat(place("plan", "--nodes", "0", "--gpus-per-node", "2")).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid topology: 0 nodes x 2 GPUs");
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--solver", "magic"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid solver: magic, one of assignment, auto");
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--time-limit", "soon"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid duration: soon");
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--objective", "joy"))
+        .isEqualTo(2);
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--threads", "0"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid number of threads: 0, at least 1");
+    assertThat(run("evaluate", "--trace", npy, "--experts", "8", "--placement", "vanilla"))
+        .isEqualTo(2);
+    assertThat(run("fly")).isEqualTo(2);
+  }
+
+  @Test
+  void badInputIsOneLine() throws IOException {
+    Path csv = Files.writeString(folder.resolve("bad.csv"), "Expert,Node\n0,9\n");
+    String[] evaluate = {
+      "evaluate",
+      "--trace",
+      npy,
+      "--experts",
+      "8",
+      "--nodes",
+      "1",
+      "--gpus-per-node",
+      "2",
+      "--placement"
+    };
+    assertThat(
+            run(
+                Stream.concat(Stream.of(evaluate), Stream.of(csv.toString()))
+                    .toArray(String[]::new)))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .isEqualToIgnoringNewLines(
+            "atlas: Cannot read " + csv + ":2: GPU 9, the topology 1x2 has 0 to 1");
+    assertThat(
+            run(
+                Stream.concat(Stream.of(evaluate), Stream.of("nowhere.csv"))
+                    .toArray(String[]::new)))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("nowhere.csv: no such file or folder");
+    assertThat(
+            run(
+                Stream.concat(Stream.of(evaluate), Stream.of("vanilla", "--tokens", "900:"))
+                    .toArray(String[]::new)))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("No token of " + npy + " is selected by tokens 900:");
+    assertThat(
+            run(
+                "place",
+                "--affinity",
+                folder.resolve("none").toString(),
+                "--nodes",
+                "1",
+                "--gpus-per-node",
+                "2",
+                "--output",
+                folder.resolve("plan").toString()))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("none: no such file or folder");
+
+    Files.writeString(Path.of(affinity).resolve("summary.json"), "{");
+    assertThat(place("two", "--nodes", "1", "--gpus-per-node", "4")).isEqualTo(1);
+    assertThat(err.toString()).contains("Cannot read " + Path.of(affinity).resolve("summary.json"));
+    assertThat(folder.resolve("two")).doesNotExist();
+    Files.delete(Path.of(affinity).resolve("summary.json"));
+
+    assertThat(place("one", "--nodes", "1", "--gpus-per-node", "4", "--solver", "vanilla"))
+        .isZero();
+    assertThat(
+            run(
+                Stream.concat(Stream.of(evaluate), Stream.of(folder.resolve("one").toString()))
+                    .toArray(String[]::new)))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("it is for 1x4 GPUs, here are 1x2");
+    assertThat(new Topology(1, 4)).hasToString("1x4");
+  }
+}
