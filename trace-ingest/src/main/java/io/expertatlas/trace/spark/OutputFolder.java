@@ -3,6 +3,7 @@ package io.expertatlas.trace.spark;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.json.TraceManifest;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -12,17 +13,27 @@ import java.util.stream.Stream;
 
 /**
  * A folder that is written aside, under a hidden name beside its target, and renamed when it is
- * complete. Closed before that, it disappears.
+ * complete. Closed before that, it disappears, also if the JVM is interrupted.
  */
 final class OutputFolder implements AutoCloseable {
   private final Path target;
   private final Path aside;
   private final boolean overwrite;
+  private final Thread atExit = new Thread(this::deleteQuietly, "delete-unfinished-dataset");
 
   private OutputFolder(Path target, Path aside, boolean overwrite) {
     this.target = target;
     this.aside = aside;
     this.overwrite = overwrite;
+    Runtime.getRuntime().addShutdownHook(atExit);
+  }
+
+  private void deleteQuietly() {
+    try {
+      delete(aside);
+    } catch (IOException | UncheckedIOException e) {
+      // The JVM was told to stop, and tasks may still be writing: nobody is left to hear of it.
+    }
   }
 
   /**
@@ -88,12 +99,22 @@ final class OutputFolder implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
+    try {
+      Runtime.getRuntime().removeShutdownHook(atExit);
+    } catch (IllegalStateException e) {
+      return; // interrupted: the hook deletes
+    }
+
     if (Files.exists(aside)) {
       delete(aside);
     }
   }
 
   private static void delete(Path folder) throws IOException {
+    if (!Files.exists(folder)) {
+      return;
+    }
+
     try (Stream<Path> children = Files.walk(folder)) {
       for (Path child : children.sorted(Comparator.reverseOrder()).toList()) {
         Files.deleteIfExists(child);
