@@ -2,18 +2,18 @@ package io.expertatlas.affinity.cli;
 
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
-import io.expertatlas.affinity.WrittenAside;
 import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
 import io.expertatlas.affinity.report.AffinityReport;
 import io.expertatlas.affinity.spark.AnalyzeJob;
+import io.expertatlas.trace.files.OutputFolder;
 import io.expertatlas.trace.terminal.TraceOptions;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -26,6 +26,8 @@ import picocli.CommandLine.Spec;
     description = "Counts how tokens travel through the experts and measures affinity.",
     mixinStandardHelpOptions = true)
 final class AnalyzeCommand implements Callable<Integer> {
+  private static final Pattern FILES =
+      Pattern.compile("[a-z-]+\\.arrow|summary\\.json|report\\.html");
   private static final String SUMMARY = "summary.json";
   private static final String REPORT = "report.html";
 
@@ -59,7 +61,8 @@ final class AnalyzeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    checkOutput();
+    OutputFolder folder = new OutputFolder(output, overwrite, "affinity folder", FILES);
+    folder.check();
     RouteCounts counts;
     try (StageBar bar = new StageBar(spec.commandLine().getErr())) {
       counts = AnalyzeJob.runAlone(master, trace.source(), trace.selection(), bar);
@@ -68,13 +71,7 @@ final class AnalyzeCommand implements Callable<Integer> {
     AffinitySummary summary =
         AffinitySummary.of(
             counts, trace.source().path().getFileName().toString(), trace.selection(), seed);
-    WrittenAside.Content content = folder -> write(counts, summary, folder);
-    if (overwrite) {
-      WrittenAside.replaceFolder(output, content);
-    } else {
-      WrittenAside.folder(output, content);
-    }
-
+    folder.write(aside -> write(counts, summary, aside));
     PrintWriter err = spec.commandLine().getErr();
     err.print(SummaryTable.of(summary));
     err.printf("%s: open %s in a browser%n", output, output.resolve(REPORT));
@@ -86,27 +83,6 @@ final class AnalyzeCommand implements Callable<Integer> {
     }
 
     return 0;
-  }
-
-  /** Before the work, not after it. */
-  private void checkOutput() throws IOException {
-    Path parent = output.toAbsolutePath().normalize().getParent();
-    if (parent == null || !Files.isDirectory(parent)) {
-      throw new NoSuchFileException(String.valueOf(parent));
-    }
-
-    if (Files.exists(output)) {
-      if (!overwrite) {
-        throw new IOException(
-            "Cannot write %s: it exists already. Maybe add --overwrite".formatted(output));
-      }
-
-      if (!Files.isRegularFile(output.resolve(SUMMARY))) {
-        throw new IOException(
-            "Cannot overwrite %s: it is no affinity folder (no %s in it)"
-                .formatted(output, SUMMARY));
-      }
-    }
   }
 
   private static void write(RouteCounts counts, AffinitySummary summary, Path folder)

@@ -1,7 +1,7 @@
 package io.expertatlas.affinity.report;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.expertatlas.affinity.WrittenAside;
+import io.expertatlas.trace.files.WrittenAside;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

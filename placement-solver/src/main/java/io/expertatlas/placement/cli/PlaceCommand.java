@@ -19,6 +19,7 @@ import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
+import io.expertatlas.trace.files.OutputFolder;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -139,7 +140,8 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
-    OutputFiles.check(output, overwrite);
+    OutputFolder folder = OutputFiles.folder(output, overwrite);
+    folder.check();
     RouteCounts counts = AffinityFiles.read(affinity.get(affinity.size() - 1));
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     PrintWriter err = spec.commandLine().getErr();
@@ -156,12 +158,9 @@ final class PlaceCommand implements Callable<Integer> {
     }
 
     PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
-    OutputFiles.write(
-        output,
-        overwrite,
-        csvName == CsvName.exflow,
-        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source),
-        cost);
+    PlacementDocument document =
+        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
+    folder.write(aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost));
     print(problem, outcome, cost);
     return 0;
   }

@@ -2,6 +2,7 @@ package io.expertatlas.trace.spark;
 
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.files.OutputFolder;
 import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifest.InputFile;
 import io.expertatlas.trace.json.TraceManifest.Part;
@@ -17,6 +18,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import org.apache.spark.SparkConf;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -31,6 +33,9 @@ import org.apache.spark.api.java.JavaSparkContext;
  * much. The dataset appears complete under its name or not at all.
  */
 public final class IngestJob {
+  private static final Pattern FILES =
+      Pattern.compile(Pattern.quote(TraceManifest.FILE) + "|part-\\d+\\.parquet");
+
   private static final String CREATED_BY = "ExpertAtlas 0.1.0";
 
   private final JavaSparkContext spark;
@@ -85,8 +90,8 @@ public final class IngestJob {
    * @param sources at least one, of one model
    * @param output folder of the dataset
    * @return the manifest, as written
-   * @throws TraceFormatException if an input is broken, inputs do not go together, or the output
-   *     exists
+   * @throws TraceFormatException if an input is broken or inputs do not go together
+   * @throws UncheckedIOException if the output exists or cannot be written
    */
   public TraceManifest run(List<TraceSource> sources, Path output) {
     List<TraceSource> absolute = new ArrayList<>();
@@ -100,19 +105,25 @@ public final class IngestJob {
               source.positions().map(Path::toAbsolutePath)));
     }
 
-    try (OutputFolder folder = OutputFolder.create(output, overwrite)) {
-      IngestPlan plan = IngestPlan.of(absolute);
-      List<Integer> offsets = sequenceOffsets(plan);
-      List<Written> written = write(plan, offsets, folder.path());
-      List<List<InputFile>> files = hash(plan);
-      TraceManifest manifest = manifest(plan, offsets, written, files);
-      Files.writeString(
-          folder.path().resolve(TraceManifest.FILE), TraceManifestParser.toJson(manifest));
-      folder.publish();
-      return manifest;
+    OutputFolder folder = new OutputFolder(output, overwrite, "routing-trace dataset", FILES);
+    List<TraceManifest> manifest = new ArrayList<>();
+    try {
+      folder.write(aside -> manifest.add(fill(aside, absolute)));
     } catch (IOException e) {
-      throw new UncheckedIOException("Cannot write dataset %s: %s".formatted(output, e), e);
+      throw new UncheckedIOException(e);
     }
+
+    return manifest.get(0);
+  }
+
+  private TraceManifest fill(Path folder, List<TraceSource> sources) throws IOException {
+    Path absolute = folder.toAbsolutePath(); // executors may work elsewhere
+    IngestPlan plan = IngestPlan.of(sources);
+    List<Integer> offsets = sequenceOffsets(plan);
+    List<Written> written = write(plan, offsets, absolute);
+    TraceManifest manifest = manifest(plan, offsets, written, hash(plan));
+    Files.writeString(absolute.resolve(TraceManifest.FILE), TraceManifestParser.toJson(manifest));
+    return manifest;
   }
 
   /** What is added to the sequence ids of each input. One input needs no look at its sequences. */

@@ -17,6 +17,7 @@ import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.parquet.DatasetFolder;
 import io.expertatlas.trace.synthetic.SyntheticTrace;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -204,7 +205,7 @@ class IngestJobTest {
     ingest(false, npy("a.npy", one));
 
     assertThatThrownBy(() -> ingest(false, npy("b.npy", two)))
-        .isInstanceOf(TraceFormatException.class)
+        .isInstanceOf(UncheckedIOException.class)
         .hasMessageContaining("it exists already. Maybe add --overwrite");
     assertThat(read().tokens()).isEqualTo(50);
     assertThatThrownBy(() -> ingest(true, npy("b.npy", two).withExperts(1)))
@@ -221,8 +222,8 @@ class IngestJobTest {
     Files.writeString(temp.resolve("dataset/thesis.txt"), "precious");
 
     assertThatThrownBy(() -> ingest(true, TraceSource.of(Golden.path("format/good/capture"))))
-        .isInstanceOf(TraceFormatException.class)
-        .hasMessageContaining("it is no routing-trace dataset");
+        .isInstanceOf(UncheckedIOException.class)
+        .hasMessageContaining("it holds thesis.txt, which no routing-trace dataset has");
     assertThat(temp.resolve("dataset/thesis.txt")).hasContent("precious");
   }
 

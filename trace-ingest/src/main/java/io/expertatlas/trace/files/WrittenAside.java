@@ -1,4 +1,4 @@
-package io.expertatlas.affinity;
+package io.expertatlas.trace.files;
 
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
@@ -13,7 +13,8 @@ import java.util.UUID;
 
 /**
  * Writes files and folders beside their place and renames them when they are complete, so that no
- * half-written output is ever found. Stateless.
+ * half-written output is ever found. What was begun is deleted on failure, also if the JVM is told
+ * to stop. Stateless.
  */
 public final class WrittenAside {
   private WrittenAside() {}
@@ -32,12 +33,12 @@ public final class WrittenAside {
    */
   public static void file(Path file, Content content) throws IOException {
     Path aside = sibling(file);
-    try {
-      content.writeTo(aside);
-      Files.move(aside, file, StandardCopyOption.REPLACE_EXISTING);
-    } finally {
-      Files.deleteIfExists(aside);
-    }
+    deletingAtExit(
+        aside,
+        () -> {
+          content.writeTo(aside);
+          Files.move(aside, file, StandardCopyOption.REPLACE_EXISTING);
+        });
   }
 
   /**
@@ -52,13 +53,13 @@ public final class WrittenAside {
     }
 
     Path aside = sibling(folder);
-    try {
-      Files.createDirectory(aside);
-      content.writeTo(aside);
-      Files.move(aside, folder);
-    } finally {
-      delete(aside);
-    }
+    deletingAtExit(
+        aside,
+        () -> {
+          Files.createDirectory(aside);
+          content.writeTo(aside);
+          Files.move(aside, folder);
+        });
   }
 
   /**
@@ -74,19 +75,49 @@ public final class WrittenAside {
 
     Path aside = sibling(folder);
     Path old = sibling(folder);
+    deletingAtExit(
+        aside,
+        () -> {
+          Files.createDirectory(aside);
+          content.writeTo(aside);
+          Files.move(folder, old);
+          try {
+            Files.move(aside, folder);
+          } catch (IOException e) {
+            Files.move(old, folder);
+            throw e;
+          }
+
+          delete(old);
+        });
+  }
+
+  private interface Work {
+    void run() throws IOException;
+  }
+
+  /** Works, then deletes what is left aside; so it is if the JVM stops in the midst. */
+  private static void deletingAtExit(Path aside, Work work) throws IOException {
+    Thread atExit =
+        new Thread(
+            () -> {
+              try {
+                delete(aside);
+              } catch (IOException e) {
+                // tasks may still be writing: nobody is left to hear of it
+              }
+            },
+            "delete-unfinished-output");
+    Runtime.getRuntime().addShutdownHook(atExit);
     try {
-      Files.createDirectory(aside);
-      content.writeTo(aside);
-      Files.move(folder, old);
-      try {
-        Files.move(aside, folder);
-      } catch (IOException e) {
-        Files.move(old, folder);
-        throw e;
-      }
+      work.run();
     } finally {
-      delete(aside);
-      delete(old);
+      try {
+        Runtime.getRuntime().removeShutdownHook(atExit);
+        delete(aside);
+      } catch (IllegalStateException e) {
+        // the JVM is stopping: the hook deletes
+      }
     }
   }
 

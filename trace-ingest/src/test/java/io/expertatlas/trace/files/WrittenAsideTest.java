@@ -1,4 +1,4 @@
-package io.expertatlas.affinity;
+package io.expertatlas.trace.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
