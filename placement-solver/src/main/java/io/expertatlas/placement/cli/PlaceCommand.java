@@ -241,7 +241,10 @@ final class PlaceCommand implements Callable<Integer> {
       rows.add(new CostTable.Row(name, PlacementCost.of(problem.counts(), baseline)));
     }
 
-    rows.add(new CostTable.Row(outcome.solver(), cost));
+    if (!BASELINES.contains(outcome.solver())) {
+      rows.add(new CostTable.Row(outcome.solver(), cost));
+    }
+
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%s in %.1f s, seed %d: %s %d, bound %d, gap %.1f %%%s%n",

@@ -121,10 +121,9 @@ public final class PlacementParser {
       return document(root);
     } catch (JsonProcessingException e) {
       throw new PlacementFormatException(
-          "Cannot read %s: no JSON: %s at line %d, column %d"
+          "Cannot read %s: not JSON at line %d, column %d"
               .formatted(
                   name,
-                  e.getOriginalMessage(),
                   e.getLocation() == null ? 0 : e.getLocation().getLineNr(),
                   e.getLocation() == null ? 0 : e.getLocation().getColumnNr()),
           e);

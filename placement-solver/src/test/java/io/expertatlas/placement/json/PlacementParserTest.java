@@ -104,7 +104,7 @@ class PlacementParserTest {
   void whatIsNoJsonIsNamed() {
     assertThatThrownBy(() -> PlacementParser.fromJson("{\"a\": ", "p.json"))
         .isInstanceOf(PlacementFormatException.class)
-        .hasMessageStartingWith("Cannot read p.json: no JSON: ")
+        .hasMessageStartingWith("Cannot read p.json: not JSON at line ")
         .hasMessageContaining("line 1");
     assertThatThrownBy(() -> PlacementParser.fromJson("[]", "p.json"))
         .hasMessage("Cannot read p.json: not a JSON object");

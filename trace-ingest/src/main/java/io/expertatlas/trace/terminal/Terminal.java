@@ -37,16 +37,7 @@ public final class Terminal {
   public static int execute(CommandLine commandLine, String... arguments) {
     commandLine.setCaseInsensitiveEnumValuesAllowed(true);
     commandLine.setExecutionExceptionHandler(
-        (failure, line, parsed) -> {
-          PrintWriter err = line.getErr();
-          err.println("atlas: " + message(failure));
-          if (Boolean.getBoolean(DEBUG_PROPERTY)) {
-            failure.printStackTrace(err);
-          }
-
-          err.flush();
-          return ExitCode.SOFTWARE;
-        });
+        (failure, line, parsed) -> failed(failure, line.getErr()));
     commandLine.setParameterExceptionHandler(
         (failure, parsed) -> {
           PrintWriter err = failure.getCommandLine().getErr();
@@ -57,7 +48,21 @@ public final class Terminal {
           err.flush();
           return ExitCode.USAGE;
         });
-    return commandLine.execute(arguments);
+    try {
+      return commandLine.execute(arguments);
+    } catch (OutOfMemoryError | LinkageError failure) {
+      return failed(failure, commandLine.getErr()); // picocli hands over exceptions only
+    }
+  }
+
+  private static int failed(Throwable failure, PrintWriter err) {
+    err.println("atlas: " + message(failure));
+    if (Boolean.getBoolean(DEBUG_PROPERTY)) {
+      failure.printStackTrace(err);
+    }
+
+    err.flush();
+    return ExitCode.SOFTWARE;
   }
 
   /**

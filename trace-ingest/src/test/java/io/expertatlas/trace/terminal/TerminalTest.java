@@ -18,19 +18,23 @@ class TerminalTest {
   @Command(name = "probe")
   private static final class Probe implements Callable<Integer> {
     @Mixin private TraceOptions trace;
-    private Exception failure;
+    private Throwable failure;
 
     @Override
     public Integer call() throws Exception {
-      if (failure != null) {
-        throw failure;
+      if (failure instanceof Error error) {
+        throw error;
+      }
+
+      if (failure instanceof Exception exception) {
+        throw exception;
       }
 
       return 0;
     }
   }
 
-  private int run(Exception failure, String... arguments) {
+  private int run(Throwable failure, String... arguments) {
     Probe probe = new Probe();
     probe.failure = failure;
     return Terminal.execute(new CommandLine(probe).setErr(new PrintWriter(err)), arguments);
@@ -47,6 +51,15 @@ class TerminalTest {
     assertThat(run(new TraceFormatException("Invalid thing: 7\n  at byte 5"), "--trace", "x"))
         .isEqualTo(1);
     assertThat(err.toString()).isEqualToIgnoringNewLines("atlas: Invalid thing: 7 at byte 5");
+  }
+
+  @Test
+  void tooLittleMemoryIsAFailureWithAdvice() {
+    assertThat(run(new OutOfMemoryError("Java heap space"), "--trace", "x")).isEqualTo(1);
+    assertThat(err.toString())
+        .isEqualToIgnoringNewLines(
+            "atlas: Not enough memory: Java heap space."
+                + " Maybe give the JVM more with ATLAS_JAVA_OPTIONS=-Xmx8g");
   }
 
   @Test
