@@ -34,6 +34,7 @@ class SolversTest {
             "direct",
             "greedy-load",
             "node-then-gpu",
+            "pool",
             "random",
             "sweep",
             "vanilla",
@@ -41,7 +42,7 @@ class SolversTest {
     assertThatThrownBy(() -> PlacementSolvers.find("magic"))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "Invalid solver: magic, one of assignment, auto, bipart, direct, greedy-load, node-then-gpu, random, sweep, vanilla, viterbi");
+            "Invalid solver: magic, one of assignment, auto, bipart, direct, greedy-load, node-then-gpu, pool, random, sweep, vanilla, viterbi");
   }
 
   @ParameterizedTest
@@ -52,6 +53,7 @@ class SolversTest {
         "direct",
         "greedy-load",
         "node-then-gpu",
+        "pool",
         "random",
         "sweep",
         "vanilla",
@@ -77,6 +79,7 @@ class SolversTest {
         "direct",
         "greedy-load",
         "node-then-gpu",
+        "pool",
         "random",
         "sweep",
         "vanilla",
@@ -147,7 +150,7 @@ class SolversTest {
     assertThat(outcome.solver()).isEqualTo("auto");
     assertThat(outcome.note())
         .startsWith(
-            "no viterbi: a layer of 16 experts on 1x4 GPUs has more than 20000 partitions; sweep ");
+            "pool; no viterbi: a layer of 16 experts on 1x4 GPUs has more than 20000 partitions");
     assertThat(outcome.seconds()).isLessThan(8);
   }
 

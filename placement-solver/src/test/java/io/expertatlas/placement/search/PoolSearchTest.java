@@ -1,0 +1,162 @@
+package io.expertatlas.placement.search;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.Routes;
+import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.solver.Chain;
+import io.expertatlas.placement.solver.SolverConfig;
+import io.expertatlas.placement.solver.SolverOutcome;
+import io.expertatlas.placement.solver.SolverStatus;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class PoolSearchTest {
+  /** A problem of up to 4 layers, 1 to 9 experts and up to 3 x 3 GPUs, divisible or not. */
+  private static Chain chain(SplittableRandom random, long seed) {
+    int experts = 1 + random.nextInt(9);
+    return Chain.of(
+        Routes.problem(
+            Routes.random(1 + random.nextInt(4), experts, 1, 60, seed),
+            1 + random.nextInt(3),
+            1 + random.nextInt(3)));
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void everyChangeCostsWhatItWasSaidToCost(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    Chain chain = chain(random, seed);
+    AnnealedMap map = new AnnealedMap(chain, true /* asserting */);
+    map.reset(Starts.random(chain, random));
+    assertThat(map.cost()).isEqualTo(chain.cost(map.copy()));
+    for (int change = 0; change < 40; change++) {
+      int layer = random.nextInt(chain.layers());
+      int one = random.nextInt(chain.size(layer));
+      int other = random.nextInt(chain.size(layer));
+      int to = random.nextInt(chain.parts().gpus());
+      long before = map.cost();
+      long rise = 0;
+      if (change % 2 == 0 && map.part(layer, one) != map.part(layer, other)) {
+        rise = map.swapRise(layer, one, other);
+        map.swap(layer, one, other);
+      } else if (change % 2 == 1 && map.mayMove(layer, one, to)) {
+        rise = map.moveRise(layer, one, to);
+        map.move(layer, one, to);
+      }
+
+      assertThat(map.cost()).isEqualTo(before + rise);
+      assertThat(chain.cost(map.copy())).isEqualTo(map.cost());
+      assertThat(chain.isMetBy(map.copy())).isTrue();
+    }
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void thePoolIsNeverWorseThanWhatWasAdded(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    Chain chain = chain(random, seed);
+    LayerPool pool = new LayerPool(chain);
+    long best = Long.MAX_VALUE;
+    for (int i = 0; i < 6; i++) {
+      int[][] map = Starts.random(chain, random);
+      best = Math.min(best, chain.cost(map));
+      pool.add(map);
+      pool.add(map); // again: nothing new
+      long combined = chain.cost(pool.best());
+      assertThat(combined).isLessThanOrEqualTo(best);
+      assertThat(chain.isMetBy(pool.best())).isTrue();
+      assertThat(pool.size()).isBetween(1, i + 1);
+      best = combined;
+    }
+  }
+
+  @ParameterizedTest(name = "{0} experts on {1} x {2}")
+  @CsvSource({"6,1,2", "6,1,3", "6,2,3", "4,2,1", "5,1,2", "8,2,2"})
+  void theWholePoolIsTheOptimum(int experts, int nodes, int perNode) {
+    PlacementProblem problem = Routes.problem(Routes.random(3, experts, 1, 200, 7), nodes, perNode);
+    Chain chain = Chain.of(problem);
+    LayerPool pool = new LayerPool(chain);
+    for (short[] partition : Partitions.of(chain, 0, 1000).orElseThrow()) {
+      int[][] map = new int[3][experts];
+      for (int[] layer : map) {
+        for (int i = 0; i < experts; i++) {
+          layer[i] = partition[i];
+        }
+      }
+
+      pool.add(map);
+    }
+
+    int[][] optimum = Viterbi.of(chain, () -> false).orElseThrow().solve().orElseThrow();
+    assertThat(chain.cost(pool.best())).isEqualTo(chain.cost(optimum));
+  }
+
+  @Test
+  void namesOfPartsDoNotCount() {
+    Chain chain = Chain.of(Routes.problem(Routes.random(1, 8, 1, 50, 1), 2, 2));
+    LayerPool pool = new LayerPool(chain);
+    pool.add(new int[][] {{0, 0, 1, 1, 2, 2, 3, 3}});
+    pool.add(new int[][] {{3, 3, 2, 2, 1, 1, 0, 0}}); // GPUs and nodes renamed
+    assertThat(pool.size()).isEqualTo(1);
+    pool.add(new int[][] {{0, 0, 2, 2, 1, 1, 3, 3}}); // other GPUs share a node
+    assertThat(pool.size()).isEqualTo(2);
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.placement.search.PoolSearchTest#few")
+  void smallProblemsAreSolvedToTheOptimum(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    Chain chain = chain(random, seed);
+    int[][] optimum = Viterbi.of(chain, () -> false).orElseThrow().solve().orElseThrow();
+    int[][] start = Starts.random(chain, random);
+    int[][] found;
+    try (Workers workers = new Workers("test", 1)) {
+      found =
+          new PoolSearch(chain, seed, false /* asserting */, () -> false, map -> {})
+              .run(start, 2, workers);
+    }
+
+    assertThat(chain.isMetBy(found)).isTrue();
+    assertThat(chain.cost(found)).isEqualTo(chain.cost(optimum));
+  }
+
+  static java.util.stream.Stream<Long> few() {
+    return io.expertatlas.trace.Cases.seeded(20);
+  }
+
+  @Test
+  void theSameSeedGivesTheSamePlanWhateverTheThreads() {
+    PlacementProblem problem = Routes.problem(Routes.random(3, 10, 2, 300, 3), 2, 2);
+    SolverOutcome once = new PoolSolver().solve(problem, config(5, 1));
+    SolverOutcome again = new PoolSolver().solve(problem, config(5, 3));
+    assertThat(again.placement()).isEqualTo(once.placement());
+    assertThat(once.status()).isIn(SolverStatus.FEASIBLE, SolverStatus.OPTIMAL);
+    assertThat(once.bound()).isLessThanOrEqualTo(once.objective());
+  }
+
+  private static SolverConfig config(long seed, int threads) {
+    return new SolverConfig(Duration.ofMinutes(2), seed, threads, Optional.empty(), step -> {});
+  }
+
+  @Test
+  void aWarmStartIsNeverMadeWorse() {
+    PlacementProblem problem = Routes.problem(Routes.random(4, 8, 1, 300, 3), 1, 4);
+    SolverOutcome exact = new ViterbiSolver().solve(problem, SolverConfig.DEFAULT);
+    SolverOutcome pooled =
+        new PoolSolver()
+            .solve(
+                problem,
+                SolverConfig.DEFAULT
+                    .withTimeLimit(Duration.ofMillis(1))
+                    .withWarmStart(exact.placement().orElseThrow()));
+    assertThat(pooled.objective()).isEqualTo(exact.objective());
+    assertThat(problem.topology()).isEqualTo(new Topology(1, 4));
+  }
+}
