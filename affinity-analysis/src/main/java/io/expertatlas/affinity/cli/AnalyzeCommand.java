@@ -1,6 +1,7 @@
 package io.expertatlas.affinity.cli;
 
 import io.expertatlas.affinity.AffinitySummary;
+import io.expertatlas.affinity.AnalysisPlan;
 import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
@@ -65,7 +66,9 @@ final class AnalyzeCommand implements Callable<Integer> {
     folder.check();
     RouteCounts counts;
     try (StageBar bar = new StageBar(spec.commandLine().getErr())) {
-      counts = AnalyzeJob.runAlone(master, trace.source(), trace.selection(), bar);
+      counts =
+          AnalyzeJob.runAlone(master, trace.source(), trace.selection(), AnalysisPlan.PLAIN, bar)
+              .counts();
     }
 
     AffinitySummary summary =
