@@ -2,6 +2,7 @@ package io.expertatlas.affinity.spark;
 
 import io.expertatlas.affinity.AnalysisCounter;
 import io.expertatlas.affinity.AnalysisPlan;
+import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
 import io.expertatlas.trace.TokenSelection.Sequences;
@@ -35,6 +36,7 @@ final class RawScan {
       int experts,
       String sequenceFile,
       String positionFile,
+      List<String> formatOptions,
       String sequences,
       long from,
       long to,
@@ -48,7 +50,8 @@ final class RawScan {
               format,
               experts == 0 ? OptionalInt.empty() : OptionalInt.of(experts),
               sequenceFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(sequenceFile)),
-              positionFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(positionFile)));
+              positionFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(positionFile)),
+              FormatOptions.parse(formatOptions));
       Sequences kept = Sequences.parse(sequences);
       try (TraceReader reader = TraceFormat.find(source).open(source, new TokenRange(from, to))) {
         AnalysisCounter counter = new AnalysisCounter(reader.shape(), analysis, firstToken);
@@ -101,6 +104,7 @@ final class RawScan {
               source.experts().orElse(0),
               absolute(source.sequences()),
               absolute(source.positions()),
+              source.options().entries(),
               selection.sequences().toString(),
               tokens.from() + count * part / parts,
               tokens.from() + count * (part + 1) / parts,
