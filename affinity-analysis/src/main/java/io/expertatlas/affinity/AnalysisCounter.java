@@ -196,7 +196,8 @@ public final class AnalysisCounter implements Serializable {
     List<AnalysisPart> groups = new ArrayList<>();
     Part sum = new Part(shape, plan, firstToken);
     LocalitySums reuseSum = new LocalitySums(shape);
-    for (Map.Entry<Integer, Part> entry : parts.entrySet()) {
+    while (!parts.isEmpty()) {
+      Map.Entry<Integer, Part> entry = parts.pollFirstEntry(); // its counters are freed
       LocalitySums own = reuse.getOrDefault(entry.getKey(), new LocalitySums(shape));
       if (!plan.groups().isNone()) {
         groups.add(part(plan.groups().name(entry.getKey()), entry.getValue(), own));

@@ -57,8 +57,8 @@ public record AnalysisPlan(long window, List<Integer> lags, boolean locality, To
    * Checks that a model can be counted by this plan.
    *
    * @param parts number of groups counted at once
-   * @throws IllegalArgumentException if a lag is not below the number of layers, or the counters
-   *     would take more than 2 GiB in one task
+   * @throws IllegalArgumentException if a lag is not below the number of layers, or the counts of
+   *     all groups would take more than 2 GiB
    */
   void check(ModelShape shape, int parts) {
     for (int lag : lags) {
@@ -73,14 +73,14 @@ public record AnalysisPlan(long window, List<Integer> lags, boolean locality, To
     }
 
     long square = (long) shape.experts() * shape.experts();
-    long bytes = (12L * (shape.layers() - 1) + 2L * shape.layers()) * square;
+    long bytes = (16L * (shape.layers() - 1) + 8L * shape.layers()) * square; // what is kept
     for (int lag : lags) {
-      bytes += lag == 1 ? 0 : 4 * (shape.layers() - lag) * square;
+      bytes += 8 * (shape.layers() - lag) * square;
     }
 
     if (bytes * parts > MAX_BYTES) {
       throw new IllegalArgumentException(
-          "Cannot count %s in %d groups: %,d MiB of counters in a task, at most %,d. Maybe take fewer groups or lags"
+          "Cannot count %s in %d groups: %,d MiB of counts, at most %,d. Maybe take fewer groups or lags"
               .formatted(shape, parts, bytes * parts >> 20, MAX_BYTES >> 20));
     }
   }

@@ -50,6 +50,7 @@ public final class AffinitySummaryParser {
       ArrayNode shares = layer.putArray("popularity");
       metrics.shares().forEach(shares::add);
       layer.put("gini", metrics.gini());
+      layer.put("cv", metrics.coefficientOfVariation());
       layer.put("max-over-mean", metrics.maxOverMean());
       layer.put("entropy-bits", metrics.entropyBits());
       if (metrics.layer() < summary.gaps().size()) {
