@@ -31,6 +31,10 @@ final class Json {
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .build();
 
+  /** The same, for values that others follow. */
+  static final JsonMapper SEQUENCES =
+      MAPPER.rebuild().disable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+
   private Json() {}
 
   /** Reads a file that is one JSON object. */

@@ -50,7 +50,7 @@ final class JsonDocuments {
           "Cannot read %s: %s".formatted(path, Files.exists(path) ? "not a file" : "no such file"));
     }
 
-    try (JsonParser parser = Json.MAPPER.createParser(path.toFile())) {
+    try (JsonParser parser = Json.SEQUENCES.createParser(path.toFile())) {
       int number = 0;
       boolean array = false;
       for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
@@ -107,7 +107,7 @@ final class JsonDocuments {
     try (FileChannel channel = FileChannel.open(place.path(), StandardOpenOption.READ)) {
       channel.position(place.offset());
       try (InputStream in = new BufferedInputStream(Channels.newInputStream(channel), 1 << 16);
-          JsonParser parser = Json.MAPPER.createParser(in)) {
+          JsonParser parser = Json.SEQUENCES.createParser(in)) {
         parser.nextToken();
         return parser.readValueAsTree();
       }
@@ -132,7 +132,7 @@ final class JsonDocuments {
       return found;
     }
 
-    try (JsonParser parser = Json.MAPPER.createParser(path.toFile())) {
+    try (JsonParser parser = Json.SEQUENCES.createParser(path.toFile())) {
       int depth = 0;
       JsonToken token = parser.nextToken();
       if (token == JsonToken.START_ARRAY) {
