@@ -11,11 +11,15 @@ public final class Distances {
   /** {@code 1/2 sum |p - q|}: the share of choices that would have to change, 0 to 1. */
   public static double totalVariation(double[] p, double[] q) {
     double sum = 0;
+    double total = 0;
+    double other = 0;
     for (int i = 0; i < p.length; i++) {
       sum += Math.abs(p[i] - q[i]);
+      total += p[i];
+      other += q[i];
     }
 
-    return sum / 2;
+    return total == 0 || other == 0 ? 0 : sum / 2;
   }
 
   /** Jensen-Shannon divergence {@code H((p+q)/2) - (H(p) + H(q)) / 2} in bits, 0 to 1. */

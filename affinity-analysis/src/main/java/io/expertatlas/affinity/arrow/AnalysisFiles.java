@@ -2,9 +2,11 @@ package io.expertatlas.affinity.arrow;
 
 import io.expertatlas.affinity.AnalysisPart;
 import io.expertatlas.affinity.CachePolicy;
+import io.expertatlas.affinity.CountsAnalysis;
 import io.expertatlas.affinity.GroupDistance;
 import io.expertatlas.affinity.LagTransitions;
 import io.expertatlas.affinity.Locality;
+import io.expertatlas.affinity.Popularity;
 import io.expertatlas.affinity.TraceAnalysis;
 import io.expertatlas.affinity.WindowCounts;
 import io.expertatlas.affinity.WindowMetrics;
@@ -81,6 +83,39 @@ public final class AnalysisFiles {
     }
   }
 
+  /**
+   * Writes what counts without routes tell: {@code popularity.arrow}, whose first-choices are 0 and
+   * whose metadata say {@code source: counts}, and the files of windows.
+   *
+   * @throws IOException if they cannot be written
+   */
+  public static void writeInto(CountsAnalysis counts, double alpha, Path folder)
+      throws IOException {
+    Popularity popularity = counts.popularity();
+    int experts = popularity.shape().experts();
+    Map<String, String> metadata = metadata(popularity.shape());
+    metadata.remove("top-k");
+    metadata.put("source", AffinityFiles.COUNTS);
+    try (BufferAllocator allocator = new RootAllocator()) {
+      table(
+          allocator,
+          folder.resolve(AffinityFiles.POPULARITY),
+          metadata,
+          AffinityFiles.popularityFields(),
+          cells(popularity.shape().totalExperts())
+              .filter(id -> popularity.choices(id / experts, id % experts) > 0)
+              .map(
+                  id ->
+                      new Number[] {
+                        id / experts,
+                        id % experts,
+                        popularity.choices(id / experts, id % experts),
+                        0
+                      }));
+      windows(allocator, counts.windows(), alpha, folder);
+    }
+  }
+
   /** Names of the groups as folders: other characters than letters, digits, . _ - become _. */
   public static List<String> folderNames(List<AnalysisPart> groups) {
     TreeSet<String> used = new TreeSet<>();
@@ -117,7 +152,8 @@ public final class AnalysisFiles {
    *
    * @throws IOException if they cannot be written
    */
-  static void windows(BufferAllocator allocator, WindowCounts counts, double alpha, Path folder)
+  private static void windows(
+      BufferAllocator allocator, WindowCounts counts, double alpha, Path folder)
       throws IOException {
     if (counts.windows().isEmpty()) {
       return;
@@ -130,7 +166,8 @@ public final class AnalysisFiles {
         allocator,
         folder.resolve("windows.arrow"),
         metadata,
-        List.of(id("window"), id("layer"), id("expert"), count("choices"), count("first-choices")),
+        List.of(
+            count("window"), id("layer"), id("expert"), count("choices"), count("first-choices")),
         counts.windows().stream()
             .flatMap(
                 window ->
@@ -152,7 +189,7 @@ public final class AnalysisFiles {
         folder.resolve("window-metrics.arrow"),
         metadata,
         List.of(
-            id("window"),
+            count("window"),
             id("layer"),
             count("tokens"),
             figure("gini"),

@@ -3,6 +3,7 @@ package io.expertatlas.affinity.cli;
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.AnalysisFigures;
 import io.expertatlas.affinity.AnalysisPlan;
+import io.expertatlas.affinity.CountsAnalysis;
 import io.expertatlas.affinity.ExpertGrouping;
 import io.expertatlas.affinity.TokenGroups;
 import io.expertatlas.affinity.TraceAnalysis;
@@ -10,7 +11,10 @@ import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.arrow.AnalysisFiles;
 import io.expertatlas.affinity.json.AnalysisParser;
 import io.expertatlas.affinity.report.AffinityReport;
+import io.expertatlas.affinity.report.CountsReport;
 import io.expertatlas.affinity.spark.AnalyzeJob;
+import io.expertatlas.trace.CountsFormat;
+import io.expertatlas.trace.CountsReader;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.files.OutputFolder;
 import io.expertatlas.trace.terminal.TraceOptions;
@@ -41,6 +45,14 @@ final class AnalyzeCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
   @Mixin private TraceOptions trace;
+
+  @Option(
+      names = "--counts",
+      paramLabel = "F",
+      description =
+          "In place of --trace: a file of counts, which tell popularity over time but no affinity;"
+              + " --window is then in steps (default 1).")
+  private Path counts;
 
   @Option(
       names = "--output",
@@ -114,6 +126,10 @@ final class AnalyzeCommand implements Callable<Integer> {
     OutputFolder folder = new OutputFolder(output, overwrite, "affinity folder", FILES);
     folder.check();
     AnalysisPlan plan = plan();
+    if (counts != null) {
+      return analyzeCounts(folder);
+    }
+
     List<ExpertGrouping> groupings = groupings();
     TraceAnalysis analysis;
     try (StageBar bar = new StageBar(spec.commandLine().getErr())) {
@@ -127,6 +143,43 @@ final class AnalyzeCommand implements Callable<Integer> {
     folder.write(aside -> write(figures, text, aside));
     PrintWriter err = spec.commandLine().getErr();
     err.print(SummaryTable.of(summary));
+    err.printf("%s: open %s in a browser%n", output, output.resolve(REPORT));
+    err.flush();
+    if (json) {
+      PrintWriter out = spec.commandLine().getOut();
+      out.print(text);
+      out.flush();
+    }
+
+    return 0;
+  }
+
+  private int analyzeCounts(OutputFolder folder) throws IOException {
+    if (trace.hasTrace()) {
+      throw usage("Invalid options: --trace and --counts, expected one of them");
+    }
+
+    for (String option :
+        List.of("--lags", "--grouping", "--locality", "--group-by", "--tokens", "--sequences")) {
+      if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
+        throw usage("Invalid option with --counts: %s, counts do not tell it".formatted(option));
+      }
+    }
+
+    CountsAnalysis analysis;
+    try (CountsReader reader = CountsFormat.openCounts(trace.sourceAt(counts))) {
+      analysis = CountsAnalysis.of(reader, counts.getFileName().toString(), Math.max(1, window));
+    }
+
+    String text = AnalysisParser.toJson(analysis, alpha);
+    folder.write(
+        aside -> {
+          AnalysisFiles.writeInto(analysis, alpha, aside);
+          Files.writeString(aside.resolve(SUMMARY), text);
+          CountsReport.of(analysis, alpha).write(aside.resolve(REPORT));
+        });
+    PrintWriter err = spec.commandLine().getErr();
+    err.print(SummaryTable.of(analysis));
     err.printf("%s: open %s in a browser%n", output, output.resolve(REPORT));
     err.flush();
     if (json) {

@@ -9,10 +9,12 @@ import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.AnalysisFigures;
 import io.expertatlas.affinity.AnalysisPart;
 import io.expertatlas.affinity.CachePolicy;
+import io.expertatlas.affinity.CountsAnalysis;
 import io.expertatlas.affinity.ExpertGrouping;
 import io.expertatlas.affinity.GroupDistance;
 import io.expertatlas.affinity.LagMetrics;
 import io.expertatlas.affinity.LagTransitions;
+import io.expertatlas.affinity.LayerMetrics;
 import io.expertatlas.affinity.Locality;
 import io.expertatlas.affinity.WindowCounts;
 import io.expertatlas.affinity.WindowMetrics;
@@ -30,8 +32,38 @@ public final class AnalysisParser {
 
   /** The figures as indented JSON text. */
   public static String toJson(AnalysisFigures figures) {
+    return text(toNode(figures));
+  }
+
+  /**
+   * What counts tell, as indented JSON text. Its key {@code counts} stands in place of {@code
+   * trace}; {@code unknown} lists what it has not.
+   */
+  public static String toJson(CountsAnalysis counts, double alpha) {
+    ObjectNode root = JsonNodeFactory.instance.objectNode();
+    root.put("format-version", 1);
+    root.put("counts", counts.name());
+    ObjectNode shape = root.putObject("shape");
+    shape.put("layers", counts.popularity().shape().layers());
+    shape.put("experts", counts.popularity().shape().experts());
+    root.put("visits", counts.visits());
+    ArrayNode unknown = root.putArray("unknown");
+    CountsAnalysis.UNKNOWN.forEach(unknown::add);
+    ArrayNode layers = root.putArray("layers");
+    for (LayerMetrics metrics : counts.layers()) {
+      layers.add(AffinitySummaryParser.toNode(metrics));
+    }
+
+    if (!counts.windows().windows().isEmpty()) {
+      root.set("windows", windows(counts.windows(), alpha));
+    }
+
+    return text(root);
+  }
+
+  private static String text(ObjectNode node) {
     try {
-      return MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(toNode(figures)) + "\n";
+      return MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(node) + "\n";
     } catch (JsonProcessingException e) {
       throw new IllegalStateException("A tree of numbers and strings is always JSON", e);
     }

@@ -1,10 +1,12 @@
 package io.expertatlas.affinity.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.expertatlas.affinity.AffinityCases;
+import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
 import io.expertatlas.affinity.report.BrowserCheck;
@@ -162,5 +164,64 @@ class AnalyzeOptionsTest {
     assertThat(run("--group-by", home.resolve("groups.csv").toString())).isEqualTo(1);
     assertThat(err.toString()).contains("sequence 1 has no group in groups.csv");
     assertThat(names("")).containsExactly("groups.csv", "sequence.npy", "trace.npy");
+  }
+
+  private int runCounts(String... options) {
+    List<String> all = new ArrayList<>(List.of("--output", home.resolve("affinity").toString()));
+    all.addAll(List.of(options));
+    err.getBuffer().setLength(0);
+    return Terminal.execute(
+        new CommandLine(new AnalyzeCommand())
+            .setOut(new PrintWriter(new StringWriter()))
+            .setErr(new PrintWriter(err)),
+        all.toArray(String[]::new));
+  }
+
+  @Test
+  void countsGivePopularityAndSayWhatTheyCannotTell() throws IOException {
+    Path counts = home.resolve("c.steps");
+    Files.writeString(counts, "2 3\n0 5 1 0 2 2 2\n1 4 2 0 3 2 1\n2 0 0 6 2 2 2\n");
+
+    assertThat(runCounts("--counts", counts.toString())).as(err.toString()).isZero();
+
+    assertThat(names("affinity"))
+        .containsExactly(
+            "popularity.arrow",
+            "report.html",
+            "summary.json",
+            "window-metrics.arrow",
+            "windows.arrow");
+    JsonNode root =
+        new ObjectMapper().readTree(Files.readString(home.resolve("affinity/summary.json")));
+    assertThat(root.at("/counts").asText()).isEqualTo("c.steps");
+    assertThat(root.at("/unknown/0").asText()).isEqualTo("transitions");
+    assertThat(root.at("/layers/0/popularity/0").asDouble()).isEqualTo(0.5);
+    assertThat(root.at("/windows/layers/0/drift/1").asDouble()).isEqualTo(1);
+    assertThat(err.toString()).contains("counts tell no affinity");
+    assertThatThrownBy(() -> AffinityFiles.read(home.resolve("affinity")))
+        .isInstanceOf(AffinityFormatException.class)
+        .hasMessage(
+            "Cannot read %s: it was made of counts, which tell popularity but no affinity. Maybe analyze a trace"
+                .formatted(home.resolve("affinity")));
+    BrowserCheck.Page page =
+        BrowserCheck.ofThisMachine().open(home.resolve("affinity/report.html"));
+    page.hasPlots("popularity", "load", "drift", "drift-layers", "load-windows");
+    assertThat(page.dom()).contains("need a trace of routes");
+  }
+
+  @Test
+  void countsGoWithNothingThatTheyDoNotTell() throws IOException {
+    Path counts = home.resolve("c.steps");
+    Files.writeString(counts, "2 3\n0 5 1 zero 2 2 2\n");
+
+    assertThat(runCounts("--counts", counts.toString(), "--locality")).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid option with --counts: --locality");
+    assertThat(runCounts("--counts", counts.toString(), "--trace", "t")).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid options: --trace and --counts");
+    assertThat(runCounts()).isEqualTo(2);
+    assertThat(err.toString()).contains("Missing required option: '--trace=T'");
+    assertThat(runCounts("--counts", counts.toString())).isEqualTo(1);
+    assertThat(err.toString()).contains("c.steps: For input string: \"zero\"");
+    assertThat(names("")).doesNotContain("affinity");
   }
 }
