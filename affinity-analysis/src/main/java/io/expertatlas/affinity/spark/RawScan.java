@@ -1,6 +1,8 @@
 package io.expertatlas.affinity.spark;
 
-import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.affinity.AnalysisCounter;
+import io.expertatlas.affinity.AnalysisPlan;
+import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
 import io.expertatlas.trace.TokenSelection.Sequences;
@@ -34,26 +36,30 @@ final class RawScan {
       int experts,
       String sequenceFile,
       String positionFile,
+      List<String> formatOptions,
       String sequences,
       long from,
-      long to)
+      long to,
+      AnalysisPlan analysis,
+      long firstToken)
       implements Serializable {
-    RouteCounter count() {
+    AnalysisCounter count() {
       TraceSource source =
           new TraceSource(
               Path.of(path),
               format,
               experts == 0 ? OptionalInt.empty() : OptionalInt.of(experts),
               sequenceFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(sequenceFile)),
-              positionFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(positionFile)));
+              positionFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(positionFile)),
+              FormatOptions.parse(formatOptions));
       Sequences kept = Sequences.parse(sequences);
       try (TraceReader reader = TraceFormat.find(source).open(source, new TokenRange(from, to))) {
-        RouteCounter counter = new RouteCounter(reader.shape());
+        AnalysisCounter counter = new AnalysisCounter(reader.shape(), analysis, firstToken);
         long read = 0;
         for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
           RoutingTrace batch = next.get();
+          counter.add(from + read, batch, kept);
           read += batch.tokens();
-          counter.add(batch.select(token -> kept.test(batch.sequence(token))));
         }
 
         if (read != to - from) {
@@ -75,12 +81,13 @@ final class RawScan {
    * @param tokens range to count, within the trace
    * @param partitions number of partitions; 0: as many as pay
    */
-  static JavaRDD<RouteCounter> counters(
+  static JavaRDD<AnalysisCounter> counters(
       JavaSparkContext spark,
       TraceSource source,
       String format,
       TokenSelection selection,
       TokenRange tokens,
+      AnalysisPlan analysis,
       int partitions) {
     long count = tokens.to() - tokens.from();
     long wanted =
@@ -97,9 +104,12 @@ final class RawScan {
               source.experts().orElse(0),
               absolute(source.sequences()),
               absolute(source.positions()),
+              source.options().entries(),
               selection.sequences().toString(),
               tokens.from() + count * part / parts,
-              tokens.from() + count * (part + 1) / parts));
+              tokens.from() + count * (part + 1) / parts,
+              analysis,
+              tokens.from()));
     }
 
     return spark.parallelize(tasks, tasks.size()).map(Task::count);
