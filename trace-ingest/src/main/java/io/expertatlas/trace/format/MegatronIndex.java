@@ -97,8 +97,7 @@ final class MegatronIndex {
       }
     }
 
-    ranks.ifPresent(
-        some -> files.keySet().removeIf(rank -> Arrays.binarySearch(some, rank) < 0));
+    ranks.ifPresent(some -> files.keySet().removeIf(rank -> Arrays.binarySearch(some, rank) < 0));
     MegatronIndex index = new MegatronIndex(path, stack);
     files.forEach(index::readRank);
     if (index.steps.isEmpty()) {
@@ -175,8 +174,7 @@ final class MegatronIndex {
 
   private Optional<Line> parse(int rank, Place place, JsonNode document) {
     JsonNode block = document.path("block");
-    if (!block.isTextual()
-        || !(block.asText().equals("decoder") || block.asText().equals("mtp"))) {
+    if (!block.isTextual() || !(block.asText().equals("decoder") || block.asText().equals("mtp"))) {
       throw new TraceFormatException(
           "Invalid block in %s: %s, expected \"decoder\" or \"mtp\""
               .formatted(place, block.isMissingNode() ? "missing" : Json.shorten(block)));
@@ -202,8 +200,18 @@ final class MegatronIndex {
             step,
             layer,
             tokens,
-            sidecar(place, document, "hs", tokens, folder.resolve("hidden_states_rank%d.bin".formatted(rank))),
-            sidecar(place, document, "logit", tokens, folder.resolve("logits_rank%d.bin".formatted(rank))));
+            sidecar(
+                place,
+                document,
+                "hs",
+                tokens,
+                folder.resolve("hidden_states_rank%d.bin".formatted(rank))),
+            sidecar(
+                place,
+                document,
+                "logit",
+                tokens,
+                folder.resolve("logits_rank%d.bin".formatted(rank))));
     compare(line, k);
     return Optional.of(line);
   }

@@ -7,7 +7,9 @@ import io.expertatlas.trace.TokenSelection.TokenRange;
 import io.expertatlas.trace.TraceSource;
 import java.util.List;
 
-/** Format {@code megatron}, read with hidden states and router logits; see {@link MegatronFormat}. */
+/**
+ * Format {@code megatron}, read with hidden states and router logits; see {@link MegatronFormat}.
+ */
 public final class MegatronStatesFormat implements RouterStatesFormat {
   /** For {@link java.util.ServiceLoader}. */
   public MegatronStatesFormat() {}

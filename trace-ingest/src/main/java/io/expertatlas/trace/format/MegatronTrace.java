@@ -66,8 +66,7 @@ final class MegatronTrace implements RouteBlocks {
     }
 
     MegatronTrace trace =
-        new MegatronTrace(
-            index, new ModelShape(index.layers().length, experts, index.topK()));
+        new MegatronTrace(index, new ModelShape(index.layers().length, experts, index.topK()));
     try {
       trace.openSidecars();
       return trace;
@@ -202,8 +201,9 @@ final class MegatronTrace implements RouteBlocks {
 
     List<int[]> ids = new ArrayList<>();
     for (Line line : index.steps().get(block).lines()) {
-      ids.add(MegatronIndex.ids(line.place(), JsonDocuments.read(line.place()), line.tokens(),
-          shape.topK()));
+      ids.add(
+          MegatronIndex.ids(
+              line.place(), JsonDocuments.read(line.place()), line.tokens(), shape.topK()));
     }
 
     cached = ids;
@@ -236,8 +236,7 @@ final class MegatronTrace implements RouteBlocks {
     TensorFile file = sidecars.get(sidecar.file());
     int width = part.width();
     Tensor tensor =
-        new Tensor(
-            "", Element.BF16, List.of((long) line.tokens(), (long) width), sidecar.offset());
+        new Tensor("", Element.BF16, List.of((long) line.tokens(), (long) width), sidecar.offset());
     for (int token = 0; token < part.count(); token++) {
       int at = (token * shape.layers() + part.layer()) * width;
       file.readFloats(tensor, (part.from() + token) * width, width, into, at);

@@ -53,13 +53,11 @@ public final class SmartMoeFormat implements CountsFormat {
 
   private static List<Log> logs(Path path) {
     List<Log> logs = new ArrayList<>();
-    try (Stream<Path> files =
-        Files.isDirectory(path) ? Files.list(path) : Stream.of(path)) {
+    try (Stream<Path> files = Files.isDirectory(path) ? Files.list(path) : Stream.of(path)) {
       for (Path file : files.toList()) {
         Matcher name = FILE.matcher(file.getFileName().toString());
         if (name.matches()) {
-          logs.add(
-              new Log(file, Long.parseLong(name.group(1)), Integer.parseInt(name.group(2))));
+          logs.add(new Log(file, Long.parseLong(name.group(1)), Integer.parseInt(name.group(2))));
         }
       }
     } catch (IOException e) {

@@ -32,8 +32,7 @@ public final class TrtllmCountsFormat implements CountsFormat {
   @Override
   public CountsReader open(TraceSource source) {
     Sources.refuseColumns(source);
-    TrtllmStatistics statistics =
-        TrtllmStatistics.open(source.path(), TrtllmStatistics.COUNTS);
+    TrtllmStatistics statistics = TrtllmStatistics.open(source.path(), TrtllmStatistics.COUNTS);
     try {
       Sources.checkExperts(source, statistics.experts());
       for (Step step : statistics.steps()) {
@@ -42,10 +41,7 @@ public final class TrtllmCountsFormat implements CountsFormat {
             throw new TraceFormatException(
                 "Invalid shape of tensor %s in %s: %s, expected [%d], a count for each expert"
                     .formatted(
-                        tensor.name(),
-                        step.file().path(),
-                        tensor.shape(),
-                        statistics.experts()));
+                        tensor.name(), step.file().path(), tensor.shape(), statistics.experts()));
           }
         }
       }

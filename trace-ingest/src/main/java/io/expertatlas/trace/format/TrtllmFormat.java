@@ -12,9 +12,9 @@ import io.expertatlas.trace.format.TrtllmStatistics.Step;
 import java.util.List;
 
 /**
- * Format {@code trtllm}: the raw expert statistics of TensorRT-LLM, {@code rank<r>_raw.safetensors},
- * ids {@code [tokens, k]} of each iteration and layer. Requests are not recorded: the tokens of an
- * iteration on a rank are one sequence.
+ * Format {@code trtllm}: the raw expert statistics of TensorRT-LLM, {@code
+ * rank<r>_raw.safetensors}, ids {@code [tokens, k]} of each iteration and layer. Requests are not
+ * recorded: the tokens of an iteration on a rank are one sequence.
  */
 public final class TrtllmFormat implements TraceFormat {
   /** For {@link java.util.ServiceLoader}. */
@@ -99,8 +99,7 @@ public final class TrtllmFormat implements TraceFormat {
       int topK = shape.topK();
       long[] ids = new long[count * topK];
       for (int layer = 0; layer < shape.layers(); layer++) {
-        step.file()
-            .readIntegers(step.tensors().get(layer), from * topK, ids.length, ids, 0);
+        step.file().readIntegers(step.tensors().get(layer), from * topK, ids.length, ids, 0);
         for (int i = 0; i < ids.length; i++) {
           buffer.put(i / topK, layer, i % topK, ids[i]);
         }

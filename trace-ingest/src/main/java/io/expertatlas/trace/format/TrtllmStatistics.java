@@ -83,8 +83,7 @@ final class TrtllmStatistics implements AutoCloseable {
 
     JsonNode meta = Json.readObject(folder.resolve(META));
     int experts = (int) Json.whole(meta, "num_experts", 1, 1 << 16, folder.resolve(META));
-    int topK =
-        (int) Json.whole(meta, "num_experts_per_token", 1, experts, folder.resolve(META));
+    int topK = (int) Json.whole(meta, "num_experts_per_token", 1, experts, folder.resolve(META));
     List<TensorFile> opened = new ArrayList<>();
     try {
       SortedMap<Long, List<Step>> byIteration = new TreeMap<>();
@@ -109,10 +108,7 @@ final class TrtllmStatistics implements AutoCloseable {
               .computeIfAbsent(step.getKey(), any -> new ArrayList<>())
               .add(
                   new Step(
-                      step.getKey(),
-                      entry.getKey(),
-                      file,
-                      List.copyOf(step.getValue().values())));
+                      step.getKey(), entry.getKey(), file, List.copyOf(step.getValue().values())));
         }
       }
 

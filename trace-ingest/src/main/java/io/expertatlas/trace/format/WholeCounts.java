@@ -23,8 +23,7 @@ final class WholeCounts {
   }
 
   /** A count as a floating-point number. */
-  static long of(
-      double value, Object file, String windowName, long window, int layer, int expert) {
+  static long of(double value, Object file, String windowName, long window, int layer, int expert) {
     if (!(value >= 0 && value <= MAX) || value != Math.rint(value)) {
       throw new TraceFormatException(
           "Invalid count %s in %s, %s %d, layer %d, expert %d: expected a whole number of at least 0"

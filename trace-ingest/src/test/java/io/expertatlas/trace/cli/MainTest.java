@@ -206,8 +206,7 @@ class MainTest {
 
   @Test
   void unknownFormatOptionsAreRefused() {
-    assertThat(
-            run("inspect", golden("requests/sglang-chat.jsonl"), "--format-option", "topk=2"))
+    assertThat(run("inspect", golden("requests/sglang-chat.jsonl"), "--format-option", "topk=2"))
         .isEqualTo(1);
     assertThat(err.toString())
         .startsWith(

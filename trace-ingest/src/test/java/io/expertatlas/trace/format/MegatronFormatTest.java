@@ -129,8 +129,7 @@ class MegatronFormatTest {
 
   @Test
   void oneRankOrTheOtherStackMayBeChosen() {
-    check(
-        read(source("good", "ranks=1"), TokenRange.ALL), tokens().subList(12, 28), true);
+    check(read(source("good", "ranks=1"), TokenRange.ALL), tokens().subList(12, 28), true);
     check(
         read(source("good/router_trace_rank1.jsonl"), TokenRange.ALL),
         tokens().subList(12, 28),
@@ -171,7 +170,9 @@ class MegatronFormatTest {
   void brokenTracesAreRefused(String name, String start, String rest) {
     TraceSource source = name.equals("broken-layer") ? source(name).withExperts(5) : source(name);
     TraceSource chosen =
-        name.equals("broken-step") ? source.withOptions(FormatOptions.parse(List.of("block=mtp"))) : source;
+        name.equals("broken-step")
+            ? source.withOptions(FormatOptions.parse(List.of("block=mtp")))
+            : source;
     assertThatThrownBy(() -> read(chosen, TokenRange.ALL))
         .isInstanceOf(TraceFormatException.class)
         .hasMessageStartingWith(start)
