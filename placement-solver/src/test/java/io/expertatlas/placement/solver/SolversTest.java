@@ -32,6 +32,7 @@ class SolversTest {
             "auto",
             "bipart",
             "direct",
+            "eplb",
             "greedy-load",
             "node-then-gpu",
             "random",
@@ -41,7 +42,7 @@ class SolversTest {
     assertThatThrownBy(() -> PlacementSolvers.find("magic"))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "Invalid solver: magic, one of assignment, auto, bipart, direct, greedy-load, node-then-gpu, random, sweep, vanilla, viterbi");
+            "Invalid solver: magic, one of assignment, auto, bipart, direct, eplb, greedy-load, node-then-gpu, random, sweep, vanilla, viterbi");
   }
 
   @ParameterizedTest
