@@ -25,7 +25,7 @@ public final class PlacementFormats {
           new KTransformersCounts());
   private static final Pattern YAML_KEY =
       Pattern.compile("(?m)^(num_slots|initial_global_assignments|layer_updates_per_iter)\\s*:");
-  private static final Pattern OVERRIDE = Pattern.compile("_exps[^=,]*=");
+  private static final Pattern OVERRIDE = Pattern.compile("exps[^=,\\s]*=");
 
   private PlacementFormats() {}
 

@@ -114,6 +114,22 @@ class EngineFormatsTest {
   }
 
   @Test
+  void overridesWrittenByOthersAreRead() throws IOException {
+    PlacementFormat format = PlacementFormats.find("llama-cpp");
+    for (String line :
+        List.of(
+            "blk\\.[0-1]\\.ffn_(gate|up|down)_exps.*=CUDA0,exps=CUDA1",
+            "blk\\.0\\.=ROCm0,blk\\.1\\.ffn_gate_up_exps=ROCm0,"
+                + "blk\\.1\\.ffn_down_exps=ROCm0,blk\\.[2-3]\\.ffn_(ch|)exps=CPU,"
+                + "blk\\.[2-3]\\.ffn_.*_exps=ROCm1")) {
+      Path file = Files.writeString(folder.resolve("overrides"), line);
+      assertThat(PlacementFormats.sniff(file)).contains(format);
+      assertThat(format.read(file, Engines.PLAIN, 2, Engines.CLUSTER).toArray())
+          .isEqualTo(new int[][] {{0, 0}, {0, 0}, {1, 1}, {1, 1}});
+    }
+  }
+
+  @Test
   void unequalPlacementsAreNotWritten() {
     Placement unequal = new Placement(new Topology(1, 2), new int[][] {{0, 1}, {1, 1}});
     Placement three = new Placement(new Topology(1, 2), new int[][] {{0, 1, 1}});
