@@ -5,6 +5,8 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.Replay;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.PlacementInput.Reading;
+import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.report.PlacementReport;
 import io.expertatlas.placement.report.ScoredPlacement;
 import io.expertatlas.trace.RoutingTrace;
@@ -20,6 +22,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -34,6 +37,7 @@ final class EvaluateCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private TraceOptions trace;
   @Mixin private TopologyOptions cluster;
+  @Mixin private ModelOptions model;
 
   @Option(
       names = "--placement",
@@ -41,9 +45,20 @@ final class EvaluateCommand implements Callable<Integer> {
       arity = "1..*",
       paramLabel = "P",
       description =
-          "ExFlow's csv, a placement.json, a folder with one, or the word vanilla or random;"
-              + " LABEL=P names it in the output.")
+          "ExFlow's csv, a placement.json, a folder with one, a file of an engine, or the word"
+              + " vanilla or random; LABEL=P names it in the output.")
   private List<String> placements;
+
+  @Option(
+      names = "--placement-format",
+      defaultValue = PlacementInput.AUTO,
+      converter = FormatConverter.class,
+      paramLabel = "F",
+      description =
+          "Of the placements' files: auto (told by the file), csv, json, or an engine's: sglang,"
+              + " trtllm, vllm-ascend, vllm, vllm-list, vllm-ranks, llama-cpp"
+              + " (default: ${DEFAULT-VALUE}).")
+  private String format;
 
   @Option(
       names = "--seed",
@@ -69,14 +84,19 @@ final class EvaluateCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     List<PlacementInput> inputs = placements.stream().map(PlacementInput::parse).toList();
-    Topology topology = topology(inputs);
+    Reading reading =
+        new Reading(
+            Optional.of(format).filter(word -> !word.equals(PlacementInput.AUTO)), model.read());
+    Topology topology = topology(inputs, reading);
     try (TraceReader reader = trace.open()) {
       List<Placement> read = new ArrayList<>();
       for (PlacementInput input : inputs) {
-        read.add(input.read(reader.shape(), topology, seed));
+        read.add(input.read(reader.shape(), topology, seed, reading));
       }
 
-      read.add(new PlacementInput("", PlacementInput.VANILLA).read(reader.shape(), topology, seed));
+      read.add(
+          new PlacementInput("", PlacementInput.VANILLA)
+              .read(reader.shape(), topology, seed, reading));
       List<Replay> replays =
           read.stream().map(placement -> new Replay(reader.shape(), placement)).toList();
       RouteCounter counter = new RouteCounter(reader.shape());
@@ -103,10 +123,10 @@ final class EvaluateCommand implements Callable<Integer> {
     return trace.selection().isAll() ? name : "%s (%s)".formatted(name, trace.selection());
   }
 
-  private Topology topology(List<PlacementInput> inputs) throws IOException {
+  private Topology topology(List<PlacementInput> inputs, Reading reading) throws IOException {
     if (!cluster.given()) {
       for (PlacementInput input : inputs) {
-        Optional<Topology> found = input.topology();
+        Optional<Topology> found = input.topology(reading);
         if (found.isPresent()) {
           return found.get();
         }
@@ -151,6 +171,16 @@ final class EvaluateCommand implements Callable<Integer> {
     if (json) {
       spec.commandLine().getOut().println(CostJson.of(rows, vanilla));
       spec.commandLine().getOut().flush();
+    }
+  }
+
+  private static final class FormatConverter implements ITypeConverter<String> {
+    @Override
+    public String convert(String value) {
+      List<String> own = List.of(PlacementInput.AUTO, PlacementInput.CSV, PlacementInput.JSON);
+      return own.contains(value)
+          ? value
+          : Terminal.option(() -> PlacementFormats.find(value)).name();
     }
   }
 }

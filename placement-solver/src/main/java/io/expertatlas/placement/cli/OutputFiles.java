@@ -2,19 +2,28 @@ package io.expertatlas.placement.cli;
 
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.format.ExFlowCsv;
+import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementParser;
 import io.expertatlas.trace.files.OutputFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** The folder that {@code place} writes. */
 final class OutputFiles {
   static final String JSON = "placement.json";
   static final String CSV = "placement.csv";
-  private static final Pattern FILES = Pattern.compile("placement\\.json|.*\\.csv");
+  private static final Pattern FILES =
+      Pattern.compile(
+          Stream.concat(
+                  Stream.of("placement\\.json", ".*\\.csv"),
+                  PlacementFormats.all().stream().map(format -> Pattern.quote(format.fileName())))
+              .collect(Collectors.joining("|")));
 
   private OutputFiles() {}
 
@@ -22,11 +31,19 @@ final class OutputFiles {
     return new OutputFolder(path, overwrite, "placement folder", FILES);
   }
 
-  /** Writes both files into a folder. */
-  static void write(Path folder, boolean exflowName, PlacementDocument document, PlacementCost cost)
+  /** Writes the csv, the json and files of engines by their names into a folder. */
+  static void write(
+      Path folder,
+      boolean exflowName,
+      PlacementDocument document,
+      PlacementCost cost,
+      Map<String, byte[]> exports)
       throws IOException {
     String csv = exflowName ? ExFlowCsv.fileName(cost) : CSV;
     ExFlowCsv.write(document.placement(), folder.resolve(csv));
     Files.writeString(folder.resolve(JSON), PlacementParser.toJson(document));
+    for (Map.Entry<String, byte[]> export : exports.entrySet()) {
+      Files.write(folder.resolve(export.getKey()), export.getValue());
+    }
   }
 }

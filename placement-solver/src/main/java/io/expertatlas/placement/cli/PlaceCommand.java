@@ -1,5 +1,6 @@
 package io.expertatlas.placement.cli;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.AffinitySummary;
@@ -11,9 +12,15 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.PlacementInput.Reading;
+import io.expertatlas.placement.format.LayerRows;
+import io.expertatlas.placement.format.ModelConfig;
+import io.expertatlas.placement.format.PlacementFormat;
+import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
+import io.expertatlas.placement.search.EplbSolver;
 import io.expertatlas.placement.solver.Incremental;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
@@ -29,7 +36,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import picocli.CommandLine.Command;
@@ -50,6 +59,7 @@ final class PlaceCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
   @Mixin private TopologyOptions cluster;
+  @Mixin private ModelOptions model;
 
   @Option(
       names = "--affinity",
@@ -74,7 +84,7 @@ final class PlaceCommand implements Callable<Integer> {
       converter = SolverConverter.class,
       paramLabel = "S",
       description =
-          "auto, vanilla, random, greedy-load, sweep, viterbi, bipart, direct, node-then-gpu or"
+          "auto, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
               + " assignment (default: ${DEFAULT-VALUE}).")
   private PlacementSolver solver;
 
@@ -102,7 +112,8 @@ final class PlaceCommand implements Callable<Integer> {
   @Option(
       names = "--warm-start",
       paramLabel = "P",
-      description = "Placement to start from: csv, placement.json or a folder with one.")
+      description =
+          "Placement to start from: csv, placement.json, a folder with one or a file of an engine.")
   private String warmStart;
 
   @Option(
@@ -114,6 +125,16 @@ final class PlaceCommand implements Callable<Integer> {
               + " (default: ${DEFAULT-VALUE}).")
   private CsvName csvName;
 
+  @Option(
+      names = "--export",
+      split = ",",
+      converter = FormatConverter.class,
+      paramLabel = "F",
+      description =
+          "Files of engines to write beside it: sglang, trtllm, vllm-ascend, vllm, vllm-list,"
+              + " vllm-ranks, llama-cpp, ktransformers.")
+  private List<PlacementFormat> exports = List.of();
+
   @Option(names = "--overwrite", description = "Replace the output folder if it exists.")
   private boolean overwrite;
 
@@ -124,7 +145,7 @@ final class PlaceCommand implements Callable<Integer> {
       names = "--output",
       required = true,
       paramLabel = "D",
-      description = "Folder to write: placement.json and the csv.")
+      description = "Folder to write: placement.json, the csv and what --export names.")
   private Path output;
 
   private enum CsvName {
@@ -144,6 +165,13 @@ final class PlaceCommand implements Callable<Integer> {
     folder.check();
     RouteCounts counts = AffinityFiles.read(affinity.get(affinity.size() - 1));
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
+    Optional<ModelConfig> config = model.read();
+    LayerRows rows = ModelOptions.rows(config, counts.shape());
+    exports.forEach(format -> format.check(counts.shape().experts(), topology));
+    if (config.isPresent() && solver instanceof EplbSolver eplb) {
+      solver = eplb.withGroups(config.get().groups());
+    }
+
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
@@ -160,9 +188,24 @@ final class PlaceCommand implements Callable<Integer> {
     PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
     PlacementDocument document =
         new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
-    folder.write(aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost));
-    print(problem, outcome, cost);
+    Map<String, byte[]> files = new TreeMap<>();
+    for (PlacementFormat format : exports) {
+      files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
+    }
+
+    folder.write(
+        aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
+    print(problem, outcome, cost, rows);
     return 0;
+  }
+
+  private void printExports(PrintWriter err, LayerRows rows) {
+    if (!exports.isEmpty()) {
+      err.printf("Files of engines, %s%n", rows.inWords());
+      for (PlacementFormat format : exports) {
+        err.printf("  %s: %s%n", format.name(), format.loading());
+      }
+    }
   }
 
   private SolverConfig config(PlacementProblem problem) throws IOException {
@@ -170,7 +213,12 @@ final class PlaceCommand implements Callable<Integer> {
         warmStart == null
             ? Optional.empty()
             : Optional.of(
-                PlacementInput.parse(warmStart).read(problem.shape(), problem.topology(), seed));
+                PlacementInput.parse(warmStart)
+                    .read(
+                        problem.shape(),
+                        problem.topology(),
+                        seed,
+                        new Reading(Optional.empty(), model.read())));
     int workers =
         threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
     ProgressLines lines =
@@ -230,7 +278,8 @@ final class PlaceCommand implements Callable<Integer> {
     }
   }
 
-  private void print(PlacementProblem problem, SolverOutcome outcome, PlacementCost cost) {
+  private void print(
+      PlacementProblem problem, SolverOutcome outcome, PlacementCost cost, LayerRows layers) {
     List<CostTable.Row> rows = new ArrayList<>();
     for (String name : BASELINES) {
       Placement baseline =
@@ -257,6 +306,7 @@ final class PlaceCommand implements Callable<Integer> {
         100 * outcome.gap(),
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
+    printExports(err, layers);
     err.println("On the tokens it was fitted on. Score it on others with: atlas evaluate");
     err.flush();
     if (json) {
@@ -271,6 +321,12 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      if (!exports.isEmpty()) {
+        node.put("model-layers-known", layers.isKnown());
+        ArrayNode written = node.putArray("exports");
+        exports.forEach(format -> written.add(format.fileName()));
+      }
+
       spec.commandLine().getOut().println(node);
       spec.commandLine().getOut().flush();
     }
@@ -287,6 +343,13 @@ final class PlaceCommand implements Callable<Integer> {
     @Override
     public PlacementSolver convert(String value) {
       return Terminal.option(() -> PlacementSolvers.find(value));
+    }
+  }
+
+  private static final class FormatConverter implements ITypeConverter<PlacementFormat> {
+    @Override
+    public PlacementFormat convert(String value) {
+      return Terminal.option(() -> PlacementFormats.find(value));
     }
   }
 }

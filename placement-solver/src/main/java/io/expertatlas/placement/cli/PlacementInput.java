@@ -4,6 +4,9 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementFormatException;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.format.ExFlowCsv;
+import io.expertatlas.placement.format.ModelConfig;
+import io.expertatlas.placement.format.PlacementFormat;
+import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementParser;
 import io.expertatlas.trace.ModelShape;
@@ -18,7 +21,8 @@ import java.util.stream.Stream;
 
 /**
  * A placement as the command line names it: {@code vanilla}, {@code random}, a csv, a {@code
- * placement.json} or a folder with one, each with a label before it if wanted, {@code LABEL=...}.
+ * placement.json} or a folder with one, or a file of an engine, each with a label before it if
+ * wanted, {@code LABEL=...}.
  *
  * @param label what tables call it
  * @param what the word or the path
@@ -26,6 +30,12 @@ import java.util.stream.Stream;
 record PlacementInput(String label, String what) {
   static final String VANILLA = "vanilla";
   static final String RANDOM = "random";
+
+  /** Words of {@code --placement-format} besides those of engines. */
+  static final String AUTO = "auto";
+
+  static final String CSV = "csv";
+  static final String JSON = "json";
 
   /** Parses an argument. An equals sign inside the path of an existing file is no label's. */
   static PlacementInput parse(String argument) {
@@ -37,9 +47,20 @@ record PlacementInput(String label, String what) {
     return new PlacementInput(argument, argument);
   }
 
+  /**
+   * What helps to read files.
+   *
+   * @param format of all files; empty to tell by the file
+   * @param config of the model, for files of engines
+   */
+  record Reading(Optional<String> format, Optional<ModelConfig> config) {}
+
   /** The cluster that the file names, if it is a {@code placement.json}. */
-  Optional<Topology> topology() throws IOException {
-    Optional<Path> json = isWord() ? Optional.empty() : json(Path.of(what));
+  Optional<Topology> topology(Reading reading) throws IOException {
+    Optional<Path> json =
+        isWord() || engine(Path.of(what), reading).isPresent()
+            ? Optional.empty()
+            : json(Path.of(what), reading);
     return json.isEmpty()
         ? Optional.empty()
         : Optional.of(PlacementParser.read(json.get()).placement().topology());
@@ -55,13 +76,25 @@ record PlacementInput(String label, String what) {
    * @param seed for {@code random}
    * @throws PlacementFormatException if it is broken, or for another model or cluster
    */
-  Placement read(ModelShape shape, Topology topology, long seed) throws IOException {
+  Placement read(ModelShape shape, Topology topology, long seed, Reading reading)
+      throws IOException {
     if (isWord()) {
       return new Placement(topology, dealt(shape, topology, seed));
     }
 
     Path path = Path.of(what);
-    Optional<Path> json = json(path);
+    Optional<PlacementFormat> engine = engine(path, reading);
+    if (engine.isPresent()) {
+      return engine
+          .get()
+          .read(
+              inFolder(path, engine.get().fileName()),
+              ModelOptions.rows(reading.config(), shape),
+              shape.experts(),
+              topology);
+    }
+
+    Optional<Path> json = json(path, reading);
     if (json.isEmpty()) {
       return ExFlowCsv.read(csv(path), shape.layers(), shape.experts(), topology);
     }
@@ -101,7 +134,29 @@ record PlacementInput(String label, String what) {
     return map;
   }
 
-  private static Optional<Path> json(Path path) throws IOException {
+  /** The engine's format of the file, if it is one's. */
+  private static Optional<PlacementFormat> engine(Path path, Reading reading) throws IOException {
+    if (reading.format().isPresent()) {
+      String format = reading.format().get();
+      return format.equals(CSV) || format.equals(JSON)
+          ? Optional.empty()
+          : Optional.of(PlacementFormats.find(format));
+    }
+
+    return Files.isRegularFile(path) ? PlacementFormats.sniff(path) : Optional.empty();
+  }
+
+  private static Path inFolder(Path path, String name) {
+    return Files.isDirectory(path) ? path.resolve(name) : path;
+  }
+
+  private static Optional<Path> json(Path path, Reading reading) throws IOException {
+    if (reading.format().isPresent()) {
+      return reading.format().get().equals(JSON)
+          ? Optional.of(inFolder(path, OutputFiles.JSON))
+          : Optional.empty();
+    }
+
     if (Files.isDirectory(path)) {
       Path inside = path.resolve(OutputFiles.JSON);
       return Files.exists(inside) ? Optional.of(inside) : Optional.empty();

@@ -13,6 +13,7 @@ import io.expertatlas.placement.json.PlacementParser;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.ByteBuffer;
@@ -311,5 +312,175 @@ class CommandsTest {
         .isEqualTo(1);
     assertThat(err.toString()).contains("it is for 1x4 GPUs, here are 1x2");
     assertThat(new Topology(1, 4)).hasToString("1x4");
+  }
+
+  private String golden(String name) throws IOException {
+    Path file = folder.resolve("golden-" + name);
+    try (InputStream in = Placement.class.getResourceAsStream("format/engines/" + name)) {
+      Files.write(file, in.readAllBytes());
+    }
+
+    return file.toString();
+  }
+
+  private int evaluate(String... placements) {
+    return run(
+        Stream.concat(
+                Stream.of(
+                    "evaluate",
+                    "--trace",
+                    npy,
+                    "--experts",
+                    "8",
+                    "--nodes",
+                    "2",
+                    "--gpus-per-node",
+                    "2",
+                    "--json",
+                    "--placement"),
+                Stream.of(placements))
+            .toArray(String[]::new));
+  }
+
+  @Test
+  void everyEngineFileScoresAsThePlacementItIsOf() throws IOException {
+    String[] formats = {"sglang", "trtllm", "vllm-ascend", "vllm", "vllm-list"};
+    assertThat(
+            place(
+                "plan",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--export",
+                String.join(",", formats) + ",ktransformers",
+                "--json"))
+        .as(err.toString())
+        .isZero();
+    JsonNode placed = new ObjectMapper().readTree(out.toString());
+    assertThat(placed.get("model-layers-known").asBoolean()).isFalse();
+    assertThat(placed.get("exports")).hasSize(6);
+    assertThat(err.toString())
+        .contains(
+            "Files of engines, no model config given: the placement's layers are written as layers"
+                + " 0 to 4",
+            "sglang: --init-expert-location sglang.json");
+    Path plan = folder.resolve("plan");
+    assertThat(filesOf(plan))
+        .containsExactly(
+            "ktransformers.pt",
+            "placement.csv",
+            "placement.json",
+            "sglang.json",
+            "trtllm.yaml",
+            "vllm-ascend.json",
+            "vllm-list.json",
+            "vllm.jsonl");
+    assertThat(
+            evaluate(
+                plan.toString(),
+                plan.resolve("sglang.json").toString(),
+                "trt=" + plan.resolve("trtllm.yaml"),
+                plan.resolve("vllm-ascend.json").toString(),
+                plan.resolve("vllm-list.json").toString(),
+                plan.resolve("vllm.jsonl").toString()))
+        .as(err.toString())
+        .isZero();
+    JsonNode all = new ObjectMapper().readTree(out.toString()).get("placements");
+    assertThat(all).hasSize(6);
+    for (JsonNode one : all) {
+      assertThat(one.get("total-hops")).isEqualTo(all.get(0).get("total-hops"));
+      assertThat(one.get("gpusPerToken")).isEqualTo(all.get(0).get("gpusPerToken"));
+    }
+
+    for (String format : formats) {
+      assertThat(evaluate(plan.toString(), "--placement-format", format)).as(format + err).isZero();
+      assertThat(new ObjectMapper().readTree(out.toString()).get("total-hops"))
+          .isEqualTo(all.get(0).get("total-hops"));
+    }
+
+    assertThat(evaluate(plan.resolve("ktransformers.pt").toString())).isEqualTo(1);
+    assertThat(err.toString()).contains("a torch file of counts");
+    assertThat(evaluate(plan.toString(), "--placement-format", "magic")).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid placement format: magic, one of sglang, trtllm");
+  }
+
+  @Test
+  void modelConfigPutsLayersInTheirPlace() throws IOException {
+    // 5 placed layers are the 4 MoE layers of the model and the one for MTP.
+    assertThat(
+            place(
+                "plan",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--solver",
+                "eplb",
+                "--export",
+                "trtllm,sglang",
+                "--model-config",
+                golden("config.json")))
+        .as(err.toString())
+        .isZero();
+    assertThat(err.toString())
+        .contains(
+            "groups on nodes first: 2 groups",
+            "Files of engines, model of 5 layers: 4 MoE layers placed, the first is layer 1, the"
+                + " last 4, 1 MTP layers placed");
+    Path plan = folder.resolve("plan");
+    assertThat(Files.readAllLines(plan.resolve("trtllm.yaml")).get(6)).startsWith("  5: [");
+    assertThat(evaluate(plan.resolve("trtllm.yaml").toString())).isEqualTo(1);
+    assertThat(err.toString()).contains("layer 5 is none of the MoE layers").contains("Maybe give");
+    assertThat(
+            evaluate(
+                plan.toString(),
+                plan.resolve("trtllm.yaml").toString(),
+                "--model-config",
+                folder.resolve("golden-config.json").toString()))
+        .as(err.toString())
+        .isZero();
+    JsonNode all = new ObjectMapper().readTree(out.toString()).get("placements");
+    assertThat(all.get(1).get("total-hops")).isEqualTo(all.get(0).get("total-hops"));
+  }
+
+  @Test
+  void whatAnEngineCannotHoldIsRefusedBeforeTheSolve() throws IOException {
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "3", "--export", "sglang"))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .isEqualToIgnoringNewLines(
+            "atlas: Cannot export sglang: 8 experts on 3 GPUs leave 1 slots empty, which only"
+                + " replicas could fill, and replicas are not supported yet");
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "3", "--solver", "eplb"))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .contains(
+            "atlas: Cannot place with eplb: unsupported, equal slots for 8 experts on 3 GPUs need"
+                + " 1 replicas, which are not supported yet");
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--export", "llama-cpp"))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("Cannot export llama-cpp: it keeps all experts");
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--export", "vllm-ranks"))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("Maybe export vllm or vllm-list");
+    assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--export", "gguf"))
+        .isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid placement format: gguf, one of sglang");
+    assertThat(
+            place("plan", "--nodes", "1", "--gpus-per-node", "2", "--model-config", "nowhere.json"))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("nowhere.json: no such file or folder");
+    assertThat(filesOf(folder)).containsExactly("affinity", "trace.npy");
+
+    Path replicas =
+        Files.writeString(
+            folder.resolve("replicas.json"), "[[0,1,2,3,4,5,6,7,0,1,2,3],[0],[0],[0],[0]]");
+    assertThat(evaluate(replicas.toString())).isEqualTo(1);
+    assertThat(err.toString())
+        .isEqualToIgnoringNewLines(
+            "atlas: Cannot use "
+                + replicas
+                + ": [0] gives expert 0 2 copies, and replicas are not supported yet");
   }
 }

@@ -32,6 +32,7 @@ class SolversTest {
             "auto",
             "bipart",
             "direct",
+            "eplb",
             "greedy-load",
             "node-then-gpu",
             "pool",
@@ -42,7 +43,7 @@ class SolversTest {
     assertThatThrownBy(() -> PlacementSolvers.find("magic"))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "Invalid solver: magic, one of assignment, auto, bipart, direct, greedy-load, node-then-gpu, pool, random, sweep, vanilla, viterbi");
+            "Invalid solver: magic, one of assignment, auto, bipart, direct, eplb, greedy-load, node-then-gpu, pool, random, sweep, vanilla, viterbi");
   }
 
   @ParameterizedTest
