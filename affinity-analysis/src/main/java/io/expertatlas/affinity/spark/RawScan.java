@@ -1,6 +1,7 @@
 package io.expertatlas.affinity.spark;
 
 import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
 import io.expertatlas.trace.TokenSelection.Sequences;
@@ -34,6 +35,7 @@ final class RawScan {
       int experts,
       String sequenceFile,
       String positionFile,
+      List<String> formatOptions,
       String sequences,
       long from,
       long to)
@@ -45,7 +47,8 @@ final class RawScan {
               format,
               experts == 0 ? OptionalInt.empty() : OptionalInt.of(experts),
               sequenceFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(sequenceFile)),
-              positionFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(positionFile)));
+              positionFile.isEmpty() ? Optional.empty() : Optional.of(Path.of(positionFile)),
+              FormatOptions.parse(formatOptions));
       Sequences kept = Sequences.parse(sequences);
       try (TraceReader reader = TraceFormat.find(source).open(source, new TokenRange(from, to))) {
         RouteCounter counter = new RouteCounter(reader.shape());
@@ -97,6 +100,7 @@ final class RawScan {
               source.experts().orElse(0),
               absolute(source.sequences()),
               absolute(source.positions()),
+              source.options().entries(),
               selection.sequences().toString(),
               tokens.from() + count * part / parts,
               tokens.from() + count * (part + 1) / parts));

@@ -4,6 +4,7 @@ import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.spark.IngestJob;
+import io.expertatlas.trace.terminal.FormatOptionsMixin;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,6 +12,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -35,7 +37,7 @@ final class IngestCommand implements Callable<Integer> {
   @Option(
       names = "--format",
       paramLabel = "F",
-      description = "Format of the inputs: npy, capture or dataset; without it, found by looking.")
+      description = "Format of the inputs, such as npy or megatron; without it, found by looking.")
   private String format = "";
 
   @Option(
@@ -57,6 +59,8 @@ final class IngestCommand implements Callable<Integer> {
       paramLabel = "P",
       description = "Integer .npy with the position of each token, one for each raw input.")
   private List<Path> positionFiles = List.of();
+
+  @Mixin private FormatOptionsMixin formatOptions;
 
   @Option(
       names = "--output",
@@ -117,7 +121,8 @@ final class IngestCommand implements Callable<Integer> {
               format,
               experts == null ? OptionalInt.empty() : OptionalInt.of(experts),
               sequenceFiles.isEmpty() ? Optional.empty() : Optional.of(sequenceFiles.get(i)),
-              positionFiles.isEmpty() ? Optional.empty() : Optional.of(positionFiles.get(i))));
+              positionFiles.isEmpty() ? Optional.empty() : Optional.of(positionFiles.get(i)),
+              formatOptions.options()));
     }
 
     return sources;

@@ -13,6 +13,7 @@ import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.parquet.Checksums;
+import io.expertatlas.trace.terminal.FormatOptionsMixin;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -22,6 +23,7 @@ import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -55,6 +57,8 @@ final class InspectCommand implements Callable<Integer> {
   @Option(names = "--position-file", paramLabel = "P", description = "Positions, .npy.")
   private Path positionFile;
 
+  @Mixin private FormatOptionsMixin formatOptions;
+
   @Option(names = "--json", description = "Print one JSON object to stdout.")
   private boolean json;
 
@@ -66,7 +70,8 @@ final class InspectCommand implements Callable<Integer> {
             format,
             experts == null ? OptionalInt.empty() : OptionalInt.of(experts),
             Optional.ofNullable(sequenceFile),
-            Optional.ofNullable(positionFile));
+            Optional.ofNullable(positionFile),
+            formatOptions.options());
     TraceFormat found = TraceFormat.find(source);
     Optional<TraceManifest> manifest =
         found.name().equals("dataset")

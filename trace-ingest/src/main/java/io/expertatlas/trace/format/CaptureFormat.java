@@ -15,8 +15,8 @@ import java.util.Optional;
  * Format {@code capture}: the folder that {@code trace-ingest/capture} writes beside a running
  * model. {@code capture.json} describes the arrays: {@code experts.npy} and, if recorded, {@code
  * weights.npy} {@code [tokens, layers, k]}; {@code sequence.npy}, {@code position.npy}, {@code
- * phase.npy} {@code [tokens]}. Other arrays are not read here. Checksums are not verified: that
- * would read the whole capture to use a part of it.
+ * phase.npy} {@code [tokens]}. Other arrays are not read here, but by {@link CaptureStatesFormat}.
+ * Checksums are not verified: that would read the whole capture to use a part of it.
  */
 public final class CaptureFormat implements TraceFormat {
   /** For {@link java.util.ServiceLoader}. */
@@ -34,6 +34,12 @@ public final class CaptureFormat implements TraceFormat {
 
   @Override
   public TraceReader open(TraceSource source, TokenRange range) {
+    CaptureDescription capture = describe(source);
+    return openRoutes(capture, range, DumpReader.BATCH_TOKENS);
+  }
+
+  /** Reads the description, and checks that the source does not contradict it. */
+  static CaptureDescription describe(TraceSource source) {
     CaptureDescription capture = CaptureDescription.read(source.path());
     if (source.sequences().isPresent() || source.positions().isPresent()) {
       throw new TraceFormatException(
@@ -48,9 +54,14 @@ public final class CaptureFormat implements TraceFormat {
               .formatted(source.experts().getAsInt(), experts, capture.path()));
     }
 
+    return capture;
+  }
+
+  /** Opens the routes of a capture, to be read at most {@code maxBatch} tokens at once. */
+  static TraceReader openRoutes(CaptureDescription capture, TokenRange range, int maxBatch) {
     List<NpyFile> opened = new ArrayList<>();
     try {
-      return open(capture, range, opened);
+      return open(capture, range, maxBatch, opened);
     } catch (RuntimeException e) {
       opened.forEach(NpyFile::close);
       throw e;
@@ -58,7 +69,7 @@ public final class CaptureFormat implements TraceFormat {
   }
 
   private static TraceReader open(
-      CaptureDescription capture, TokenRange range, List<NpyFile> opened) {
+      CaptureDescription capture, TokenRange range, int maxBatch, List<NpyFile> opened) {
     List<Long> choices =
         List.of(capture.tokens(), (long) capture.shape().layers(), (long) capture.shape().topK());
     NpyFile experts = NpyFile.open(capture.require("experts.npy"), "expert ids");
@@ -89,6 +100,6 @@ public final class CaptureFormat implements TraceFormat {
             Optional.of(capture.require("phase.npy")),
             path);
     return new DumpReader(
-        capture.shape(), experts, weights, columns, range, " (" + capture.path() + ")");
+        capture.shape(), experts, weights, columns, range, maxBatch, " (" + capture.path() + ")");
   }
 }

@@ -10,7 +10,10 @@ import java.util.Optional;
 /** Reads a range of tokens from the {@code .npy} files of a dump. */
 final class DumpReader implements TraceReader {
   private static final int BATCH_CHOICES = 1 << 20;
-  private static final int BATCH_TOKENS = 1 << 16;
+
+  /** Tokens that are read at once if nothing speaks against it. */
+  static final int BATCH_TOKENS = 1 << 16;
+
   private static final float[] NO_WEIGHTS = {};
 
   private final ModelShape shape;
@@ -26,6 +29,7 @@ final class DumpReader implements TraceReader {
   /**
    * Takes over the open files.
    *
+   * @param maxBatch largest number of tokens read at once
    * @param advice what to look at if an id is out of range, after the message
    */
   DumpReader(
@@ -34,6 +38,7 @@ final class DumpReader implements TraceReader {
       Optional<NpyFile> weights,
       TokenColumns columns,
       TokenRange range,
+      int maxBatch,
       String advice) {
     this.shape = shape;
     this.experts = experts;
@@ -42,7 +47,7 @@ final class DumpReader implements TraceReader {
     this.advice = advice;
     this.to = Math.min(range.to(), experts.rows());
     this.next = Math.min(range.from(), to);
-    this.batchTokens = Math.max(1, Math.min(BATCH_TOKENS, BATCH_CHOICES / shape.choicesPerToken()));
+    this.batchTokens = Math.max(1, Math.min(maxBatch, BATCH_CHOICES / shape.choicesPerToken()));
     if (next < to) {
       columns.start(next);
     }

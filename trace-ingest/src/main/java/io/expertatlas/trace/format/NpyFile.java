@@ -98,7 +98,7 @@ final class NpyFile implements Closeable {
     }
   }
 
-  private static NpyHeader readHeader(Path path, FileChannel channel) throws IOException {
+  static NpyHeader readHeader(Path path, FileChannel channel) throws IOException {
     ByteBuffer start = ByteBuffer.allocate(12).order(ByteOrder.LITTLE_ENDIAN);
     int found = fill(channel, start, 0);
     for (int i = 0; i < MAGIC.length; i++) {

@@ -56,7 +56,13 @@ public final class NpyFormat implements TraceFormat {
               Optional.empty(),
               source.path());
       return new DumpReader(
-          shape, experts, Optional.empty(), columns, range, ". Maybe --experts is wrong");
+          shape,
+          experts,
+          Optional.empty(),
+          columns,
+          range,
+          DumpReader.BATCH_TOKENS,
+          ". Maybe --experts is wrong");
     } catch (RuntimeException e) {
       experts.close();
       throw e;

@@ -94,17 +94,7 @@ public final class IngestJob {
    * @throws UncheckedIOException if the output exists or cannot be written
    */
   public TraceManifest run(List<TraceSource> sources, Path output) {
-    List<TraceSource> absolute = new ArrayList<>();
-    for (TraceSource source : sources) {
-      absolute.add(
-          new TraceSource(
-              source.path().toAbsolutePath(),
-              source.format(),
-              source.experts(),
-              source.sequences().map(Path::toAbsolutePath),
-              source.positions().map(Path::toAbsolutePath)));
-    }
-
+    List<TraceSource> absolute = sources.stream().map(TraceSource::absolute).toList();
     OutputFolder folder = new OutputFolder(output, overwrite, "routing-trace dataset", FILES);
     List<TraceManifest> manifest = new ArrayList<>();
     try {

@@ -1,5 +1,6 @@
 package io.expertatlas.trace.spark;
 
+import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection.TokenRange;
@@ -28,7 +29,13 @@ final class IngestTasks {
   private IngestTasks() {}
 
   /** A {@link TraceSource} on its way to an executor. */
-  record Source(String path, String format, int experts, String sequences, String positions)
+  record Source(
+      String path,
+      String format,
+      int experts,
+      String sequences,
+      String positions,
+      List<String> options)
       implements Serializable {
     static Source of(TraceSource source, String format) {
       return new Source(
@@ -36,7 +43,8 @@ final class IngestTasks {
           format,
           source.experts().orElse(0),
           source.sequences().map(Path::toString).orElse(""),
-          source.positions().map(Path::toString).orElse(""));
+          source.positions().map(Path::toString).orElse(""),
+          source.options().entries());
     }
 
     TraceSource source() {
@@ -45,7 +53,8 @@ final class IngestTasks {
           format,
           experts == 0 ? OptionalInt.empty() : OptionalInt.of(experts),
           sequences.isEmpty() ? Optional.empty() : Optional.of(Path.of(sequences)),
-          positions.isEmpty() ? Optional.empty() : Optional.of(Path.of(positions)));
+          positions.isEmpty() ? Optional.empty() : Optional.of(Path.of(positions)),
+          FormatOptions.parse(options));
     }
   }
 

@@ -9,6 +9,7 @@ import io.expertatlas.trace.TraceSource;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalInt;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The options that name a trace and a part of it: a picocli {@code @Mixin}. */
@@ -60,6 +61,8 @@ public final class TraceOptions {
               + " commas; '%%2=0' takes every other sequence.")
   private Sequences sequences = Sequences.ALL;
 
+  @Mixin private FormatOptionsMixin formatOptions;
+
   /** Where the trace is. */
   public TraceSource source() {
     return new TraceSource(
@@ -67,7 +70,8 @@ public final class TraceOptions {
         format,
         experts == null ? OptionalInt.empty() : OptionalInt.of(experts),
         Optional.ofNullable(sequenceFile),
-        Optional.ofNullable(positionFile));
+        Optional.ofNullable(positionFile),
+        formatOptions.options());
   }
 
   /** Which part of it is asked for. */
