@@ -7,12 +7,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.nio.LongBuffer;
 import java.nio.ShortBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.memory.RootAllocator;
 import org.apache.arrow.vector.BaseFixedWidthVector;
+import org.apache.arrow.vector.BigIntVector;
 import org.apache.arrow.vector.BitVectorHelper;
 import org.apache.arrow.vector.FieldVector;
 import org.apache.arrow.vector.IntVector;
@@ -25,8 +27,9 @@ import org.apache.arrow.vector.types.pojo.FieldType;
 /**
  * A batch of tokens as Arrow vectors: {@code sequence}, {@code position} int, {@code phase}
  * tinyint, {@code experts} list of smallint (int if a layer has more than 32768), {@code weights}
- * list of float4. All rows are full and no value is null, so offsets and validity are written once,
- * and a batch that is filled again changes values only. Not safe for several threads.
+ * list of float4; also {@code _token} bigint, the index in the whole trace. All rows are full and
+ * no value is null, so offsets and validity are written once, and a batch that is filled again
+ * changes values only. Not safe for several threads.
  *
  * <p>Owns its memory: an allocator of its own under the root of this JVM, closed with the vectors.
  */
@@ -40,6 +43,7 @@ public final class TraceVectors implements AutoCloseable {
   private final List<FieldVector> vectors = new ArrayList<>();
   private final List<Column> columns = new ArrayList<>();
   private int tokens;
+  private long firstToken; // index in the whole trace of the first of the rows to append
 
   /** Appends a range of tokens to one vector. */
   @FunctionalInterface
@@ -85,6 +89,15 @@ public final class TraceVectors implements AutoCloseable {
       case "position" -> {
         IntBuffer values = values(new IntVector(name, allocator), capacity).asIntBuffer();
         columns.add((rows, from, to) -> rows.copyPositions(from, to, values.position(tokens)));
+      }
+      case "_token" -> {
+        LongBuffer values = values(new BigIntVector(name, allocator), capacity).asLongBuffer();
+        columns.add(
+            (rows, from, to) -> {
+              for (int token = from; token < to; token++) {
+                values.put(tokens + token - from, firstToken + token);
+              }
+            });
       }
       case "phase" -> {
         ByteBuffer values = values(new TinyIntVector(name, allocator), capacity);
@@ -197,14 +210,16 @@ public final class TraceVectors implements AutoCloseable {
   /**
    * Appends tokens {@code from} (inclusive) to {@code to} (exclusive).
    *
+   * @param first index in the whole trace of token 0 of the rows
    * @throws IllegalArgumentException if there is no room for them
    */
-  public void append(TokenRows rows, int from, int to) {
+  public void append(TokenRows rows, long first, int from, int to) {
     if (to - from > room()) {
       throw new IllegalArgumentException(
           "Cannot append %d tokens: room for %d".formatted(to - from, room()));
     }
 
+    firstToken = first;
     for (Column column : columns) {
       column.append(rows, from, to);
     }

@@ -47,8 +47,7 @@ final class BlockCursor {
       block++;
     }
 
-    int count =
-        (int) Math.min(Math.min(maxBatch, to - next), blockTokens[block] - inBlock);
+    int count = (int) Math.min(Math.min(maxBatch, to - next), blockTokens[block] - inBlock);
     Step step = new Step(block, inBlock, count);
     next += count;
     inBlock += count;

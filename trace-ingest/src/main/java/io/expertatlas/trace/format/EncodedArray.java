@@ -113,8 +113,7 @@ record EncodedArray(int tokens, int layers, int topK, int[] ids) {
           };
     }
 
-    return new EncodedArray(
-        (int) shape[0], (int) shape[1], (int) shape[2], narrow(values, where));
+    return new EncodedArray((int) shape[0], (int) shape[1], (int) shape[2], narrow(values, where));
   }
 
   private static byte[] decode(
@@ -140,17 +139,12 @@ record EncodedArray(int tokens, int layers, int topK, int[] ids) {
       throw new TraceFormatException(
           "Invalid data in %s: %d characters, the shape needs %d bytes, which are %d in base64 and %d in base85"
               .formatted(
-                  where,
-                  text.length(),
-                  wanted,
-                  (wanted + 2) / 3 * 4,
-                  Base85.textLength(wanted)));
+                  where, text.length(), wanted, (wanted + 2) / 3 * 4, Base85.textLength(wanted)));
     }
 
     byte[] bytes;
     try {
-      bytes =
-          encoding == Encoding.BASE64 ? Base64.getDecoder().decode(text) : Base85.decode(text);
+      bytes = encoding == Encoding.BASE64 ? Base64.getDecoder().decode(text) : Base85.decode(text);
     } catch (IllegalArgumentException e) {
       throw new TraceFormatException(
           "Invalid %s in %s: %s"

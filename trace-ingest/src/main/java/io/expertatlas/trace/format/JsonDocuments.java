@@ -123,8 +123,8 @@ final class JsonDocuments {
   }
 
   /**
-   * Which of some keys stand in the first object of a file, at any depth, if they stand in its first
-   * megabytes. Says nothing about files that are no JSON.
+   * Which of some keys stand in the first object of a file, at any depth, if they stand in its
+   * first megabytes. Says nothing about files that are no JSON.
    */
   static List<String> keysOfFirst(Path path, Set<String> keys) {
     List<String> found = new ArrayList<>();

@@ -111,8 +111,7 @@ final class RequestBlocks implements RouteBlocks {
       } else if (layers != routes.layers() || topK != routes.topK()) {
         throw new TraceFormatException(
             "Invalid routes in %s: %d layers with top-%d, but %s has %d with top-%d"
-                .formatted(
-                    routes.place(), routes.layers(), routes.topK(), first, layers, topK));
+                .formatted(routes.place(), routes.layers(), routes.topK(), first, layers, topK));
       }
 
       int[] ids = routes.ids();

@@ -23,8 +23,7 @@ final class RouteBuffer {
    * @param file where the choices come from
    * @param place of a token in it, such as {@code "line 3, token 5"}
    */
-  RouteBuffer(
-      ModelShape shape, int tokens, boolean weights, Path file, IntFunction<String> place) {
+  RouteBuffer(ModelShape shape, int tokens, boolean weights, Path file, IntFunction<String> place) {
     this.shape = shape;
     this.experts = new short[Math.multiplyExact(tokens, shape.choicesPerToken())];
     this.weights = new float[weights ? experts.length : 0];

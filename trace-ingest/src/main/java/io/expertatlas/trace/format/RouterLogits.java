@@ -13,8 +13,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The {@code router_logits} that transformers returns, saved: scores {@code [layer][token][expert]}.
- * Routes are computed from them as the models do: softmax, top-k, weights made to sum to 1.
+ * The {@code router_logits} that transformers returns, saved: scores {@code
+ * [layer][token][expert]}. Routes are computed from them as the models do: softmax, top-k, weights
+ * made to sum to 1.
  */
 final class RouterLogits implements RouteBlocks {
   static final String NAME = "router-logits";

@@ -84,8 +84,7 @@ final class SafetensorsHeader {
 
     List<Long> shape = numbers(path, name, node, "shape");
     List<Long> offsets = numbers(path, name, node, "data_offsets");
-    Tensor tensor =
-        new Tensor(name, type, shape, start + (offsets.isEmpty() ? 0 : offsets.get(0)));
+    Tensor tensor = new Tensor(name, type, shape, start + (offsets.isEmpty() ? 0 : offsets.get(0)));
     long bytes;
     try {
       bytes = Math.multiplyExact(tensor.elements(), (long) type.size);

@@ -41,8 +41,7 @@ public final class SglangRequestsFormat implements TraceFormat {
   @Override
   public boolean recognizes(TraceSource source) {
     List<String> keys =
-        JsonDocuments.keysOfFirst(
-            source.path(), Set.of("sgl_ext", "meta_info", "routed_experts"));
+        JsonDocuments.keysOfFirst(source.path(), Set.of("sgl_ext", "meta_info", "routed_experts"));
     return keys.contains("routed_experts")
         && (keys.contains("sgl_ext") || keys.contains("meta_info"));
   }

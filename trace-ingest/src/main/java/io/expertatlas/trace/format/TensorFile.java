@@ -70,8 +70,7 @@ final class TensorFile implements Closeable {
     }
   }
 
-  private TensorFile(
-      Path path, FileChannel channel, ByteOrder order, Map<String, Tensor> tensors) {
+  private TensorFile(Path path, FileChannel channel, ByteOrder order, Map<String, Tensor> tensors) {
     this.path = path;
     this.channel = channel;
     this.order = order;

@@ -23,8 +23,8 @@ import java.util.Set;
  *   <li>{@code all-layers} (up to 0.20): int32 {@code [tokens, layers, k]}, dense layers zero, as
  *       {@code .npy} of one request or as {@code {data, shape}} in base 85;
  *   <li>{@code moe-layers} (0.21): JSON lists {@code prompt_routed_experts} {@code [prompt, moe
- *       layers, k]} of the response and {@code routed_experts} {@code [generated, moe layers, k]} of
- *       each choice;
+ *       layers, k]} of the response and {@code routed_experts} {@code [generated, moe layers, k]}
+ *       of each choice;
  *   <li>{@code encoded} (later): {@code {data, shape, dtype}}.
  * </ul>
  */
@@ -43,7 +43,8 @@ public final class VllmFormat implements TraceFormat {
   }
 
   private static final FormatOption<Layout> LAYOUT =
-      FormatOption.choice("layout", Layout.class, "How routes are laid out; else found by looking.");
+      FormatOption.choice(
+          "layout", Layout.class, "How routes are laid out; else found by looking.");
   private static final FormatOption<Missing> MISSING =
       FormatOption.choice(
           "missing", Missing.class, "Tokens whose ids are -1, as of a cached prefix (fail).");
@@ -103,7 +104,9 @@ public final class VllmFormat implements TraceFormat {
     try (TensorFile file = TensorFile.openNpy(source.path(), "routed experts")) {
       Tensor tensor = file.tensors().get("");
       List<Long> shape = tensor.shape();
-      if (shape.size() != 3 || tensor.type().floating || tensor.elements() > Integer.MAX_VALUE / 8) {
+      if (shape.size() != 3
+          || tensor.type().floating
+          || tensor.elements() > Integer.MAX_VALUE / 8) {
         throw new TraceFormatException(
             "Invalid routes in %s: %s %s, expected integers [tokens, layers, k] of one request"
                 .formatted(source.path(), tensor.type(), shape));

@@ -33,6 +33,7 @@ final class DatasetInput implements TraceInput {
               .formatted(HadoopDataset.display(folder)));
     }
 
+    conf.formatOptions().check(DATASET, List.of());
     int experts = manifest.shape().experts();
     if (conf.experts().orElse(experts) != experts) {
       throw new TraceFormatException(
@@ -69,6 +70,7 @@ final class DatasetInput implements TraceInput {
     for (Part part : manifest.parts()) {
       long from = Math.max(range.from() - first, 0);
       long to = Math.min(range.to() - first, part.rows());
+      long partFirst = first;
       first += part.rows();
       if (from >= to) {
         continue;
@@ -76,9 +78,11 @@ final class DatasetInput implements TraceInput {
 
       boolean whole = from == 0 && to == part.rows();
       if (whole && pushed.isNone() && part.rows() <= splitTokens) {
-        tasks.add(new Piece(part.file(), part.rows(), part.bytes(), List.of(), 0, part.rows()));
+        tasks.add(
+            new Piece(
+                part.file(), part.rows(), part.bytes(), List.of(), 0, part.rows(), partFirst));
         partsLeft++;
-      } else if (addRowGroups(tasks, part, from, to, pushed)) {
+      } else if (addRowGroups(tasks, part, partFirst, from, to, pushed)) {
         partsLeft++;
       }
     }
@@ -90,7 +94,8 @@ final class DatasetInput implements TraceInput {
         "%d of %d parts".formatted(partsLeft, manifest.parts().size()));
   }
 
-  private boolean addRowGroups(Tasks tasks, Part part, long from, long to, PushedFilters pushed) {
+  private boolean addRowGroups(
+      Tasks tasks, Part part, long partFirst, long from, long to, PushedFilters pushed) {
     boolean any = false;
     long first = 0;
     for (RowGroup group :
@@ -98,13 +103,20 @@ final class DatasetInput implements TraceInput {
             HadoopDataset.file(folder, part.file(), hadoop), part, shape(), weights())) {
       long skip = Math.max(from - first, 0);
       long end = Math.min(to - first, group.rows());
+      long firstToken = partFirst + first + skip;
       first += group.rows();
       if (skip < end
           && pushed.sequences().overlaps(group.sequences().min(), group.sequences().max())
           && pushed.positions().overlaps(group.positions().min(), group.positions().max())) {
         tasks.add(
             new Piece(
-                part.file(), part.rows(), part.bytes(), List.of(group.index()), skip, end - skip));
+                part.file(),
+                part.rows(),
+                part.bytes(),
+                List.of(group.index()),
+                skip,
+                end - skip,
+                firstToken));
         any = true;
       }
     }

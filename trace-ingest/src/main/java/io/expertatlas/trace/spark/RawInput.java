@@ -34,7 +34,8 @@ final class RawInput implements TraceInput {
             conf.format(),
             conf.experts(),
             file(conf.sequenceFile()),
-            file(conf.positionFile()));
+            file(conf.positionFile()),
+            conf.formatOptions());
     TraceFormat format = TraceFormat.find(asked);
     try (TraceReader reader = format.open(asked)) {
       return new RawInput(IngestTasks.Source.of(asked, format.name()), reader);

@@ -3,8 +3,10 @@ package io.expertatlas.trace.spark;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
 import org.apache.spark.sql.util.CaseInsensitiveStringMap;
@@ -24,10 +26,27 @@ final class SparkTraceConfParser {
     this.options = options;
     for (Map.Entry<String, String> entry : options.entrySet()) {
       String key = entry.getKey();
-      if (!known.contains(key) && !ignored.contains(key)) {
+      if (!known.contains(key) && !ignored.contains(key) && prefixOf(key, known).isEmpty()) {
         problems.add("unknown option '%s', known are %s".formatted(key, new TreeSet<>(known)));
       }
     }
+  }
+
+  /** The key that ends with a dot and starts the given one, if any. */
+  private static Optional<String> prefixOf(String key, List<String> known) {
+    return known.stream().filter(k -> k.endsWith(".") && key.startsWith(k)).findFirst();
+  }
+
+  /** The options whose keys start with a prefix, as {@code KEY=VALUE} without it. */
+  List<String> entries(String prefix) {
+    List<String> entries = new ArrayList<>();
+    for (Map.Entry<String, String> entry : new TreeMap<>(options).entrySet()) {
+      if (entry.getKey().startsWith(prefix)) {
+        entries.add(entry.getKey().substring(prefix.length()) + "=" + entry.getValue());
+      }
+    }
+
+    return entries;
   }
 
   String text(String key, String byDefault) {

@@ -1,5 +1,6 @@
 package io.expertatlas.trace.spark;
 
+import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.LayerSelection;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TokenSelection.TokenRange;
@@ -19,6 +20,7 @@ final class SparkTraceReadConf {
       List.of(
           SparkTraceReadOptions.PATH,
           SparkTraceReadOptions.FORMAT,
+          SparkTraceReadOptions.FORMAT_OPTION,
           SparkTraceReadOptions.EXPERTS,
           SparkTraceReadOptions.SEQUENCE_FILE,
           SparkTraceReadOptions.POSITION_FILE,
@@ -35,6 +37,7 @@ final class SparkTraceReadConf {
 
   private final String path;
   private final String format;
+  private final FormatOptions formatOptions;
   private final OptionalInt experts;
   private final String sequenceFile;
   private final String positionFile;
@@ -53,6 +56,7 @@ final class SparkTraceReadConf {
         new SparkTraceConfParser(options, KEYS, Set.of(SparkTraceWriteOptions.TOP_K));
     path = parser.required(SparkTraceReadOptions.PATH);
     format = parser.text(SparkTraceReadOptions.FORMAT, SparkTraceReadOptions.FORMAT_DEFAULT);
+    formatOptions = FormatOptions.parse(parser.entries(SparkTraceReadOptions.FORMAT_OPTION));
     OptionalLong number = parser.number(SparkTraceReadOptions.EXPERTS, 1, ModelShape.MAX_EXPERTS);
     experts = number.isPresent() ? OptionalInt.of((int) number.getAsLong()) : OptionalInt.empty();
     sequenceFile =
@@ -83,6 +87,10 @@ final class SparkTraceReadConf {
 
   String format() {
     return format;
+  }
+
+  FormatOptions formatOptions() {
+    return formatOptions;
   }
 
   OptionalInt experts() {

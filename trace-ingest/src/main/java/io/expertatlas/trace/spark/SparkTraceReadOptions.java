@@ -16,6 +16,12 @@ public final class SparkTraceReadOptions {
   /** Found by looking at the path. */
   public static final String FORMAT_DEFAULT = "";
 
+  /**
+   * Followed by a key: what the format wants to be told, {@code format-option.top-k}; the command
+   * line's {@code --format-option top-k=8}.
+   */
+  public static final String FORMAT_OPTION = "format-option.";
+
   /** Experts in each layer, for files that do not say it; 1 to 65536. */
   public static final String EXPERTS = "experts";
 

@@ -37,7 +37,7 @@ final class SparkTraceWriteConf {
    * @throws IllegalArgumentException if any is unknown, invalid or missing
    */
   SparkTraceWriteConf(CaseInsensitiveStringMap options, StructType schema) {
-    Set<String> ignored = new TreeSet<>(SparkTraceReadConf.KEYS);
+    Set<String> ignored = new TreeSet<>(SparkTraceReadConf.KEYS); // session confs are shared
     SparkTraceConfParser parser = new SparkTraceConfParser(options, KEYS, ignored);
     path = parser.required(SparkTraceWriteOptions.PATH);
     checkSchema(schema, parser);

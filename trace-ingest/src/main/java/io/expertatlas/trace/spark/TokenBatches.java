@@ -22,6 +22,9 @@ interface TokenBatches extends AutoCloseable {
   /** The next tokens, at least one, valid until the next call; or empty at the end. */
   Optional<TokenRows> next();
 
+  /** Index in the whole trace of the first token of what {@link #next} gave. */
+  long firstToken();
+
   @Override
   void close();
 
@@ -30,6 +33,7 @@ interface TokenBatches extends AutoCloseable {
     private final TraceInputPartition.Raw partition;
     private final TraceReader reader;
     private long read;
+    private long first;
 
     Raw(TraceInputPartition.Raw partition) {
       this.partition = partition;
@@ -47,8 +51,14 @@ interface TokenBatches extends AutoCloseable {
                 .formatted(partition.from(), partition.to(), partition.source().path(), read));
       }
 
+      first = partition.from() + read;
       read += rows.map(TokenRows::tokens).orElse(0);
       return rows;
+    }
+
+    @Override
+    public long firstToken() {
+      return first;
     }
 
     @Override
@@ -68,6 +78,8 @@ interface TokenBatches extends AutoCloseable {
     private final Configuration hadoop;
     private Optional<DatasetPartColumns> open = Optional.empty();
     private long left; // rows of the open piece
+    private long first;
+    private long next; // token behind what was read
 
     Dataset(
         TraceInputPartition.Dataset partition,
@@ -104,6 +116,8 @@ interface TokenBatches extends AutoCloseable {
       }
 
       left -= part.tokens();
+      first = next;
+      next += part.tokens();
       return Optional.of(part);
     }
 
@@ -119,6 +133,12 @@ interface TokenBatches extends AutoCloseable {
                   piece.groups().stream().mapToInt(Integer::intValue).toArray()));
       open.get().skip(piece.skip(), batchTokens);
       left = piece.rows();
+      next = piece.firstToken();
+    }
+
+    @Override
+    public long firstToken() {
+      return first;
     }
 
     @Override

@@ -36,7 +36,9 @@ final class TraceColumnarReader implements PartitionReader<ColumnarBatch> {
     this.vectors = new TraceVectors("routing-trace task", columns, shape, layers, batchTokens);
     this.batch =
         new ColumnarBatch(
-            vectors.vectors().stream().map(ReusedColumn::new).toArray(ColumnVector[]::new));
+            vectors.vectors().stream()
+                .map(vector -> new ReusedColumn(vector, layers.choicesPerToken()))
+                .toArray(ColumnVector[]::new));
   }
 
   @Override
@@ -72,7 +74,7 @@ final class TraceColumnarReader implements PartitionReader<ColumnarBatch> {
       to++;
     }
 
-    vectors.append(source, from, to);
+    vectors.append(source, batches.firstToken(), from, to);
     at = to;
   }
 

@@ -21,8 +21,15 @@ sealed interface TraceInputPartition extends InputPartition {
    * @param groups row groups to read; empty: all
    * @param skip rows to skip in the first of them
    * @param rows to read then
+   * @param firstToken index of the first of them in the whole dataset
    */
   record Piece(
-      String file, long partRows, long partBytes, List<Integer> groups, long skip, long rows)
+      String file,
+      long partRows,
+      long partBytes,
+      List<Integer> groups,
+      long skip,
+      long rows,
+      long firstToken)
       implements Serializable {}
 }

@@ -21,6 +21,10 @@ final class TraceSchema {
   static final String PHASE = "phase";
   static final String EXPERTS = "experts";
   static final String WEIGHTS = "weights";
+
+  /** Hidden unless named: bigint, the index in the whole trace. */
+  static final String TOKEN = "_token";
+
   static final List<String> NAMES = List.of(SEQUENCE, POSITION, PHASE, EXPERTS, WEIGHTS);
 
   private static final int MAX_SHORT_EXPERTS = 1 << 15;

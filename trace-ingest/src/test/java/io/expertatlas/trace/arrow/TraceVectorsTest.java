@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class TraceVectorsTest {
   private static final List<String> ALL =
-      List.of("sequence", "position", "phase", "experts", "weights");
+      List.of("sequence", "position", "phase", "experts", "weights", "_token");
 
   @AfterEach
   void allMemoryIsFree() {
@@ -41,9 +41,12 @@ class TraceVectorsTest {
       for (int first = 0; first < trace.tokens(); first += vectors.tokens()) {
         vectors.clear();
         int middle = Math.min(trace.tokens(), first + random.nextInt(capacity + 1));
-        vectors.append(trace, first, middle);
+        vectors.append(trace, 1L << 33, first, middle);
         vectors.append(
-            trace, middle, Math.min(trace.tokens(), Math.max(first + 1, middle + vectors.room())));
+            trace,
+            1L << 33,
+            middle,
+            Math.min(trace.tokens(), Math.max(first + 1, middle + vectors.room())));
         for (int token = 0; token < vectors.tokens(); token++) {
           List<Object> found = new ArrayList<>();
           for (var vector : vectors.vectors()) {
@@ -66,7 +69,8 @@ class TraceVectorsTest {
                       trace.position(first + token),
                       (byte) trace.phase(first + token).code(),
                       experts,
-                      weights));
+                      weights,
+                      (1L << 33) + first + token));
         }
       }
     }
@@ -78,9 +82,9 @@ class TraceVectorsTest {
     RoutingTrace trace = RoutingTrace.ofExperts(shape, new short[] {0, 1, 0});
     try (TraceVectors vectors =
         new TraceVectors("test", ALL, shape, LayerSelection.all(shape), 2)) {
-      assertThatThrownBy(() -> vectors.append(trace, 0, 3))
+      assertThatThrownBy(() -> vectors.append(trace, 0, 0, 3))
           .hasMessage("Cannot append 3 tokens: room for 2");
-      assertThatThrownBy(() -> vectors.append(trace, 0, 2))
+      assertThatThrownBy(() -> vectors.append(trace, 0, 0, 2))
           .hasMessage("The trace has no router weights");
     }
   }

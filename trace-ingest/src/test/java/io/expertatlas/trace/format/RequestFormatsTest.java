@@ -109,8 +109,7 @@ class RequestFormatsTest {
         .hasMessage(
             "Invalid layout of %s, line 1, choices[0].routed_experts: it looks like encoded, by --format-option it is moe-layers"
                 .formatted(path("vllm-encoded.jsonl")));
-    assertThatThrownBy(
-            () -> read(source("vllm-request.npy", "layout=encoded").withFormat("vllm")))
+    assertThatThrownBy(() -> read(source("vllm-request.npy", "layout=encoded").withFormat("vllm")))
         .hasMessageContaining("an .npy file is all-layers");
   }
 
@@ -178,20 +177,28 @@ class RequestFormatsTest {
     assertThatThrownBy(() -> read(sglang)).hasMessageContaining("--format-option layers=...");
     assertThatThrownBy(() -> read(TraceSource.of(path("vllm-encoded.jsonl"))))
         .hasMessageContaining("Maybe add --experts E");
-    TraceSource wrong = source("sglang-chat.jsonl").withOptions(
-        FormatOptions.parse(List.of("layers=7", "top-k=2")));
+    TraceSource wrong =
+        source("sglang-chat.jsonl")
+            .withOptions(FormatOptions.parse(List.of("layers=7", "top-k=2")));
     assertThatThrownBy(() -> read(wrong))
         .hasMessageContaining("240 bytes are no multiple of the 56 of a token");
   }
 
   @ParameterizedTest
-  @CsvSource({"'', ''", "VPX, ab", "VPaz, abc", "VPa!s, abcd", "~~~~~, error", "0, error", "VP.a, error"})
+  @CsvSource({
+    "'', ''",
+    "VPX, ab",
+    "VPaz, abc",
+    "VPa!s, abcd",
+    "~~~~~, error",
+    "0, error",
+    "VP.a, error"
+  })
   void base85IsThatOfPython(String text, String expected) {
     if (expected.equals("error")) {
       assertThatThrownBy(() -> Base85.decode(text)).isInstanceOf(IllegalArgumentException.class);
     } else {
-      assertThat(new String(Base85.decode(text), StandardCharsets.ISO_8859_1))
-          .isEqualTo(expected);
+      assertThat(new String(Base85.decode(text), StandardCharsets.ISO_8859_1)).isEqualTo(expected);
     }
   }
 }

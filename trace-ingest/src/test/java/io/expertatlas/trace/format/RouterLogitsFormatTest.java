@@ -69,7 +69,11 @@ class RouterLogitsFormatTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "stacked.npy", "batched.npy", "big-endian.npy", "probabilities.npy", "layers.safetensors"
+        "stacked.npy",
+        "batched.npy",
+        "big-endian.npy",
+        "probabilities.npy",
+        "layers.safetensors"
       })
   void everyContainerGivesTheSameRoutes(String file) throws IOException {
     RoutingTrace trace = read(source(file), TokenRange.ALL);

@@ -75,8 +75,7 @@ class HybridDecoderTest {
         .hasMessage("a page ends before its values");
     assertThatThrownBy(() -> new HybridDecoder(nothing, 0, 2, 9).read(into, 0, 1))
         .hasMessage("a run of 0 values");
-    assertThatThrownBy(() -> new HybridDecoder(nothing, 0, 2, 77))
-        .hasMessage("77 bits at 0 to 2");
+    assertThatThrownBy(() -> new HybridDecoder(nothing, 0, 2, 77)).hasMessage("77 bits at 0 to 2");
     assertThat(Arrays.stream(into).sum()).isZero();
   }
 }

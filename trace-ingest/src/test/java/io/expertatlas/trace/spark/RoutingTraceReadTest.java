@@ -330,6 +330,48 @@ class RoutingTraceReadTest {
     assertThat(TraceRows.explain(table().select("position"))).contains("columns [position],");
   }
 
+  @ParameterizedTest
+  @CsvSource({"0:100,1000", "7:93,1", "7:93,30", "50:51,1"})
+  void theIndexOfATokenCanBeAskedFor(String tokens, int splitTokens) throws IOException {
+    DatasetFolder.write(temp, TRACE, 35, 10);
+    NpyWriter.write(temp.resolve("a.npy"), TRACE);
+    DataFrameReader reader = reader().option("tokens", tokens).option("split-tokens", splitTokens);
+    TokenRange range = TokenRange.parse(tokens);
+    List<Long> all = new ArrayList<>();
+    List<Long> some = new ArrayList<>();
+    for (long token = range.from(); token < range.to(); token++) {
+      all.add(token);
+      if (TRACE.sequence((int) token) % 3 == 1) {
+        some.add(token);
+      }
+    }
+
+    Dataset<Row> dataset =
+        reader.load(temp.toString()).where("sequence IN (1, 4, 7)").select("_token");
+    Dataset<Row> raw =
+        reader.option("experts", 8).load(temp.resolve("a.npy").toString()).select("_token");
+    assertThat(dataset.collectAsList()).extracting(row -> row.getLong(0)).isEqualTo(some);
+    assertThat(raw.collectAsList()).extracting(row -> row.getLong(0)).isEqualTo(all);
+    assertThat(table().columns()).doesNotContain("_token");
+  }
+
+  @Test
+  void optionsOfTheFormatAreHandedOn() throws IOException {
+    DatasetFolder.write(temp, TRACE, 35, 10);
+
+    assertThatThrownBy(() -> reader().option("format-option.top-k", 2).load(temp.toString()))
+        .isInstanceOf(TraceFormatException.class)
+        .hasMessage("Unknown option of format dataset: top-k, it has none");
+    assertThatThrownBy(
+            () ->
+                reader()
+                    .option("experts", 11)
+                    .option("format-option.zebra", 2)
+                    .load(Golden.path("format/good/c-u1.npy").toString()))
+        .isInstanceOf(TraceFormatException.class)
+        .hasMessageStartingWith("Unknown option of format npy: zebra");
+  }
+
   @Test
   void rowCountsAreStatistics() throws IOException {
     DatasetFolder.write(temp, TRACE, 50, 10);
@@ -419,7 +461,7 @@ class RoutingTraceReadTest {
                     .load())
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "Cannot read routing-trace: unknown option 'expert', known are [batch-tokens, experts, format, layers, path, position-file, sequence-file, split-tokens, tokens]; missing option 'path'; option 'experts' is '0', expected a whole number from 1 to 65536; option 'tokens': Invalid token range: 9:3, FROM at least 0 and below TO; option 'split-tokens' is 'many', expected a whole number from 1 to 9223372036854775807");
+            "Cannot read routing-trace: unknown option 'expert', known are [batch-tokens, experts, format, format-option., layers, path, position-file, sequence-file, split-tokens, tokens]; missing option 'path'; option 'experts' is '0', expected a whole number from 1 to 65536; option 'tokens': Invalid token range: 9:3, FROM at least 0 and below TO; option 'split-tokens' is 'many', expected a whole number from 1 to 9223372036854775807");
   }
 
   @Test

@@ -189,10 +189,7 @@ class RoutingTraceWriteTest {
     Files.writeString(temp.resolve("d/thesis.txt"), "precious");
 
     assertThatThrownBy(
-            () ->
-                writer(frame(TRACE), SHAPE)
-                    .mode("overwrite")
-                    .save(temp.resolve("d").toString()))
+            () -> writer(frame(TRACE), SHAPE).mode("overwrite").save(temp.resolve("d").toString()))
         .hasMessageContaining("it holds thesis.txt, which no routing-trace dataset has");
     assertThat(temp.resolve("d/thesis.txt")).hasContent("precious");
     assertThat(left()).containsExactly("d");
@@ -278,8 +275,7 @@ class RoutingTraceWriteTest {
 
   @Test
   void oneOfSeveralAttemptsIsTaken() throws IOException {
-    org.apache.hadoop.fs.Path output =
-        new org.apache.hadoop.fs.Path("file:" + temp.resolve("d"));
+    org.apache.hadoop.fs.Path output = new org.apache.hadoop.fs.Path("file:" + temp.resolve("d"));
     Configuration conf = new Configuration();
     HadoopDatasetFolder folder = new HadoopDatasetFolder(output, "x", false, conf);
     folder.begin();

@@ -51,12 +51,16 @@ class SparkTraceReadConfTest {
     options.put("layers", "0,2:4");
     options.put("split-tokens", "77");
     options.put("batch-tokens", "11");
-    assertThat(options.keySet()).containsExactlyInAnyOrderElementsOf(SparkTraceReadConf.KEYS);
+    assertThat(options.keySet())
+        .containsExactlyInAnyOrderElementsOf(
+            SparkTraceReadConf.KEYS.stream().filter(key -> !key.endsWith(".")).toList());
+    options.put("format-option.top-k", "3");
 
     SparkTraceReadConf conf = conf(options);
 
     assertThat(conf.path()).isEqualTo("/x");
     assertThat(conf.format()).isEqualTo("npy");
+    assertThat(conf.formatOptions().entries()).containsExactly("top-k=3");
     assertThat(conf.experts()).hasValue(8);
     assertThat(conf.sequenceFile()).isEqualTo("/s");
     assertThat(conf.positionFile()).isEqualTo("/p");
@@ -87,8 +91,7 @@ class SparkTraceReadConfTest {
 
   @Test
   void writeKeysAreMappedAndWinOverMetadata() {
-    StructType schema =
-        TraceSchema.of(SHAPE, io.expertatlas.trace.LayerSelection.all(SHAPE), true);
+    StructType schema = TraceSchema.of(SHAPE, io.expertatlas.trace.LayerSelection.all(SHAPE), true);
 
     SparkTraceWriteConf fromMetadata =
         new SparkTraceWriteConf(new CaseInsensitiveStringMap(Map.of("path", "/x")), schema);
@@ -103,8 +106,7 @@ class SparkTraceReadConfTest {
     assertThat(fromOptions.shape()).isEqualTo(new ModelShape(2, 70, 5));
     assertThatThrownBy(
             () ->
-                new SparkTraceWriteConf(
-                    new CaseInsensitiveStringMap(Map.of("top-k", "9")), schema))
+                new SparkTraceWriteConf(new CaseInsensitiveStringMap(Map.of("top-k", "9")), schema))
         .hasMessage(
             "Cannot write routing-trace: missing option 'path'; option 'top-k' is 9, expected 1 to the number of experts 8");
   }
