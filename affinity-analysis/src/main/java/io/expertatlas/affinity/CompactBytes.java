@@ -1,6 +1,7 @@
 package io.expertatlas.affinity;
 
 import java.io.ByteArrayOutputStream;
+import java.util.Arrays;
 
 /**
  * Non-negative integers as bytes, seven bits a byte, lowest first, the high bit set on all but the
@@ -37,6 +38,11 @@ final class CompactBytes {
       integer(zeros); // together with the length, the reader knows that no value follows
     }
 
+    void bytes(byte[] content) {
+      integer(content.length);
+      out.writeBytes(content);
+    }
+
     byte[] toBytes() {
       return out.toByteArray();
     }
@@ -65,6 +71,17 @@ final class CompactBytes {
       }
 
       throw new IllegalArgumentException("Invalid route counter: no number at byte " + at);
+    }
+
+    byte[] bytes() {
+      long length = integer();
+      if (length > bytes.length - at) {
+        throw new IllegalArgumentException(
+            "Invalid route counter: %d bytes wanted at byte %d".formatted(length, at));
+      }
+
+      at += (int) length;
+      return Arrays.copyOfRange(bytes, at - (int) length, at);
     }
 
     long[] array(int length) {

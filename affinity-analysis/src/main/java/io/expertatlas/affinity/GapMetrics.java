@@ -69,7 +69,7 @@ public record GapMetrics(
         meanMax(shuffled, from));
   }
 
-  private static double mutualInformation(long[][] pairs, long[] from, long[] to, double total) {
+  static double mutualInformation(long[][] pairs, long[] from, long[] to, double total) {
     double bits = 0;
     for (int e = 0; e < from.length; e++) {
       for (int f = 0; f < to.length; f++) {

@@ -24,4 +24,20 @@ public final class InMemoryEstimator {
 
     return counter.counts();
   }
+
+  /**
+   * Counts what a plan asks for, of a whole trace; does not close the reader.
+   *
+   * @throws io.expertatlas.trace.TraceFormatException if the trace is broken
+   */
+  public static TraceAnalysis analyze(TraceReader trace, AnalysisPlan plan) {
+    AnalysisCounter counter = new AnalysisCounter(trace.shape(), plan, 0);
+    long read = 0;
+    for (Optional<RoutingTrace> batch = trace.next(); batch.isPresent(); batch = trace.next()) {
+      counter.add(read, batch.get(), sequence -> true);
+      read += batch.get().tokens();
+    }
+
+    return counter.finish();
+  }
 }

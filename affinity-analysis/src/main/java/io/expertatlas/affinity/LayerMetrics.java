@@ -21,6 +21,19 @@ public record LayerMetrics(
     shares = List.copyOf(shares);
   }
 
+  /**
+   * Coefficient of variation of the shares, standard deviation over mean: {@code sqrt(E * sum (p -
+   * 1/E)^2)}; 0 even, {@code sqrt(E - 1)} all on one expert.
+   */
+  public double coefficientOfVariation() {
+    double squares = 0;
+    for (double share : shares) {
+      squares += share == 0 ? 0 : share * share;
+    }
+
+    return squares == 0 ? 0 : Math.sqrt(Math.max(0, shares.size() * squares - 1));
+  }
+
   /** The metrics of a layer. */
   public static LayerMetrics of(Popularity popularity, int layer) {
     int experts = popularity.shape().experts();

@@ -44,7 +44,11 @@ import org.apache.arrow.vector.types.pojo.FieldType;
  */
 public final class AffinityFiles {
   private static final String FORMAT_VERSION = "1";
-  private static final String POPULARITY = "popularity.arrow";
+
+  /** The source of popularity that has no routes. */
+  static final String COUNTS = "counts";
+
+  static final String POPULARITY = "popularity.arrow";
   private static final String TRANSITIONS = "transitions.arrow";
   private static final String COACTIVATION = "coactivation.arrow";
   private static final String EXPERT_SETS = "expert-sets.arrow";
@@ -194,6 +198,12 @@ public final class AffinityFiles {
     try (BufferAllocator allocator = new RootAllocator()) {
       Map<String, String> metadata =
           ArrowTable.metadata(allocator, folder.resolve(POPULARITY), popularityFields());
+      if (COUNTS.equals(metadata.get("source"))) {
+        throw new AffinityFormatException(
+            "Cannot read %s: it was made of counts, which tell popularity but no affinity. Maybe analyze a trace"
+                .formatted(folder));
+      }
+
       ModelShape shape = shape(folder.resolve(POPULARITY), metadata);
       long tokens = number(folder.resolve(POPULARITY), metadata, "tokens");
       Reading reading = new Reading(allocator, folder, metadata, shape.experts());
@@ -368,7 +378,7 @@ public final class AffinityFiles {
     return metadata;
   }
 
-  private static List<Field> popularityFields() {
+  static List<Field> popularityFields() {
     return List.of(id("layer"), id("expert"), count("choices"), count("first-choices"));
   }
 

@@ -1,6 +1,7 @@
 package io.expertatlas.affinity.cli;
 
 import io.expertatlas.affinity.AffinitySummary;
+import io.expertatlas.affinity.CountsAnalysis;
 import io.expertatlas.affinity.GapMetrics;
 import io.expertatlas.affinity.LayerMetrics;
 import java.util.Locale;
@@ -36,6 +37,30 @@ final class SummaryTable {
       }
 
       text.append(System.lineSeparator());
+    }
+
+    return text.toString();
+  }
+
+  static String of(CountsAnalysis counts) {
+    StringBuilder text = new StringBuilder();
+    line(
+        text,
+        "%s: %d MoE layers x %d experts, %,d visits a layer in %,d windows; counts tell no affinity",
+        counts.name(),
+        counts.popularity().shape().layers(),
+        counts.popularity().shape().experts(),
+        counts.visits(),
+        counts.windows().windows().size());
+    line(text, "layer  max/mean   gini  entropy");
+    for (LayerMetrics layer : counts.layers()) {
+      line(
+          text,
+          "%5d  %8.2f  %5.3f  %7.2f",
+          layer.layer(),
+          layer.maxOverMean(),
+          layer.gini(),
+          layer.entropyBits());
     }
 
     return text.toString();

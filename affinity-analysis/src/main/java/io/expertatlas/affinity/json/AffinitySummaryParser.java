@@ -45,19 +45,26 @@ public final class AffinitySummaryParser {
     root.put("seed", summary.seed());
     ArrayNode layers = root.putArray("layers");
     for (LayerMetrics metrics : summary.layers()) {
-      ObjectNode layer = layers.addObject();
-      layer.put("layer", metrics.layer());
-      ArrayNode shares = layer.putArray("popularity");
-      metrics.shares().forEach(shares::add);
-      layer.put("gini", metrics.gini());
-      layer.put("max-over-mean", metrics.maxOverMean());
-      layer.put("entropy-bits", metrics.entropyBits());
+      ObjectNode layer = toNode(metrics);
+      layers.add(layer);
       if (metrics.layer() < summary.gaps().size()) {
         layer.set("next-layer", toNode(summary.gaps().get(metrics.layer())));
       }
     }
 
     return root;
+  }
+
+  static ObjectNode toNode(LayerMetrics metrics) {
+    ObjectNode layer = JsonNodeFactory.instance.objectNode();
+    layer.put("layer", metrics.layer());
+    ArrayNode shares = layer.putArray("popularity");
+    metrics.shares().forEach(shares::add);
+    layer.put("gini", metrics.gini());
+    layer.put("cv", metrics.coefficientOfVariation());
+    layer.put("max-over-mean", metrics.maxOverMean());
+    layer.put("entropy-bits", metrics.entropyBits());
+    return layer;
   }
 
   private static ObjectNode toNode(GapMetrics gap) {

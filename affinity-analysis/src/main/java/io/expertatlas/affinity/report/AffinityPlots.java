@@ -87,6 +87,11 @@ public final class AffinityPlots {
 
   /** Two curves over layers: load of the busiest expert over the mean, and the Gini coefficient. */
   public static ObjectNode load(AffinitySummary summary) {
+    return load(summary.layers());
+  }
+
+  /** The same of layers. */
+  static ObjectNode load(List<LayerMetrics> layers) {
     ObjectNode option = Options.object();
     option
         .putObject("tooltip")
@@ -101,7 +106,7 @@ public final class AffinityPlots {
     ArrayNode x = option.putArray("xAxis");
     ArrayNode y = option.putArray("yAxis");
     for (int i = 0; i < 2; i++) {
-      x.add(Options.counted("Layer", summary.layers().size()).put("gridIndex", i));
+      x.add(Options.counted("Layer", layers.size()).put("gridIndex", i));
     }
 
     y.add(Options.values("Max / mean", "f1").put("gridIndex", 0).put("nameGap", 40));
@@ -109,11 +114,11 @@ public final class AffinityPlots {
     y.add(gini.put("max", 1));
     ArrayNode series = option.putArray("series");
     series.add(
-        layerLine("Max / mean", summary, LayerMetrics::maxOverMean, "$series.0")
+        layerLine("Max / mean", layers, LayerMetrics::maxOverMean, "$series.0")
             .put("xAxisIndex", 0)
             .put("yAxisIndex", 0));
     series.add(
-        layerLine("Gini", summary, LayerMetrics::gini, "$series.1")
+        layerLine("Gini", layers, LayerMetrics::gini, "$series.1")
             .put("xAxisIndex", 1)
             .put("yAxisIndex", 1));
     return option;
@@ -169,9 +174,9 @@ public final class AffinityPlots {
   }
 
   private static ObjectNode layerLine(
-      String name, AffinitySummary summary, ToDoubleFunction<LayerMetrics> value, String color) {
+      String name, List<LayerMetrics> layers, ToDoubleFunction<LayerMetrics> value, String color) {
     List<Double> points = new ArrayList<>();
-    summary.layers().forEach(layer -> points.add(value.applyAsDouble(layer)));
+    layers.forEach(layer -> points.add(value.applyAsDouble(layer)));
     return Options.line(name, points, color);
   }
 

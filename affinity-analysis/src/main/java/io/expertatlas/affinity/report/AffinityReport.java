@@ -1,6 +1,7 @@
 package io.expertatlas.affinity.report;
 
 import io.expertatlas.affinity.AffinitySummary;
+import io.expertatlas.affinity.AnalysisFigures;
 import io.expertatlas.affinity.GapMetrics;
 import io.expertatlas.affinity.LayerMetrics;
 import io.expertatlas.affinity.RouteCounts;
@@ -17,8 +18,19 @@ public final class AffinityReport {
 
   private AffinityReport() {}
 
-  /** Builds the page. */
+  /** Builds the page of an analysis. */
+  public static HtmlReport of(AnalysisFigures figures) {
+    HtmlReport page = start(figures.analysis().counts(), figures.summary());
+    AnalysisSections.add(page, figures);
+    return table(page, figures.summary());
+  }
+
+  /** Builds the page of the routes alone. */
   public static HtmlReport of(RouteCounts counts, AffinitySummary summary) {
+    return table(start(counts, summary), summary);
+  }
+
+  private static HtmlReport start(RouteCounts counts, AffinitySummary summary) {
     ModelShape shape = summary.shape();
     HtmlReport page =
         HtmlReport.titled(
@@ -52,6 +64,10 @@ public final class AffinityReport {
       affinity(page, counts, summary);
     }
 
+    return page;
+  }
+
+  private static HtmlReport table(HtmlReport page, AffinitySummary summary) {
     page.section(
             "Figures",
             "Every layer in numbers. The shuffled control is what a trace of this length shows by"

@@ -25,6 +25,37 @@ final class Options {
     return named(axis, name);
   }
 
+  /** An axis of names. */
+  static ObjectNode names(String name, List<String> names) {
+    ObjectNode axis = object();
+    axis.put("type", "category");
+    ArrayNode data = axis.putArray("data");
+    names.forEach(data::add);
+    return named(axis, name);
+  }
+
+  /** A plot of lines with a legend on top and a tooltip for all lines. */
+  static ObjectNode lines(ObjectNode x, ObjectNode y, String head, String format) {
+    ObjectNode option = object();
+    option
+        .putObject("tooltip")
+        .put("trigger", "axis")
+        .put(
+            "formatter",
+            "@%s {axisValue}\n{marker}{seriesName}: <b>{value:%s}</b>".formatted(head, format));
+    option.putObject("legend").put("top", 0).put("right", 16);
+    option.putObject("grid").put("left", 66).put("right", 24).put("top", 38).put("bottom", 54);
+    option.set("xAxis", x);
+    option.set("yAxis", y.put("nameGap", 46));
+    return option;
+  }
+
+  /** The same line, dashed: a control. */
+  static ObjectNode dashed(ObjectNode line) {
+    ((ObjectNode) line.get("lineStyle")).put("type", "dashed");
+    return line;
+  }
+
   /** An axis of the pairs of adjacent layers. */
   static ObjectNode gaps(int count) {
     ObjectNode axis = object();
@@ -45,7 +76,7 @@ final class Options {
     return named(axis, name);
   }
 
-  private static ObjectNode named(ObjectNode axis, String name) {
+  static ObjectNode named(ObjectNode axis, String name) {
     return axis.put("name", name).put("nameLocation", "middle").put("nameGap", 30);
   }
 

@@ -1,7 +1,9 @@
 package io.expertatlas.affinity.spark;
 
-import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.affinity.AnalysisCounter;
+import io.expertatlas.affinity.AnalysisPlan;
 import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.affinity.TraceAnalysis;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TokenSelection;
 import io.expertatlas.trace.TokenSelection.TokenRange;
@@ -17,7 +19,7 @@ import org.apache.spark.sql.SparkSession;
 
 /**
  * Counts the routes of a trace with Spark: one job, one pass over the tokens. Each partition counts
- * into dense arrays of its own ({@link RouteCounter}), a tree aggregation merges them; rows are
+ * into dense arrays of its own ({@link AnalysisCounter}), a tree aggregation merges them; rows are
  * neither exploded nor shuffled. The same counts as {@link
  * io.expertatlas.affinity.InMemoryEstimator}, for any number of partitions.
  */
@@ -51,9 +53,13 @@ public final class AnalyzeJob {
    *
    * @param master Spark master; empty: what spark-submit says, else all cores of this machine
    */
-  public static RouteCounts runAlone(
-      String master, TraceSource source, TokenSelection selection, AnalyzeProgress progress) {
-    checkReadable(source); // before Spark takes seconds to start
+  public static TraceAnalysis runAlone(
+      String master,
+      TraceSource source,
+      TokenSelection selection,
+      AnalysisPlan plan,
+      AnalyzeProgress progress) {
+    checkReadable(source, plan); // before Spark takes seconds to start
     SparkConf conf = new SparkConf().setAppName("ExpertAtlas analyze");
     if (!master.isEmpty()) {
       conf.setMaster(master);
@@ -68,13 +74,13 @@ public final class AnalyzeJob {
     }
 
     try (JavaSparkContext spark = new JavaSparkContext(conf)) {
-      return new AnalyzeJob(spark, progress).run(source, selection);
+      return new AnalyzeJob(spark, progress).analyze(source, selection, plan);
     }
   }
 
-  private static void checkReadable(TraceSource source) {
+  private static void checkReadable(TraceSource source, AnalysisPlan plan) {
     try (TraceReader reader = TraceFormat.openTrace(source)) {
-      new RouteCounter(reader.shape());
+      new AnalysisCounter(reader.shape(), plan, 0);
     }
   }
 
@@ -86,6 +92,16 @@ public final class AnalyzeJob {
    * @throws IllegalArgumentException if the model is too large to count densely
    */
   public RouteCounts run(TraceSource source, TokenSelection selection) {
+    return analyze(source, selection, AnalysisPlan.PLAIN).counts();
+  }
+
+  /**
+   * Runs the job and counts what a plan asks for, in the same pass.
+   *
+   * @throws TraceFormatException for the reasons of {@link #run}, or if a sequence has no group
+   * @throws IllegalArgumentException if the plan does not fit the model
+   */
+  public TraceAnalysis analyze(TraceSource source, TokenSelection selection, AnalysisPlan plan) {
     TraceFormat format = TraceFormat.find(source);
     ModelShape shape;
     long all;
@@ -94,9 +110,9 @@ public final class AnalyzeJob {
       all = reader.tokens();
     }
 
-    RouteCounter zero = new RouteCounter(shape);
+    AnalysisCounter zero = new AnalysisCounter(shape, plan, selection.tokens().from());
     if (all == 0) {
-      return zero.counts();
+      return zero.finish();
     }
 
     if (selection.tokens().from() >= all) {
@@ -105,7 +121,7 @@ public final class AnalyzeJob {
 
     TokenRange tokens =
         new TokenRange(selection.tokens().from(), Math.min(all, selection.tokens().to()));
-    RouteCounter sum = aggregate(source, format, selection, tokens, zero);
+    AnalysisCounter sum = aggregate(source, format, selection, tokens, plan, zero);
     boolean allSequences = selection.sequences().equals(TokenSelection.Sequences.ALL);
     if (allSequences && sum.tokens() != tokens.to() - tokens.from()) {
       throw new TraceFormatException(
@@ -117,7 +133,7 @@ public final class AnalyzeJob {
       throw nothing(source, selection, all);
     }
 
-    return sum.counts();
+    return sum.finish();
   }
 
   private static TraceFormatException nothing(
@@ -127,27 +143,30 @@ public final class AnalyzeJob {
             .formatted(source.path(), all, selection));
   }
 
-  private RouteCounter aggregate(
+  private AnalysisCounter aggregate(
       TraceSource source,
       TraceFormat format,
       TokenSelection selection,
       TokenRange tokens,
-      RouteCounter zero) {
+      AnalysisPlan plan,
+      AnalysisCounter zero) {
     TaskCounter counter = new TaskCounter(progress);
     spark.setLocalProperty("spark.job.description", "Count routes of " + source.path());
     try {
-      JavaRDD<RouteCounter> counters =
+      JavaRDD<AnalysisCounter> counters =
           format.name().equals(DATASET)
               ? DatasetScan.counters(
                   session(),
                   source.path(),
                   TraceManifestParser.read(source.path()),
                   selection,
-                  tokens)
-              : RawScan.counters(spark, source, format.name(), selection, tokens, partitions);
+                  tokens,
+                  plan)
+              : RawScan.counters(spark, source, format.name(), selection, tokens, plan, partitions);
       progress.started("Count routes", counters.getNumPartitions());
       spark.sc().addSparkListener(counter);
-      return counters.treeAggregate(zero, RouteCounter::merge, RouteCounter::merge, TREE_DEPTH);
+      return counters.treeAggregate(
+          zero, AnalysisCounter::merge, AnalysisCounter::merge, TREE_DEPTH);
     } catch (Exception e) { // Scala throws checked exceptions undeclared
       throw TaskFailure.unwrap(e);
     } finally {

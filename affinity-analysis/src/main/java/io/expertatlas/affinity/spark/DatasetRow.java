@@ -1,6 +1,6 @@
 package io.expertatlas.affinity.spark;
 
-import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.affinity.AnalysisCounter;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TokenSelection.Sequences;
 import java.util.Map;
@@ -10,7 +10,8 @@ import org.apache.spark.unsafe.types.UTF8String;
 
 /**
  * Decodes one row of a dataset: sequence, experts (flat, {@code layer * k + rank}), weights if
- * there are any, and, where the selection cuts parts, row_index and file_name.
+ * there are any, the phase if it is asked for, and, where the index of a token matters, row_index
+ * and file_name.
  */
 final class DatasetRow {
   private static final int SEQUENCE = 0;
@@ -19,6 +20,7 @@ final class DatasetRow {
 
   private final boolean intIds;
   private final boolean weighted;
+  private final boolean phased;
   private final Sequences sequences;
   private final long from;
   private final long to;
@@ -32,12 +34,14 @@ final class DatasetRow {
   DatasetRow(
       ModelShape shape,
       boolean weighted,
+      boolean phased,
       Sequences sequences,
       long from,
       long to,
       Map<String, Long> firstTokens) {
     this.intIds = shape.experts() > 1 << 15;
     this.weighted = weighted;
+    this.phased = phased;
     this.sequences = sequences;
     this.from = from;
     this.to = to;
@@ -47,8 +51,15 @@ final class DatasetRow {
   }
 
   /** Counts a row, if it is selected. */
-  void addTo(RouteCounter counter, InternalRow row) {
-    if (!sequences.test(row.getInt(SEQUENCE)) || !firstTokens.isEmpty() && !inRange(row)) {
+  void addTo(AnalysisCounter counter, InternalRow row) {
+    long token = firstTokens.isEmpty() ? -1 : index(row);
+    if (token >= 0 && (token < from || token >= to)) {
+      return;
+    }
+
+    int sequence = row.getInt(SEQUENCE);
+    if (!sequences.test(sequence)) {
+      counter.skip(token);
       return;
     }
 
@@ -64,19 +75,19 @@ final class DatasetRow {
       }
     }
 
-    counter.add(experts, weights);
+    int phase = phased ? row.getByte(weighted ? 3 : 2) : 0;
+    counter.add(token, sequence, phase, experts, weights);
   }
 
-  private boolean inRange(InternalRow row) {
-    int rowIndex = weighted ? 3 : 2;
+  private long index(InternalRow row) {
+    int rowIndex = 2 + (weighted ? 1 : 0) + (phased ? 1 : 0);
     UTF8String name = row.getUTF8String(rowIndex + 1);
     if (!name.equals(file)) {
       file = name.clone(); // the row's memory is reused
       firstToken = firstTokens.get(file.toString());
     }
 
-    long token = firstToken + row.getLong(rowIndex);
-    return token >= from && token < to;
+    return firstToken + row.getLong(rowIndex);
   }
 
   private ArrayData array(InternalRow row, int column, String name) {

@@ -1,6 +1,7 @@
 package io.expertatlas.affinity.spark;
 
-import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.affinity.AnalysisCounter;
+import io.expertatlas.affinity.AnalysisPlan;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TokenSelection;
 import io.expertatlas.trace.TokenSelection.TokenRange;
@@ -25,7 +26,7 @@ import org.apache.spark.sql.types.StructType;
 /**
  * Counts a routing-trace dataset: its Parquet parts through Spark's vectorised reader, as internal
  * rows, which are not turned into objects. Parts outside the selected tokens are not opened; parts
- * that it cuts are read with the index of each row.
+ * that it cuts, and all if the analysis wants it, are read with the index of each row.
  */
 final class DatasetScan {
   private static final int MAX_SHORT_EXPERTS = 1 << 15; // above, ids are kept as int
@@ -42,14 +43,22 @@ final class DatasetScan {
       String sequences,
       long from,
       long to,
-      TreeMap<String, Long> firstTokens)
+      TreeMap<String, Long> firstTokens,
+      AnalysisPlan analysis,
+      long firstToken)
       implements Serializable {
-    Iterator<RouteCounter> count(Iterator<InternalRow> rows) {
+    Iterator<AnalysisCounter> count(Iterator<InternalRow> rows) {
       ModelShape shape = new ModelShape(layers, experts, topK);
       DatasetRow row =
           new DatasetRow(
-              shape, weights, TokenSelection.Sequences.parse(sequences), from, to, firstTokens);
-      RouteCounter counter = new RouteCounter(shape);
+              shape,
+              weights,
+              analysis.groups().needsPhase(),
+              TokenSelection.Sequences.parse(sequences),
+              from,
+              to,
+              firstTokens);
+      AnalysisCounter counter = new AnalysisCounter(shape, analysis, firstToken);
       try {
         while (rows.hasNext()) {
           row.addTo(counter, rows.next());
@@ -64,12 +73,13 @@ final class DatasetScan {
   }
 
   /** One counter for each partition; parts must exist. */
-  static JavaRDD<RouteCounter> counters(
+  static JavaRDD<AnalysisCounter> counters(
       SparkSession spark,
       Path dataset,
       TraceManifest manifest,
       TokenSelection selection,
-      TokenRange tokens) {
+      TokenRange tokens,
+      AnalysisPlan analysis) {
     ModelShape shape = manifest.shape();
     TreeMap<String, Long> firstTokens = new TreeMap<>();
     boolean cut = false;
@@ -94,8 +104,13 @@ final class DatasetScan {
       schema = schema.add("weights", DataTypes.createArrayType(DataTypes.FloatType, false), false);
     }
 
+    if (analysis.groups().needsPhase()) {
+      schema = schema.add("phase", DataTypes.ByteType, false);
+    }
+
+    boolean indexed = cut || analysis.needsIndex();
     List<String> columns = new ArrayList<>(List.of(schema.fieldNames()));
-    if (cut) {
+    if (indexed) {
       columns.add("_metadata.row_index AS row_index");
       columns.add("_metadata.file_name AS file_name");
     }
@@ -108,9 +123,11 @@ final class DatasetScan {
             shape.topK(),
             manifest.weights(),
             selection.sequences().toString(),
-            cut ? tokens.from() : 0,
-            cut ? tokens.to() : Long.MAX_VALUE,
-            cut ? firstTokens : new TreeMap<>(Map.of()));
+            indexed ? tokens.from() : 0,
+            indexed ? tokens.to() : Long.MAX_VALUE,
+            indexed ? firstTokens : new TreeMap<>(Map.of()),
+            analysis,
+            tokens.from());
     return spark
         .read()
         .schema(schema)

@@ -1,6 +1,7 @@
 package io.expertatlas.affinity.spark;
 
-import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.affinity.AnalysisCounter;
+import io.expertatlas.affinity.AnalysisPlan;
 import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
@@ -38,9 +39,11 @@ final class RawScan {
       List<String> formatOptions,
       String sequences,
       long from,
-      long to)
+      long to,
+      AnalysisPlan analysis,
+      long firstToken)
       implements Serializable {
-    RouteCounter count() {
+    AnalysisCounter count() {
       TraceSource source =
           new TraceSource(
               Path.of(path),
@@ -51,12 +54,12 @@ final class RawScan {
               FormatOptions.parse(formatOptions));
       Sequences kept = Sequences.parse(sequences);
       try (TraceReader reader = TraceFormat.find(source).open(source, new TokenRange(from, to))) {
-        RouteCounter counter = new RouteCounter(reader.shape());
+        AnalysisCounter counter = new AnalysisCounter(reader.shape(), analysis, firstToken);
         long read = 0;
         for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
           RoutingTrace batch = next.get();
+          counter.add(from + read, batch, kept);
           read += batch.tokens();
-          counter.add(batch.select(token -> kept.test(batch.sequence(token))));
         }
 
         if (read != to - from) {
@@ -78,12 +81,13 @@ final class RawScan {
    * @param tokens range to count, within the trace
    * @param partitions number of partitions; 0: as many as pay
    */
-  static JavaRDD<RouteCounter> counters(
+  static JavaRDD<AnalysisCounter> counters(
       JavaSparkContext spark,
       TraceSource source,
       String format,
       TokenSelection selection,
       TokenRange tokens,
+      AnalysisPlan analysis,
       int partitions) {
     long count = tokens.to() - tokens.from();
     long wanted =
@@ -103,7 +107,9 @@ final class RawScan {
               source.options().entries(),
               selection.sequences().toString(),
               tokens.from() + count * part / parts,
-              tokens.from() + count * (part + 1) / parts));
+              tokens.from() + count * (part + 1) / parts,
+              analysis,
+              tokens.from()));
     }
 
     return spark.parallelize(tasks, tasks.size()).map(Task::count);

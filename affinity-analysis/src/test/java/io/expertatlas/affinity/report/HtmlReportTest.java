@@ -6,7 +6,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.affinity.AffinityCases;
 import io.expertatlas.affinity.AffinitySummary;
+import io.expertatlas.affinity.AnalysisFigures;
+import io.expertatlas.affinity.AnalysisPlan;
+import io.expertatlas.affinity.InMemoryEstimator;
 import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.affinity.TokenGroups;
+import io.expertatlas.affinity.TraceAnalysis;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
@@ -14,6 +19,7 @@ import io.expertatlas.trace.synthetic.SyntheticTrace;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -53,6 +59,46 @@ class HtmlReportTest {
     browser
         .open(page)
         .hasPlots("popularity", "load", "mutual-information", "certainty", "transitions");
+  }
+
+  @ParameterizedTest(name = "{0} x {1}, top-{2}, {3} tokens")
+  @CsvSource({"61,256,8,240,1", "3,8,2,900,2", "1,1,1,40,1"})
+  void theWholeAnalysisIsDrawn(int layers, int experts, int topK, int tokens, int window)
+      throws IOException {
+    BrowserCheck browser = BrowserCheck.ofThisMachine();
+    Path page = home.resolve("report.html");
+    RoutingTrace trace =
+        SyntheticTrace.draw(new ModelShape(layers, experts, topK), tokens, 80, 0.5, 1);
+    AnalysisPlan plan =
+        new AnalysisPlan(
+            window, layers > 2 ? List.of(1, 2) : List.of(), true, TokenGroups.SEQUENCE);
+    TraceAnalysis analysis = InMemoryEstimator.analyze(AffinityCases.reader(trace, 99), plan);
+    AffinitySummary summary = AffinitySummary.of(analysis.counts(), "t", TokenSelection.ALL, 1);
+
+    AffinityReport.of(AnalysisFigures.of(analysis, summary, List.of(), 0.3)).write(page);
+
+    List<String> plots =
+        new ArrayList<>(
+            List.of(
+                "popularity",
+                "load",
+                "drift",
+                "drift-layers",
+                "load-windows",
+                "cache",
+                "cache-layers",
+                "reuse",
+                "overlap"));
+    if (analysis.groups().size() > 1) {
+      plots.add("group-popularity");
+    }
+
+    if (layers > 2) {
+      plots.addAll(
+          List.of("mutual-information", "certainty", "transitions", "lags", "group-transitions"));
+    }
+
+    browser.open(page).hasPlots(plots.toArray(String[]::new));
   }
 
   @Test

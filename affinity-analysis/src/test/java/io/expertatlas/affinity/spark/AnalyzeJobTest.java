@@ -4,8 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.expertatlas.affinity.AffinityCases;
+import io.expertatlas.affinity.AnalysisPlan;
 import io.expertatlas.affinity.InMemoryEstimator;
 import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.affinity.TokenGroups;
+import io.expertatlas.affinity.TraceAnalysis;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
@@ -65,6 +68,10 @@ class AnalyzeJobTest {
 
   static Stream<Long> seeds() {
     return io.expertatlas.trace.Cases.seeded(12);
+  }
+
+  static Stream<Long> fewSeeds() {
+    return io.expertatlas.trace.Cases.seeded(5);
   }
 
   private TraceSource raw(RoutingTrace trace) throws IOException {
@@ -200,6 +207,48 @@ class AnalyzeJobTest {
     }
   }
 
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("fewSeeds")
+  void everythingElseIsCountedAsInMemoryForAnyPartitions(long seed) throws IOException {
+    RoutingTrace trace = AffinityCases.unweighted(AffinityCases.trace(seed));
+    if (trace.tokens() == 0) {
+      return;
+    }
+
+    SplittableRandom random = new SplittableRandom(seed);
+    List<Integer> lags = trace.shape().layers() > 2 ? List.of(1, 2) : List.of();
+    TokenGroups groups =
+        seed % 3 == 0 ? TokenGroups.PHASE : seed % 3 == 1 ? TokenGroups.SEQUENCE : TokenGroups.NONE;
+    AnalysisPlan plan = new AnalysisPlan(1 + random.nextInt(40), lags, true, groups);
+    TraceAnalysis expected = InMemoryEstimator.analyze(AffinityCases.reader(trace, 17), plan);
+    TraceSource source = raw(trace);
+
+    TraceAnalysis found = job(1 + random.nextInt(9)).analyze(source, TokenSelection.ALL, plan);
+    assertThat(found).usingRecursiveComparison().isEqualTo(expected);
+    assertThat(job(0).analyze(dataset(trace, 1 + random.nextInt(4)), TokenSelection.ALL, plan))
+        .usingRecursiveComparison()
+        .isEqualTo(expected);
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("fewSeeds")
+  void aSelectionOfADatasetAndOfAFileIsCountedAlike(long seed) throws IOException {
+    RoutingTrace trace = AffinityCases.unweighted(AffinityCases.trace(seed));
+    SplittableRandom random = new SplittableRandom(seed);
+    TokenSelection selection = selection(trace, random);
+    if (expected(trace, selection).tokens() == 0) {
+      return;
+    }
+
+    AnalysisPlan plan = new AnalysisPlan(9, List.of(), true, TokenGroups.NONE);
+    TraceAnalysis found = job(1 + random.nextInt(9)).analyze(raw(trace), selection, plan);
+    assertThat(found.counts()).isEqualTo(expected(trace, selection));
+    assertThat(found.whole().windows().windows().get(0).index()).isBetween(0L, 20L);
+    assertThat(job(0).analyze(dataset(trace, 1 + random.nextInt(4)), selection, plan))
+        .usingRecursiveComparison()
+        .isEqualTo(found);
+  }
+
   @Test
   void oneJobForOnePass() throws Exception {
     RoutingTrace trace = SyntheticTrace.draw(new ModelShape(3, 8, 2), 400, 10, 0.5, 1);
@@ -215,7 +264,8 @@ class AnalyzeJobTest {
         };
     spark.sc().listenerBus().waitUntilEmpty(10_000);
     spark.sc().addSparkListener(listener);
-    job(0).run(source, TokenSelection.ALL);
+    AnalysisPlan plan = new AnalysisPlan(50, List.of(1, 2), true, TokenGroups.SEQUENCE);
+    job(0).analyze(source, TokenSelection.ALL, plan);
     spark.sc().listenerBus().waitUntilEmpty(10_000);
     spark.sc().removeSparkListener(listener);
 

@@ -10,13 +10,18 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalInt;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The options that name a trace and a part of it: a picocli {@code @Mixin}. */
 public final class TraceOptions {
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec command;
+
   @Option(
       names = "--trace",
-      required = true,
       paramLabel = "T",
       description = "Routing-trace dataset, capture folder or raw file (.npy).")
   private Path trace;
@@ -63,10 +68,28 @@ public final class TraceOptions {
 
   @Mixin private FormatOptionsMixin formatOptions;
 
-  /** Where the trace is. */
+  /** Whether a trace was named; a command that has no other input need not ask. */
+  public boolean hasTrace() {
+    return trace != null;
+  }
+
+  /**
+   * Where the trace is.
+   *
+   * @throws ParameterException if it was not named
+   */
   public TraceSource source() {
+    if (trace == null) {
+      throw new ParameterException(command.commandLine(), "Missing required option: '--trace=T'");
+    }
+
+    return sourceAt(trace);
+  }
+
+  /** An input that a command names by another option, with the facts and format given here. */
+  public TraceSource sourceAt(Path path) {
     return new TraceSource(
-        trace,
+        path,
         format,
         experts == null ? OptionalInt.empty() : OptionalInt.of(experts),
         Optional.ofNullable(sequenceFile),

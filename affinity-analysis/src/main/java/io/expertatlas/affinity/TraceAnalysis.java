@@ -1,0 +1,25 @@
+package io.expertatlas.affinity;
+
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * Everything that one pass over a trace counted.
+ *
+ * @param plan what was asked for
+ * @param whole all tokens
+ * @param groups the groups of tokens, in the order of their ids; empty if they were not split
+ */
+public record TraceAnalysis(AnalysisPlan plan, AnalysisPart whole, List<AnalysisPart> groups) {
+  /** Copies the list. */
+  public TraceAnalysis {
+    Objects.requireNonNull(plan, "plan is null");
+    Objects.requireNonNull(whole, "whole is null");
+    groups = List.copyOf(groups);
+  }
+
+  /** The routes of all tokens. */
+  public RouteCounts counts() {
+    return whole.counts();
+  }
+}
