@@ -4,7 +4,7 @@
  * dataset.
  *
  * <p>May import Spark, the trace nouns, {@code trace.json}, {@code trace.parquet} and {@code
- * trace.arrow}. Formats are
- * found by name through {@link io.expertatlas.trace.TraceFormat}, never imported.
+ * trace.arrow}. Formats are found by name through {@link io.expertatlas.trace.TraceFormat}, never
+ * imported.
  */
 package io.expertatlas.trace.spark;
