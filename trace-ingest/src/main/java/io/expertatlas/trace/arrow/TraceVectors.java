@@ -151,7 +151,7 @@ public final class TraceVectors implements AutoCloseable {
 
   private static ByteBuffer fill(BaseFixedWidthVector vector, int count) {
     vector.allocateNew(count);
-    vector.getValidityBuffer().setOne(0, (count + 7) / 8);
+    vector.getValidityBuffer().setOne(0L, (count + 7L) / 8);
     vector.setValueCount(count);
     return vector
         .getDataBuffer()
@@ -171,7 +171,7 @@ public final class TraceVectors implements AutoCloseable {
     vector.allocateNew();
     ByteBuffer values = fill(child, Math.multiplyExact(capacity, width));
     BitVectorHelper.setValidityBit(vector.getValidityBuffer(), 0, 1);
-    vector.getValidityBuffer().setOne(0, (capacity + 7) / 8);
+    vector.getValidityBuffer().setOne(0L, (capacity + 7L) / 8);
     for (int token = 0; token <= capacity; token++) {
       vector.getOffsetBuffer().setInt((long) token * ListVector.OFFSET_WIDTH, token * width);
     }

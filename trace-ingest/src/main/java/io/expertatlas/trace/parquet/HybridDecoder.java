@@ -1,5 +1,6 @@
 package io.expertatlas.trace.parquet;
 
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import org.apache.parquet.column.values.bitpacking.BytePacker;
 import org.apache.parquet.column.values.bitpacking.Packer;
@@ -14,6 +15,7 @@ final class HybridDecoder {
   private static final int BLOCK = 32;
 
   private final byte[] bytes;
+  private final ByteBuffer buffer; // of the bytes
   private final int end;
   private final int bits;
   private final BytePacker packer;
@@ -33,6 +35,7 @@ final class HybridDecoder {
     }
 
     this.bytes = bytes;
+    this.buffer = ByteBuffer.wrap(bytes);
     this.at = from;
     this.end = to;
     this.bits = bits;
@@ -105,11 +108,11 @@ final class HybridDecoder {
         groupLeft -= some;
         done += some;
       } else if (stop - done >= BLOCK && at + 4 * bits <= end) {
-        packer.unpack32Values(bytes, at, into, done);
+        packer.unpack32Values(buffer, at, into, done);
         at += 4 * bits;
         done += BLOCK;
       } else if (stop - done >= GROUP && at + bits <= end) {
-        packer.unpack8Values(bytes, at, into, done);
+        packer.unpack8Values(buffer, at, into, done);
         at += bits;
         done += GROUP;
       } else {
@@ -124,11 +127,11 @@ final class HybridDecoder {
     }
 
     if (at + bits <= end) {
-      packer.unpack8Values(bytes, at, group, 0);
+      packer.unpack8Values(buffer, at, group, 0);
     } else {
       Arrays.fill(tail, (byte) 0);
       System.arraycopy(bytes, at, tail, 0, end - at);
-      packer.unpack8Values(tail, 0, group, 0);
+      packer.unpack8Values(ByteBuffer.wrap(tail), 0, group, 0);
     }
 
     at += bits;

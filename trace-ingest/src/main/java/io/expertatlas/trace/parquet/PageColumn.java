@@ -1,6 +1,7 @@
 package io.expertatlas.trace.parquet;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -152,14 +153,12 @@ final class PageColumn {
   }
 
   private static byte[] bytes(BytesInput input) throws IOException {
-    ByteBuffer buffer = input.toByteBuffer();
-    if (buffer.hasArray() && buffer.remaining() == buffer.array().length) {
-      return buffer.array();
+    byte[] bytes = new byte[Math.toIntExact(input.size())];
+    try (InputStream in = input.toInputStream()) {
+      in.readNBytes(bytes, 0, bytes.length);
     }
 
-    byte[] copy = new byte[buffer.remaining()];
-    buffer.duplicate().get(copy);
-    return copy;
+    return bytes;
   }
 
   private static int levelsEnd(byte[] bytes, int at) {

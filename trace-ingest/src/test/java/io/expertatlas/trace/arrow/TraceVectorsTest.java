@@ -10,9 +10,6 @@ import io.expertatlas.trace.Traces;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import org.apache.arrow.memory.RootAllocator;
-import org.apache.arrow.vector.complex.FixedSizeListVector;
-import org.apache.spark.sql.vectorized.ArrowColumnVector;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -98,15 +95,5 @@ class TraceVectorsTest {
                 new TraceVectors(
                     "test", List.of("experts", "token"), shape, LayerSelection.all(shape), 2))
         .hasMessage("Unknown column: token");
-  }
-
-  /** Why experts are a list and not a fixed-size list: Spark reads only the former. */
-  @Test
-  void sparkReadsNoFixedSizeLists() {
-    try (RootAllocator allocator = new RootAllocator();
-        FixedSizeListVector vector = FixedSizeListVector.empty("experts", 2, allocator)) {
-      assertThatThrownBy(() -> new ArrowColumnVector(vector))
-          .isInstanceOf(UnsupportedOperationException.class);
-    }
   }
 }

@@ -34,7 +34,7 @@ class HybridDecoderTest {
         encoder.writeInt(value);
       }
 
-      bytes = encoder.toBytes().toByteArray();
+      bytes = encoder.toBytes().toInputStream().readAllBytes();
     }
 
     HybridDecoder decoder = new HybridDecoder(bytes, 0, bytes.length, bits);
