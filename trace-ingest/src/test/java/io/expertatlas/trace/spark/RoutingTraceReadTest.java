@@ -82,7 +82,7 @@ class RoutingTraceReadTest {
   }
 
   static Stream<Long> seeds() {
-    return io.expertatlas.trace.Cases.seeded(20);
+    return io.expertatlas.trace.Cases.seeded(12);
   }
 
   @ParameterizedTest(name = "seed {0}")

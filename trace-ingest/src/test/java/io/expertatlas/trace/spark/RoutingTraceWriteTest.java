@@ -97,7 +97,7 @@ class RoutingTraceWriteTest {
   }
 
   static Stream<Long> seeds() {
-    return io.expertatlas.trace.Cases.seeded(12);
+    return io.expertatlas.trace.Cases.seeded(8);
   }
 
   @ParameterizedTest(name = "seed {0}")
