@@ -1,5 +1,9 @@
 package io.expertatlas.trace;
 
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.function.IntPredicate;
@@ -11,7 +15,7 @@ import java.util.function.IntPredicate;
  * <p>Dense arrays are row-major, {@code [token][layer][rank]}, rank 0 being the router's first
  * choice. Expert ids are layer-local, 0 to {@code experts - 1}.
  */
-public final class RoutingTrace {
+public final class RoutingTrace implements TokenRows {
   private static final float[] NO_WEIGHTS = {};
 
   private final ModelShape shape;
@@ -128,6 +132,7 @@ public final class RoutingTrace {
   }
 
   /** Number of tokens held here. */
+  @Override
   public int tokens() {
     return tokens;
   }
@@ -156,11 +161,13 @@ public final class RoutingTrace {
   }
 
   /** The sequence (request, document) that a token belongs to. */
+  @Override
   public int sequence(int token) {
     return sequence[token];
   }
 
   /** The position of a token in its sequence. */
+  @Override
   public int position(int token) {
     return position[token];
   }
@@ -168,6 +175,35 @@ public final class RoutingTrace {
   /** The phase in which a token was processed. */
   public Phase phase(int token) {
     return Phase.ofCode(phase[token]);
+  }
+
+  @Override
+  public void copySequences(int from, int to, IntBuffer into) {
+    into.put(sequence, from, to - from);
+  }
+
+  @Override
+  public void copyPositions(int from, int to, IntBuffer into) {
+    into.put(position, from, to - from);
+  }
+
+  @Override
+  public void copyPhases(int from, int to, ByteBuffer into) {
+    into.put(phase, from, to - from);
+  }
+
+  @Override
+  public void copyExperts(int from, int to, LayerSelection layers, ShortBuffer into) {
+    layers.forEachPiece(from, to, (at, count) -> into.put(experts, at, count));
+  }
+
+  @Override
+  public void copyWeights(int from, int to, LayerSelection layers, FloatBuffer into) {
+    if (weights.length == 0 && from < to) {
+      throw new IllegalStateException("The trace has no router weights");
+    }
+
+    layers.forEachPiece(from, to, (at, count) -> into.put(weights, at, count));
   }
 
   /** A copy of the tokens {@code from} (inclusive) to {@code to} (exclusive). */

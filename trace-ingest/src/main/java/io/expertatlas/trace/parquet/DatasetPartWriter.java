@@ -4,7 +4,6 @@ import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.json.TraceManifest.Part;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
@@ -15,11 +14,12 @@ import org.apache.parquet.hadoop.ParquetWriter;
 import org.apache.parquet.hadoop.api.WriteSupport;
 import org.apache.parquet.hadoop.metadata.CompressionCodecName;
 import org.apache.parquet.io.LocalOutputFile;
+import org.apache.parquet.io.OutputFile;
 import org.apache.parquet.io.api.RecordConsumer;
 
 /** Writes one Parquet file of a dataset. Pages carry a CRC, which readers verify. */
 public final class DatasetPartWriter implements AutoCloseable {
-  private final Path file;
+  private final HashedOutputFile file;
   private final ParquetWriter<Integer> writer;
   private final Rows rows;
   private long written;
@@ -32,16 +32,23 @@ public final class DatasetPartWriter implements AutoCloseable {
    * @param weights whether they have router weights that are to be kept
    */
   public DatasetPartWriter(Path file, ModelShape shape, boolean weights) throws IOException {
-    this(file, shape, weights, Integer.MAX_VALUE);
+    this(new LocalOutputFile(file), shape, weights, Integer.MAX_VALUE);
   }
 
-  /** As the public one, with a bound on the rows of a row group besides the bound on its bytes. */
-  DatasetPartWriter(Path file, ModelShape shape, boolean weights, int rowGroupRows)
+  /**
+   * Creates the file, replacing an existing one.
+   *
+   * @param file where to write, on any file system
+   * @param shape of the traces that will be written
+   * @param weights whether they have router weights that are to be kept
+   * @param rowGroupRows bound on the rows of a row group, besides the bound on its bytes
+   */
+  public DatasetPartWriter(OutputFile file, ModelShape shape, boolean weights, int rowGroupRows)
       throws IOException {
-    this.file = file;
+    this.file = new HashedOutputFile(file);
     this.rows = new Rows(shape, weights);
     this.writer =
-        new Builder(file, rows)
+        new Builder(this.file, rows)
             .withConf(new PlainParquetConfiguration())
             .withWriteMode(ParquetFileWriter.Mode.OVERWRITE)
             .withCompressionCodec(CompressionCodecName.ZSTD)
@@ -70,7 +77,7 @@ public final class DatasetPartWriter implements AutoCloseable {
   /** Ends the file and describes it, under the name that it will have in the dataset. */
   public Part finish(String name) throws IOException {
     writer.close();
-    return new Part(name, written, Files.size(file), Checksums.sha256(file));
+    return new Part(name, written, file.bytes(), file.sha256());
   }
 
   @Override
@@ -81,8 +88,8 @@ public final class DatasetPartWriter implements AutoCloseable {
   private static final class Builder extends ParquetWriter.Builder<Integer, Builder> {
     private final Rows rows;
 
-    Builder(Path file, Rows rows) {
-      super(new LocalOutputFile(file));
+    Builder(OutputFile file, Rows rows) {
+      super(file);
       this.rows = rows;
     }
 

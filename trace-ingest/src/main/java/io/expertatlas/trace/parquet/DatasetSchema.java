@@ -52,6 +52,10 @@ final class DatasetSchema {
     return Types.requiredList().element(element.named("element")).named(name);
   }
 
+  static int indexOf(String name) {
+    return List.of(NAMES).indexOf(name);
+  }
+
   static String name(int column) {
     return NAMES[column];
   }

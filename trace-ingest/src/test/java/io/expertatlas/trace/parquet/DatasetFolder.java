@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import org.apache.parquet.io.LocalOutputFile;
 
 /** Writes datasets for tests, without Spark. */
 public final class DatasetFolder {
@@ -20,13 +21,20 @@ public final class DatasetFolder {
   /** Writes a trace to a folder, so many tokens a part. */
   public static TraceManifest write(Path folder, RoutingTrace trace, int partTokens)
       throws IOException {
+    return write(folder, trace, partTokens, Integer.MAX_VALUE);
+  }
+
+  /** Writes a trace to a folder, so many tokens a part and at most so many a row group. */
+  public static TraceManifest write(
+      Path folder, RoutingTrace trace, int partTokens, int rowGroupRows) throws IOException {
     Files.createDirectories(folder);
     boolean weights = trace.hasWeights();
     List<Part> parts = new ArrayList<>();
     for (int from = 0; from < trace.tokens(); from += partTokens) {
       String name = "part-%05d.parquet".formatted(parts.size());
       try (DatasetPartWriter writer =
-          new DatasetPartWriter(folder.resolve(name), trace.shape(), weights)) {
+          new DatasetPartWriter(
+              new LocalOutputFile(folder.resolve(name)), trace.shape(), weights, rowGroupRows)) {
         writer.write(trace.slice(from, Math.min(trace.tokens(), from + partTokens)), 0);
         parts.add(writer.finish(name));
       }

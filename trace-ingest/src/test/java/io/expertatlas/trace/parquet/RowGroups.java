@@ -6,19 +6,21 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.parquet.hadoop.ParquetFileReader;
 import org.apache.parquet.io.LocalInputFile;
+import org.apache.parquet.io.LocalOutputFile;
 
 /** Part files of small row groups, which only very long parts have otherwise. */
-final class RowGroups {
+public final class RowGroups {
   private RowGroups() {}
 
-  static void rewrite(Path file, RoutingTrace trace, int rows) throws IOException {
+  public static void rewrite(Path file, RoutingTrace trace, int rows) throws IOException {
     Files.delete(file);
-    try (DatasetPartWriter writer = new DatasetPartWriter(file, trace.shape(), false, rows)) {
+    try (DatasetPartWriter writer =
+        new DatasetPartWriter(new LocalOutputFile(file), trace.shape(), trace.hasWeights(), rows)) {
       writer.write(trace, 0);
     }
   }
 
-  static int count(Path file) throws IOException {
+  public static int count(Path file) throws IOException {
     try (ParquetFileReader reader = ParquetFileReader.open(new LocalInputFile(file))) {
       return reader.getRowGroups().size();
     }

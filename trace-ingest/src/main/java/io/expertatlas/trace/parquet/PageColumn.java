@@ -1,0 +1,263 @@
+package io.expertatlas.trace.parquet;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.apache.parquet.bytes.ByteBufferInputStream;
+import org.apache.parquet.bytes.BytesInput;
+import org.apache.parquet.column.ColumnDescriptor;
+import org.apache.parquet.column.Dictionary;
+import org.apache.parquet.column.Encoding;
+import org.apache.parquet.column.ValuesType;
+import org.apache.parquet.column.page.DataPage;
+import org.apache.parquet.column.page.DataPageV1;
+import org.apache.parquet.column.page.DataPageV2;
+import org.apache.parquet.column.page.DictionaryPage;
+import org.apache.parquet.column.page.PageReader;
+import org.apache.parquet.column.values.ValuesReader;
+import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName;
+
+/**
+ * Values of one column of a row group, of 32 bits each, decoded in bulk: floats as their bits. A
+ * list column must hold lists of one length without null elements, which is checked. The fast way
+ * is for dictionaries and plain pages; other encodings go through Parquet's readers value by value.
+ */
+final class PageColumn {
+  private final PageReader pages;
+  private final ColumnDescriptor column;
+  private final int width; // elements of a list, or 1
+  private final String what; // for messages
+  private final int max; // largest valid integer
+  private final int[] dictionary; // or empty
+  private final Dictionary slowDictionary; // what dictionary came from, for other encodings
+
+  private int left; // values left in the page
+  private long read; // values read before the page
+  private int pageSize;
+  private Values values = (into, from, count) -> {};
+  private int[] levels = {};
+
+  /** Where the values of a page come from. */
+  @FunctionalInterface
+  private interface Values {
+    void read(int[] into, int from, int count);
+  }
+
+  /**
+   * Starts before the first row.
+   *
+   * @param max largest valid value of integers, the smallest being 0
+   */
+  PageColumn(PageReader pages, ColumnDescriptor column, int width, int max) {
+    this.pages = pages;
+    this.column = column;
+    this.width = width;
+    this.what = column.getPath()[0];
+    this.max = max;
+    DictionaryPage page = pages.readDictionaryPage();
+    if (page == null) {
+      this.dictionary = new int[0];
+      this.slowDictionary = null;
+      return;
+    }
+
+    try {
+      this.slowDictionary = page.getEncoding().initDictionary(column, page);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+
+    this.dictionary = new int[slowDictionary.getMaxId() + 1];
+    for (int i = 0; i < dictionary.length; i++) {
+      dictionary[i] =
+          isFloat()
+              ? Float.floatToRawIntBits(slowDictionary.decodeToFloat(i))
+              : slowDictionary.decodeToInt(i);
+    }
+
+    check(dictionary, 0, dictionary.length);
+  }
+
+  private boolean isFloat() {
+    return column.getPrimitiveType().getPrimitiveTypeName() == PrimitiveTypeName.FLOAT;
+  }
+
+  /** The next {@code rows * width} values. */
+  void read(int[] into, int rows) {
+    int count = Math.multiplyExact(rows, width);
+    int done = 0;
+    while (done < count) {
+      if (left == 0) {
+        openPage();
+      }
+
+      int some = Math.min(left, count - done);
+      values.read(into, done, some);
+      left -= some;
+      done += some;
+    }
+  }
+
+  private void openPage() {
+    read += pageSize;
+    DataPage page = pages.readPage();
+    if (page == null) {
+      throw new IllegalArgumentException("column %s ends after %d values".formatted(what, read));
+    }
+
+    pageSize = page.getValueCount();
+    left = pageSize;
+    try {
+      if (page instanceof DataPageV1 v1) {
+        openV1(v1);
+      } else {
+        openV2((DataPageV2) page);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @SuppressWarnings("deprecation") // BIT_PACKED is, and is refused
+  private void openV1(DataPageV1 page) throws IOException {
+    byte[] bytes = bytes(page.getBytes());
+    int at = 0;
+    if (column.getMaxRepetitionLevel() > 0) {
+      if (page.getRlEncoding() == Encoding.BIT_PACKED
+          || page.getDlEncoding() == Encoding.BIT_PACKED) {
+        throw new IllegalArgumentException("column %s has bit-packed levels".formatted(what));
+      }
+
+      int end = levelsEnd(bytes, at);
+      checkRepetition(new HybridDecoder(bytes, at + 4, end, 1));
+      at = end;
+      end = levelsEnd(bytes, at);
+      checkDefinition(new HybridDecoder(bytes, at + 4, end, 1));
+      at = end;
+    }
+
+    openValues(bytes, at, page.getValueEncoding());
+  }
+
+  private void openV2(DataPageV2 page) throws IOException {
+    if (column.getMaxRepetitionLevel() > 0) {
+      byte[] repetition = bytes(page.getRepetitionLevels());
+      checkRepetition(new HybridDecoder(repetition, 0, repetition.length, 1));
+      byte[] definition = bytes(page.getDefinitionLevels());
+      checkDefinition(new HybridDecoder(definition, 0, definition.length, 1));
+    }
+
+    openValues(bytes(page.getData()), 0, page.getDataEncoding());
+  }
+
+  private static byte[] bytes(BytesInput input) throws IOException {
+    byte[] bytes = new byte[Math.toIntExact(input.size())];
+    try (InputStream in = input.toInputStream()) {
+      in.readNBytes(bytes, 0, bytes.length);
+    }
+
+    return bytes;
+  }
+
+  private static int levelsEnd(byte[] bytes, int at) {
+    int length = little(bytes).getInt(at);
+    return Math.addExact(at + 4, length);
+  }
+
+  private static ByteBuffer little(byte[] bytes) {
+    return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  private int[] levels(HybridDecoder decoder) {
+    if (levels.length < pageSize) {
+      levels = new int[pageSize];
+    }
+
+    decoder.read(levels, 0, pageSize);
+    return levels;
+  }
+
+  private void checkRepetition(HybridDecoder decoder) {
+    int[] found = levels(decoder);
+    int rank = (int) (read % width);
+    for (int i = 0; i < pageSize; i++) {
+      if ((found[i] == 0) != (rank == 0)) {
+        throw notAList(i);
+      }
+
+      rank = rank + 1 == width ? 0 : rank + 1;
+    }
+  }
+
+  private void checkDefinition(HybridDecoder decoder) {
+    int[] found = levels(decoder);
+    int all = 1;
+    for (int i = 0; i < pageSize; i++) {
+      all &= found[i];
+    }
+
+    if (all != 1) {
+      throw notAList(0);
+    }
+  }
+
+  private IllegalArgumentException notAList(int value) {
+    return new IllegalArgumentException(
+        "column %s holds no list of %d about row %d"
+            .formatted(what, width, (read + value) / width));
+  }
+
+  @SuppressWarnings("deprecation") // PLAIN_DICTIONARY is what version 1 writes
+  private void openValues(byte[] bytes, int from, Encoding encoding) throws IOException {
+    if (encoding == Encoding.PLAIN_DICTIONARY || encoding == Encoding.RLE_DICTIONARY) {
+      HybridDecoder ids = new HybridDecoder(bytes, from + 1, bytes.length, bytes[from]);
+      values = (into, at, count) -> lookUp(ids, into, at, count);
+    } else if (encoding == Encoding.PLAIN) {
+      ByteBuffer plain = little(bytes).position(from);
+      values =
+          (into, at, count) -> {
+            plain.asIntBuffer().get(into, at, count);
+            plain.position(plain.position() + 4 * count);
+            check(into, at, count);
+          };
+    } else {
+      ValuesReader reader =
+          encoding.usesDictionary()
+              ? encoding.getDictionaryBasedValuesReader(column, ValuesType.VALUES, slowDictionary)
+              : encoding.getValuesReader(column, ValuesType.VALUES);
+      reader.initFromPage(pageSize, ByteBufferInputStream.wrap(little(bytes).position(from)));
+      values = (into, at, count) -> oneByOne(reader, into, at, count);
+    }
+  }
+
+  private void lookUp(HybridDecoder ids, int[] into, int from, int count) {
+    ids.read(into, from, count);
+    int[] known = dictionary;
+    for (int i = from; i < from + count; i++) {
+      into[i] = known[into[i]];
+    }
+  }
+
+  private void oneByOne(ValuesReader reader, int[] into, int from, int count) {
+    for (int i = from; i < from + count; i++) {
+      into[i] = isFloat() ? Float.floatToRawIntBits(reader.readFloat()) : reader.readInteger();
+    }
+
+    check(into, from, count);
+  }
+
+  private void check(int[] found, int from, int count) {
+    if (isFloat()) {
+      return;
+    }
+
+    for (int i = from; i < from + count; i++) {
+      if (found[i] < 0 || found[i] > max) {
+        throw new IllegalArgumentException(
+            "column %s holds %d, expected 0 to %d".formatted(what, found[i], max));
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+package io.expertatlas.trace.spark;
+
+import io.expertatlas.trace.ModelShape;
+import io.expertatlas.trace.TokenSelection.TokenRange;
+import io.expertatlas.trace.TraceFormat;
+import io.expertatlas.trace.TraceReader;
+import io.expertatlas.trace.TraceSource;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A trace in any format but the dataset's, under a path that driver and executors share. It is cut
+ * into token ranges of even sizes.
+ */
+final class RawInput implements TraceInput {
+  private final IngestTasks.Source source;
+  private final ModelShape shape;
+  private final boolean weights;
+  private final long tokens;
+
+  private RawInput(IngestTasks.Source source, TraceReader reader) {
+    this.source = source;
+    this.shape = reader.shape();
+    this.weights = reader.hasWeights();
+    this.tokens = reader.tokens();
+  }
+
+  static RawInput open(Path path, SparkTraceReadConf conf) {
+    TraceSource asked =
+        new TraceSource(
+            path,
+            conf.format(),
+            conf.experts(),
+            file(conf.sequenceFile()),
+            file(conf.positionFile()),
+            conf.formatOptions());
+    TraceFormat format = TraceFormat.find(asked);
+    try (TraceReader reader = format.open(asked)) {
+      return new RawInput(IngestTasks.Source.of(asked, format.name()), reader);
+    }
+  }
+
+  private static Optional<Path> file(String name) {
+    return name.isEmpty() ? Optional.empty() : Optional.of(Path.of(name).toAbsolutePath());
+  }
+
+  @Override
+  public ModelShape shape() {
+    return shape;
+  }
+
+  @Override
+  public boolean weights() {
+    return weights;
+  }
+
+  @Override
+  public long tokens() {
+    return tokens;
+  }
+
+  @Override
+  public String describe() {
+    return "%s %s".formatted(source.format(), source.path());
+  }
+
+  @Override
+  public TracePlan plan(TokenRange range, PushedFilters pushed, long splitTokens) {
+    long from = Math.min(range.from(), tokens);
+    long count = Math.min(range.to(), tokens) - from;
+    long parts = count / splitTokens + (count % splitTokens == 0 ? 0 : 1);
+    List<TraceInputPartition> partitions = new ArrayList<>();
+    for (long part = 0; part < parts; part++) {
+      partitions.add(
+          new TraceInputPartition.Raw(
+              source, from + start(count, part, parts), from + start(count, part + 1, parts)));
+    }
+
+    return new TracePlan(partitions, count, "");
+  }
+
+  /** First token of a part; sizes differ by one at most. */
+  private static long start(long count, long part, long parts) {
+    return count / parts * part + Math.min(part, count % parts);
+  }
+}

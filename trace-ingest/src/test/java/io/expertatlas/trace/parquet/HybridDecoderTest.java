@@ -1,0 +1,81 @@
+package io.expertatlas.trace.parquet;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import org.apache.parquet.bytes.HeapByteBufferAllocator;
+import org.apache.parquet.column.values.rle.RunLengthBitPackingHybridEncoder;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class HybridDecoderTest {
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void readsWhatParquetWritesInAnyPieces(long seed) throws IOException {
+    SplittableRandom random = new SplittableRandom(seed);
+    int bits = random.nextInt(18);
+    int[] values = new int[1 + random.nextInt(3000)];
+    for (int i = 0; i < values.length; ) {
+      int run = random.nextBoolean() ? 1 : 1 + random.nextInt(70);
+      int value = bits == 0 ? 0 : random.nextInt(1 << bits);
+      for (int end = Math.min(values.length, i + run); i < end; i++) {
+        values[i] = value;
+      }
+    }
+
+    byte[] bytes;
+    try (RunLengthBitPackingHybridEncoder encoder =
+        new RunLengthBitPackingHybridEncoder(bits, 64, 1 << 20, new HeapByteBufferAllocator())) {
+      for (int value : values) {
+        encoder.writeInt(value);
+      }
+
+      bytes = encoder.toBytes().toInputStream().readAllBytes();
+    }
+
+    HybridDecoder decoder = new HybridDecoder(bytes, 0, bytes.length, bits);
+    int[] found = new int[values.length];
+    for (int at = 0; at < found.length; ) {
+      int count = Math.min(found.length - at, 1 + random.nextInt(100));
+      decoder.read(found, at, count);
+      at += count;
+    }
+
+    assertThat(found).isEqualTo(values);
+  }
+
+  @Test
+  void aLastGroupMayBeCutOff() {
+    // two groups of 3 bits announced, 4 of the 6 bytes there: 10 values
+    byte[] bytes = {5, (byte) 0x88, (byte) 0xc6, (byte) 0xfa, (byte) 0x88};
+    int[] found = new int[10];
+
+    new HybridDecoder(bytes, 0, bytes.length, 3).read(found, 0, 10);
+
+    assertThat(found).containsExactly(0, 1, 2, 3, 4, 5, 6, 7, 0, 1);
+  }
+
+  @Test
+  void brokenBytesAreErrors() {
+    int[] into = new int[100];
+    byte[] empty = {};
+    byte[] short1 = {(byte) 200, 1};
+    byte[] endless = {-1, -1, -1, -1, -1, -1};
+    byte[] nothing = {0, 0};
+
+    assertThatThrownBy(() -> new HybridDecoder(empty, 0, 0, 3).read(into, 0, 1))
+        .hasMessage("a page ends before its values");
+    assertThatThrownBy(() -> new HybridDecoder(short1, 0, 2, 9).read(into, 0, 1))
+        .hasMessage("a page ends before its values");
+    assertThatThrownBy(() -> new HybridDecoder(endless, 0, 6, 9).read(into, 0, 1))
+        .hasMessage("a page ends before its values");
+    assertThatThrownBy(() -> new HybridDecoder(nothing, 0, 2, 9).read(into, 0, 1))
+        .hasMessage("a run of 0 values");
+    assertThatThrownBy(() -> new HybridDecoder(nothing, 0, 2, 77)).hasMessage("77 bits at 0 to 2");
+    assertThat(Arrays.stream(into).sum()).isZero();
+  }
+}
