@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HexFormat;
 
 /**
  * An {@code .npy} file (format versions 1 to 3) read by positioned reads: any rows of it, of a file
@@ -98,13 +99,18 @@ final class NpyFile implements Closeable {
     return Arrays.equals(InputFiles.head(path, MAGIC.length), MAGIC);
   }
 
-  private static NpyHeader readHeader(Path path, InputBytes bytes) throws IOException {
+  static NpyHeader readHeader(Path path, InputBytes bytes) throws IOException {
     ByteBuffer start = ByteBuffer.allocate(12).order(ByteOrder.LITTLE_ENDIAN);
     int found = bytes.read(0, start);
     for (int i = 0; i < MAGIC.length; i++) {
       if (found <= i || start.get(i) != MAGIC[i]) {
         throw new TraceFormatException(
-            "Invalid .npy file: %s does not start with \\x93NUMPY".formatted(path));
+            "Invalid .npy file: %s does not start with \\x93NUMPY, but with %s"
+                .formatted(
+                    path,
+                    found == 0
+                        ? "nothing"
+                        : HexFormat.of().formatHex(start.array(), 0, Math.min(found, 6))));
       }
     }
 

@@ -7,6 +7,7 @@ import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.format.SglangDump.Kind;
+import io.expertatlas.trace.torch.TorchFile;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -41,6 +42,19 @@ public final class SglangFormat implements TraceFormat {
   @Override
   public boolean recognizes(TraceSource source) {
     return SglangDump.kind(source.path()) == Kind.PER_TOKEN;
+  }
+
+  @Override
+  public Optional<String> glimpse(TraceSource source) {
+    if (!TorchFile.isTorch(source.path())) {
+      return Optional.empty();
+    }
+
+    try (TorchFile file = TorchFile.open(source.path())) {
+      return Optional.of("a torch file of " + file.root().describe());
+    } catch (TraceFormatException e) {
+      return Optional.of("a torch file that is not read: " + e.getMessage());
+    }
   }
 
   @Override

@@ -1,5 +1,6 @@
 package io.expertatlas.trace.input;
 
+import io.expertatlas.trace.TraceFormatException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -47,11 +48,7 @@ public final class InputFiles {
     return isCompressed(file) ? name.replaceFirst("\\.(gz|zst|zstd)$", "") : name;
   }
 
-  /**
-   * The first bytes of a file, decompressed; fewer if it has fewer, none if it cannot be read.
-   *
-   * @throws io.expertatlas.trace.TraceFormatException if it is compressed and broken
-   */
+  /** The first bytes of a file, decompressed; fewer if it has fewer, none if it cannot be read. */
   public static byte[] head(Path file, int count) {
     if (!Files.isRegularFile(file)) {
       return new byte[0];
@@ -59,7 +56,7 @@ public final class InputFiles {
 
     try (InputStream in = stream(file)) {
       return in.readNBytes(count);
-    } catch (IOException e) {
+    } catch (IOException | TraceFormatException e) {
       return new byte[0]; // not readable: whoever opens it says why
     }
   }

@@ -6,6 +6,7 @@ import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.input.InputFiles;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -68,7 +69,7 @@ record IngestPlan(
         shapes.add(reader.shape());
         weights.add(reader.hasWeights());
         tokens.add(reader.tokens());
-        splittable.add(format.isSplittable(source));
+        splittable.add(format.isSplittable(source) && !InputFiles.isCompressed(source.path()));
       }
     }
 
