@@ -69,7 +69,7 @@ final class FormatSearch<F extends FileFormat> {
     Optional<String> counts = nameAs(CountsFormat.class);
     if (kind != CountsFormat.class && counts.isPresent()) {
       return new TraceFormatException(
-          "Cannot read %s from %s: format %s holds counts of tokens for each expert only, no token's route and so no affinity. Maybe look at it with atlas inspect"
+          "Cannot read %s from %s: format %s holds counts of tokens for each expert only, no token's route and so no affinity. Maybe look at it with atlas inspect, or at its popularity with atlas analyze --counts"
               .formatted(holds, source.path(), counts.get()));
     }
 

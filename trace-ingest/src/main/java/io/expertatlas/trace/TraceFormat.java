@@ -60,4 +60,9 @@ public interface TraceFormat extends FileFormat {
   static TraceFormat find(TraceSource source) {
     return new FormatSearch<>(TraceFormat.class, source).require("routes");
   }
+
+  /** Whether {@link #find} would find a format. */
+  static boolean fits(TraceSource source) {
+    return new FormatSearch<>(TraceFormat.class, source).only().isPresent();
+  }
 }

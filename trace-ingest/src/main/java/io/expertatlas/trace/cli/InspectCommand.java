@@ -5,7 +5,10 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.expertatlas.trace.CountsFormat;
+import io.expertatlas.trace.CountsReader;
 import io.expertatlas.trace.Phase;
+import io.expertatlas.trace.RouterStatesFormat;
 import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
@@ -32,7 +35,7 @@ import picocli.CommandLine.Spec;
 /** {@code atlas inspect}. */
 @Command(
     name = "inspect",
-    description = "Reads a whole trace, checks it and says what it holds.",
+    description = "Reads a whole trace, or counts over time, checks it and says what it holds.",
     mixinStandardHelpOptions = true)
 final class InspectCommand implements Callable<Integer> {
   private static final JsonMapper MAPPER =
@@ -42,7 +45,7 @@ final class InspectCommand implements Callable<Integer> {
 
   @Parameters(
       paramLabel = "T",
-      description = "Routing-trace dataset, capture folder or raw file (.npy).")
+      description = "Routing-trace dataset, or a dump of any format that is read.")
   private Path path;
 
   @Option(names = "--format", paramLabel = "F", description = "Format; else found by looking.")
@@ -72,6 +75,10 @@ final class InspectCommand implements Callable<Integer> {
             Optional.ofNullable(sequenceFile),
             Optional.ofNullable(positionFile),
             formatOptions.options());
+    if (!TraceFormat.fits(source) && CountsFormat.fits(source)) {
+      return inspectCounts(source);
+    }
+
     TraceFormat found = TraceFormat.find(source);
     Optional<TraceManifest> manifest =
         found.name().equals("dataset")
@@ -92,15 +99,48 @@ final class InspectCommand implements Callable<Integer> {
               .formatted(path, inspection.sequences(), manifest.get().sequences()));
     }
 
+    Optional<StatesInspection> states =
+        RouterStatesFormat.fits(source)
+            ? Optional.of(StatesInspection.of(source))
+            : Optional.empty();
     if (json) {
-      PrintWriter out = spec.commandLine().getOut();
-      out.println(json(found.name(), inspection, manifest));
-      out.flush();
+      ObjectNode root = json(found.name(), inspection, manifest);
+      states.ifPresent(some -> some.addTo(root));
+      printJson(root);
     } else {
-      print(found.name(), inspection, manifest);
+      print(found.name(), inspection, manifest, states);
     }
 
     return 0;
+  }
+
+  private int inspectCounts(TraceSource source) throws IOException {
+    CountsFormat found = CountsFormat.find(source);
+    CountsInspection inspection;
+    try (CountsReader reader = found.open(source)) {
+      inspection = CountsInspection.of(reader);
+    }
+
+    if (json) {
+      ObjectNode root = MAPPER.createObjectNode();
+      root.put("format", found.name());
+      inspection.addTo(root);
+      root.put("bytes", bytes());
+      printJson(root);
+    } else {
+      PrintWriter err = spec.commandLine().getErr();
+      err.printf("%s (%s, %,d bytes)%n", path, found.name(), bytes());
+      inspection.print(err);
+      err.flush();
+    }
+
+    return 0;
+  }
+
+  private void printJson(ObjectNode root) throws IOException {
+    PrintWriter out = spec.commandLine().getOut();
+    out.println(MAPPER.writeValueAsString(root));
+    out.flush();
   }
 
   private void verify(TraceManifest manifest) throws IOException {
@@ -134,7 +174,7 @@ final class InspectCommand implements Callable<Integer> {
     }
   }
 
-  private String json(String formatName, Inspection found, Optional<TraceManifest> manifest)
+  private ObjectNode json(String formatName, Inspection found, Optional<TraceManifest> manifest)
       throws IOException {
     ObjectNode root = MAPPER.createObjectNode();
     root.put("format", formatName);
@@ -167,10 +207,14 @@ final class InspectCommand implements Callable<Integer> {
       }
     }
 
-    return MAPPER.writeValueAsString(root);
+    return root;
   }
 
-  private void print(String formatName, Inspection found, Optional<TraceManifest> manifest)
+  private void print(
+      String formatName,
+      Inspection found,
+      Optional<TraceManifest> manifest,
+      Optional<StatesInspection> states)
       throws IOException {
     PrintWriter err = spec.commandLine().getErr();
     err.printf("%s (%s, %,d bytes)%n", path, formatName, bytes());
@@ -186,6 +230,7 @@ final class InspectCommand implements Callable<Integer> {
         found.weights()
             ? "yes; %,d above the weight ranked before".formatted(found.risingWeights())
             : "none");
+    states.ifPresent(some -> err.printf("  states     %s%n", some));
     if (manifest.isPresent()) {
       err.printf("  parts      %d, checksums match%n", manifest.get().parts().size());
       for (TraceManifest.Source source : manifest.get().sources()) {

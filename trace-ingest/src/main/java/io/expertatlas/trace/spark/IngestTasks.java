@@ -8,6 +8,7 @@ import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifest.InputFile;
 import io.expertatlas.trace.json.TraceManifest.Part;
 import io.expertatlas.trace.parquet.Checksums;
@@ -162,14 +163,22 @@ final class IngestTasks {
   }
 
   /**
-   * The files whose checksums say what was read: the source itself, or the JSON descriptions in its
-   * folder, which hold the checksums of the rest; then its columns.
+   * The files whose checksums say what was read: the source itself, or the files in its folder (of
+   * a capture or a dataset the JSON descriptions, which hold the checksums of the rest); then its
+   * columns.
    */
   static List<Path> files(TraceSource source) throws IOException {
     List<Path> files = new ArrayList<>();
     if (Files.isDirectory(source.path())) {
       try (Stream<Path> children = Files.list(source.path())) {
-        children.filter(child -> child.toString().endsWith(".json")).sorted().forEach(files::add);
+        boolean described =
+            Files.exists(source.path().resolve("capture.json"))
+                || Files.exists(source.path().resolve(TraceManifest.FILE));
+        children
+            .filter(Files::isRegularFile)
+            .filter(child -> !described || child.toString().endsWith(".json"))
+            .sorted()
+            .forEach(files::add);
       }
     } else {
       files.add(source.path());

@@ -126,4 +126,92 @@ class MainTest {
         .contains("Invalid number of files for --sequence-file: 1, one for each of the 2 inputs");
     assertThat(run()).isEqualTo(2);
   }
+
+  @Test
+  void inspectShowsCountsAndWhatTheyCannotTell() throws IOException {
+    assertThat(run("inspect", golden("counts/smartmoe"))).as("%s", err).isZero();
+    assertThat(out.toString()).isEmpty();
+    assertThat(err.toString())
+        .contains("(smartmoe, ")
+        .contains("counts only: popularity and its drift, no token's route")
+        .contains("windows    8, steps 1 to 11, 2 ranks")
+        .contains("    4 of    4");
+
+    assertThat(run("inspect", golden("counts/vllm-eplb.jsonl"), "--json")).isZero();
+    JsonNode json = new ObjectMapper().readTree(out.toString());
+    assertThat(json.get("kind").asText()).isEqualTo("counts");
+    assertThat(json.get("windows").asInt()).isEqualTo(2);
+    assertThat(json.get("load").get(0).get("visits").asInt()).isEqualTo(6 * 300 + 2 * 15);
+  }
+
+  @Test
+  void inspectOfCountsWithoutWindowsIsFine() {
+    assertThat(run("inspect", golden("counts/moe-infinity-none.npy"), "--format", "moe-infinity"))
+        .as("%s", err)
+        .isZero();
+    assertThat(err.toString()).contains("windows    0\n");
+  }
+
+  @Test
+  void ingestOfCountsSaysWhatTakesThem() {
+    assertThat(
+            run(
+                "ingest",
+                "--input",
+                golden("counts/smartmoe"),
+                "--output",
+                temp.resolve("t").toString(),
+                "--master",
+                "local[1]"))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .contains("format smartmoe holds counts of tokens for each expert only")
+        .contains("atlas analyze --counts");
+    assertThat(temp.resolve("t")).doesNotExist();
+  }
+
+  @Test
+  void inspectShowsRouterStates() throws IOException {
+    assertThat(run("inspect", golden("good/capture-states"))).as("%s", err).isZero();
+    assertThat(err.toString()).contains("states     hidden states of 4; router logits");
+    assertThat(run("inspect", golden("megatron/good"), "--json")).as("%s", err).isZero();
+    JsonNode json = new ObjectMapper().readTree(out.toString());
+    assertThat(json.get("states").get("hidden-size").asInt()).isEqualTo(3);
+    assertThat(json.get("states").get("tokens").asInt()).isEqualTo(28);
+  }
+
+  @Test
+  void formatOptionsReachTheFormat() throws IOException {
+    String dataset = temp.resolve("dataset").toString();
+    assertThat(
+            run(
+                "ingest",
+                "--input",
+                golden("requests/sglang-chat.jsonl"),
+                "--experts",
+                "9",
+                "--format-option",
+                "layers=5",
+                "--format-option",
+                "top-k=2",
+                "--output",
+                dataset,
+                "--master",
+                "local[1]"))
+        .as("%s", err)
+        .isZero();
+    assertThat(err.toString())
+        .contains(dataset + ": 3 MoE layers x 9 experts, top-2, 12 tokens in 2 sequences");
+  }
+
+  @Test
+  void unknownFormatOptionsAreRefused() {
+    assertThat(run("inspect", golden("requests/sglang-chat.jsonl"), "--format-option", "topk=2"))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .startsWith(
+            "atlas: Unknown option of format sglang-requests: topk, known are layers, top-k, start, dense-layers");
+    assertThat(run("inspect", golden("good/top1.npy"), "--format-option", "topk")).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid format option: 'topk', expected KEY=VALUE");
+  }
 }

@@ -105,6 +105,45 @@ class CompressedInputTest {
         .isEqualTo(Traces.describe(Golden.capture()));
   }
 
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "tables/cells.csv",
+        "tables/tokens.jsonl",
+        "requests/vllm-moe-layers.jsonl",
+        "router-logits/layers.safetensors; top-k=2",
+        "dumps/sglang-per-token.pt",
+        "dumps/aptmoe-mixtral/gate_results.0.pth; top-k=2",
+      })
+  void textAndTensorsToo(String nameAndOptions) throws IOException {
+    String[] parts = nameAndOptions.split("; ");
+    Path plain = Golden.path("format/" + parts[0]);
+    TraceSource source =
+        TraceSource.of(plain)
+            .withOptions(FormatOptions.parse(List.of(parts).subList(1, parts.length)));
+    if (parts[0].matches("(tables|requests)/.*")) {
+      source = source.withExperts(64);
+    }
+
+    String expected = Traces.describe(read(source, TokenRange.ALL));
+    Path gzip = temp.resolve(plain.getFileName() + ".gz");
+    try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(gzip))) {
+      Files.copy(plain, out);
+    }
+
+    Path zstd = temp.resolve(plain.getFileName() + ".zst");
+    try (OutputStream out = new ZstdOutputStream(Files.newOutputStream(zstd))) {
+      Files.copy(plain, out);
+    }
+
+    for (Path packed : List.of(gzip, zstd)) {
+      TraceSource same =
+          new TraceSource(
+              packed, "", source.experts(), Optional.empty(), Optional.empty(), source.options());
+      assertThat(Traces.describe(read(same, TokenRange.ALL))).isEqualTo(expected);
+    }
+  }
+
   @Test
   void anArrayOfSeveralIsNamed() {
     TraceSource source = source("named.npz");

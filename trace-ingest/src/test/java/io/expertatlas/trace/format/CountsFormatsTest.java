@@ -107,7 +107,7 @@ class CountsFormatsTest {
       assertThatThrownBy(() -> TraceFormat.openTrace(source))
           .isInstanceOf(TraceFormatException.class)
           .hasMessage(
-              "Cannot read routes from %s: format %s holds counts of tokens for each expert only, no token's route and so no affinity. Maybe look at it with atlas inspect"
+              "Cannot read routes from %s: format %s holds counts of tokens for each expert only, no token's route and so no affinity. Maybe look at it with atlas inspect, or at its popularity with atlas analyze --counts"
                   .formatted(source(name).path(), format));
     }
   }

@@ -82,6 +82,8 @@ class SniffingTest {
     "trtllm/counts, trtllm",
     "megatron/good, megatron",
     "megatron/routes, megatron",
+    "tables/cells.csv, csv",
+    "tables/tokens.jsonl, jsonl",
     "counts/smartmoe, smartmoe",
     "counts/vllm-eplb.jsonl, vllm-eplb",
   })

@@ -88,7 +88,7 @@ class TrtllmFormatTest {
     assertThatThrownBy(() -> read("counts"))
         .isInstanceOf(TraceFormatException.class)
         .hasMessage(
-            "Cannot read routes from %s: format trtllm holds counts of tokens for each expert only, no token's route and so no affinity. Maybe look at it with atlas inspect"
+            "Cannot read routes from %s: format trtllm holds counts of tokens for each expert only, no token's route and so no affinity. Maybe look at it with atlas inspect, or at its popularity with atlas analyze --counts"
                 .formatted(source("counts").path()));
     assertThat(CountsFormat.find(source("good")).name()).isEqualTo("trtllm");
   }
