@@ -1,6 +1,7 @@
 package io.expertatlas.trace;
 
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What {@link TraceFormat}, {@link CountsFormat} and {@link RouterStatesFormat} have in common. One
@@ -16,5 +17,13 @@ public interface FileFormat {
   /** The {@link FormatOption options} that it takes. */
   default List<FormatOption<?>> options() {
     return List.of();
+  }
+
+  /**
+   * What this sees in a file that no format recognizes, in words, such as the keys of a torch file;
+   * empty: nothing that its first bytes do not say.
+   */
+  default Optional<String> glimpse(TraceSource source) {
+    return Optional.empty();
   }
 }

@@ -81,8 +81,19 @@ final class FormatSearch<F extends FileFormat> {
     }
 
     return new TraceFormatException(
-        "Cannot tell the format of %s: none of %s recognizes it. Maybe name it with --format"
-            .formatted(source.path(), everything()));
+        "Cannot tell the format of %s: none of %s recognizes it; it is %s. Maybe name it with --format"
+            .formatted(source.path(), everything(), seen()));
+  }
+
+  private String seen() {
+    for (FileFormat format : ServiceLoader.load(TraceFormat.class)) {
+      Optional<String> seen = format.glimpse(source);
+      if (seen.isPresent()) {
+        return seen.get();
+      }
+    }
+
+    return Glimpse.of(source.path());
   }
 
   private boolean isKnownElsewhere() {

@@ -18,6 +18,14 @@ public interface TraceFormat extends FileFormat {
    */
   TraceReader open(TraceSource source, TokenRange range);
 
+  /**
+   * Whether a range of tokens is read without reading those before it, so that many tasks can share
+   * a trace. A compressed file is not: it goes to one task.
+   */
+  default boolean isSplittable(TraceSource source) {
+    return true;
+  }
+
   /** Opens the whole trace; see {@link #open(TraceSource, TokenRange)}. */
   default TraceReader open(TraceSource source) {
     return open(source, TokenRange.ALL);

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -132,7 +133,9 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
 
   /** The path of an array, if the capture has it. */
   Optional<Path> find(String name) {
-    return arrays.containsKey(name) ? Optional.of(path.resolveSibling(name)) : Optional.empty();
+    return arrays.containsKey(name)
+        ? Optional.of(InputFiles.orCompressed(path.resolveSibling(name)))
+        : Optional.empty();
   }
 
   /** Checks that a file is what the description says. */

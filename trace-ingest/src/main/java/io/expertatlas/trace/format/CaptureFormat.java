@@ -33,6 +33,11 @@ public final class CaptureFormat implements TraceFormat {
   }
 
   @Override
+  public boolean isSplittable(TraceSource source) {
+    return Files.isRegularFile(source.path().resolve("experts.npy"));
+  }
+
+  @Override
   public TraceReader open(TraceSource source, TokenRange range) {
     CaptureDescription capture = describe(source);
     return openRoutes(capture, range, DumpReader.BATCH_TOKENS);

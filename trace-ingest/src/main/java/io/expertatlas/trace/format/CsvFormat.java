@@ -8,6 +8,7 @@ import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.input.InputFiles;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
@@ -46,7 +47,7 @@ public final class CsvFormat implements TraceFormat {
 
   @Override
   public boolean recognizes(TraceSource source) {
-    String name = source.path().toString();
+    String name = InputFiles.plainName(source.path());
     if (!(name.endsWith(".csv") || name.endsWith(".tsv")) || !Files.isRegularFile(source.path())) {
       return false;
     }

@@ -5,15 +5,12 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.expertatlas.trace.TraceFormatException;
-import java.io.BufferedInputStream;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -50,7 +47,8 @@ final class JsonDocuments {
           "Cannot read %s: %s".formatted(path, Files.exists(path) ? "not a file" : "no such file"));
     }
 
-    try (JsonParser parser = Json.SEQUENCES.createParser(path.toFile())) {
+    try (InputStream in = InputFiles.stream(path);
+        JsonParser parser = Json.SEQUENCES.createParser(in)) {
       int number = 0;
       boolean array = false;
       for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
@@ -104,10 +102,9 @@ final class JsonDocuments {
 
   /** Reads one document again. */
   static JsonNode read(Place place) {
-    try (FileChannel channel = FileChannel.open(place.path(), StandardOpenOption.READ)) {
-      channel.position(place.offset());
-      try (InputStream in = new BufferedInputStream(Channels.newInputStream(channel), 1 << 16);
-          JsonParser parser = Json.SEQUENCES.createParser(in)) {
+    try (InputStream in = InputFiles.stream(place.path())) {
+      in.skipNBytes(place.offset()); // a compressed file is decompressed up to there
+      try (JsonParser parser = Json.SEQUENCES.createParser(in)) {
         parser.nextToken();
         return parser.readValueAsTree();
       }
@@ -132,7 +129,8 @@ final class JsonDocuments {
       return found;
     }
 
-    try (JsonParser parser = Json.SEQUENCES.createParser(path.toFile())) {
+    try (InputStream in = InputFiles.stream(path);
+        JsonParser parser = Json.SEQUENCES.createParser(in)) {
       int depth = 0;
       JsonToken token = parser.nextToken();
       if (token == JsonToken.START_ARRAY) {
@@ -154,7 +152,7 @@ final class JsonDocuments {
 
         token = parser.nextToken();
       }
-    } catch (IOException e) {
+    } catch (IOException | TraceFormatException e) {
       return List.of(); // no JSON: whoever opens it says why
     }
 

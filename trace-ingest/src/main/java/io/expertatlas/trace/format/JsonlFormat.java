@@ -9,6 +9,7 @@ import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.input.InputFiles;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -28,7 +29,7 @@ public final class JsonlFormat implements TraceFormat {
 
   @Override
   public boolean recognizes(TraceSource source) {
-    String name = source.path().toString();
+    String name = InputFiles.plainName(source.path());
     if (!name.endsWith(".jsonl") && !name.endsWith(".ndjson")) {
       return false;
     }

@@ -1,16 +1,16 @@
 package io.expertatlas.trace.format;
 
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.InputBytes;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Optional;
 
@@ -19,15 +19,17 @@ final class LineFile implements Closeable {
   private static final int MAX_LINE = 1 << 26;
 
   private final Path path;
-  private final FileChannel channel;
+  private final InputBytes bytes;
   private final ByteBuffer buffer = ByteBuffer.allocate(1 << 16).limit(0);
   private byte[] line = new byte[1 << 10];
+  private long read; // byte behind those in the buffer
   private long next; // byte at which the next line begins
   private long number; // of the line read last, from 1, counted from where reading began
 
-  private LineFile(Path path, FileChannel channel, long offset, long number) {
+  private LineFile(Path path, InputBytes bytes, long offset, long number) {
     this.path = path;
-    this.channel = channel;
+    this.bytes = bytes;
+    this.read = offset;
     this.next = offset;
     this.number = number;
   }
@@ -45,9 +47,7 @@ final class LineFile implements Closeable {
     }
 
     try {
-      FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
-      channel.position(offset);
-      return new LineFile(path, channel, offset, linesBefore);
+      return new LineFile(path, InputFiles.open(path), offset, linesBefore);
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
     }
@@ -72,9 +72,10 @@ final class LineFile implements Closeable {
         while (!ended) {
           if (!buffer.hasRemaining()) {
             buffer.clear();
-            int found = channel.read(buffer);
+            int found = bytes.read(read, buffer);
+            read += found;
             buffer.flip();
-            if (found < 0) {
+            if (found == 0) {
               buffer.limit(0);
               break;
             }
@@ -130,6 +131,6 @@ final class LineFile implements Closeable {
 
   @Override
   public void close() {
-    Closing.quietly(java.util.List.of(channel));
+    Closing.quietly(java.util.List.of(bytes));
   }
 }

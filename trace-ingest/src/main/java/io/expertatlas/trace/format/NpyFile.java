@@ -1,21 +1,26 @@
 package io.expertatlas.trace.format;
 
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.InputBytes;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.HexFormat;
 
 /**
  * An {@code .npy} file (format versions 1 to 3) read by positioned reads: any rows of it, of a file
  * of any size, in C or Fortran order, through one buffer. A row is what shares the first index; its
  * elements are given in C order, {@code row * columns + column}. Not safe for several threads.
+ *
+ * <p>A compressed file is decompressed as far as it is read: that it has no bytes too many is seen
+ * when its last row is read.
  *
  * <p>Format: numpy's {@code numpy.lib.format} documentation.
  */
@@ -30,23 +35,23 @@ final class NpyFile implements Closeable {
   private static final int BUFFER_BYTES = 1 << 20;
 
   private final Path path;
-  private final FileChannel channel;
+  private final InputBytes bytes;
   private final NpyHeader header;
   private final NpyType type;
   private final long rows;
   private final int columns;
   private final ByteBuffer buffer;
 
-  private NpyFile(Path path, FileChannel channel, NpyHeader header, NpyType type, int columns) {
+  private NpyFile(Path path, InputBytes bytes, NpyHeader header, NpyType type, int columns) {
     this.path = path;
-    this.channel = channel;
+    this.bytes = bytes;
     this.header = header;
     this.type = type;
     this.rows = header.shape().get(0);
     this.columns = columns;
-    long bytes = header.elements() * type.size();
+    long size = header.elements() * type.size();
     this.buffer =
-        ByteBuffer.allocateDirect((int) Math.max(8, Math.min(BUFFER_BYTES, bytes)))
+        ByteBuffer.allocateDirect((int) Math.max(8, Math.min(BUFFER_BYTES, size)))
             .order(type.order());
   }
 
@@ -57,54 +62,55 @@ final class NpyFile implements Closeable {
    * @throws TraceFormatException if it is no such file
    */
   static NpyFile open(Path path, String holds) {
-    FileChannel channel = null;
-    try {
-      if (!Files.isRegularFile(path)) {
-        throw new TraceFormatException(
-            "Cannot read %s from %s: %s"
-                .formatted(holds, path, Files.exists(path) ? "not a file" : "no such file"));
-      }
+    if (!Files.isRegularFile(path)) {
+      throw new TraceFormatException(
+          "Cannot read %s from %s: %s"
+              .formatted(holds, path, Files.exists(path) ? "not a file" : "no such file"));
+    }
 
-      channel = FileChannel.open(path, StandardOpenOption.READ);
-      NpyFile file = check(path, channel, readHeader(path, channel), holds);
-      channel = null;
-      return file;
+    try {
+      return open(path, InputFiles.open(path), holds);
     } catch (IOException e) {
       throw new UncheckedIOException(
           "Cannot read %s from %s: %s".formatted(holds, path, e.getMessage()), e);
-    } finally {
-      close(channel);
     }
   }
 
-  private static void close(FileChannel channel) {
-    if (channel != null) {
-      try {
-        channel.close();
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
+  /**
+   * Takes over the bytes of a file or of an archive's member; see {@link #open(Path, String)}.
+   *
+   * @param path what the bytes are called, for messages
+   */
+  static NpyFile open(Path path, InputBytes bytes, String holds) {
+    try {
+      return check(path, bytes, readHeader(path, bytes), holds);
+    } catch (IOException e) {
+      InputFiles.closeAfterFailure(bytes, e);
+      throw new UncheckedIOException(
+          "Cannot read %s from %s: %s".formatted(holds, path, e.getMessage()), e);
+    } catch (RuntimeException e) {
+      InputFiles.closeAfterFailure(bytes, e);
+      throw e;
     }
   }
 
   /** Whether a file starts as an {@code .npy} file does. */
   static boolean hasMagic(Path path) {
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-      ByteBuffer start = ByteBuffer.allocate(MAGIC.length);
-      fill(channel, start, 0);
-      return java.util.Arrays.equals(start.array(), MAGIC);
-    } catch (IOException e) {
-      return false; // not readable: whoever opens it says why
-    }
+    return Arrays.equals(InputFiles.head(path, MAGIC.length), MAGIC);
   }
 
-  static NpyHeader readHeader(Path path, FileChannel channel) throws IOException {
+  static NpyHeader readHeader(Path path, InputBytes bytes) throws IOException {
     ByteBuffer start = ByteBuffer.allocate(12).order(ByteOrder.LITTLE_ENDIAN);
-    int found = fill(channel, start, 0);
+    int found = bytes.read(0, start);
     for (int i = 0; i < MAGIC.length; i++) {
       if (found <= i || start.get(i) != MAGIC[i]) {
         throw new TraceFormatException(
-            "Invalid .npy file: %s does not start with \\x93NUMPY".formatted(path));
+            "Invalid .npy file: %s does not start with \\x93NUMPY, but with %s"
+                .formatted(
+                    path,
+                    found == 0
+                        ? "nothing"
+                        : HexFormat.of().formatHex(start.array(), 0, Math.min(found, 6))));
       }
     }
 
@@ -129,21 +135,22 @@ final class NpyFile implements Closeable {
               .formatted(path, length, MAX_HEADER_BYTES));
     }
 
-    if (offset + length > channel.size()) {
+    long present = bytes.sizeUpTo(offset + length);
+    if (present < offset + length) {
       throw new TraceFormatException(
           "Truncated .npy file: %s has %d bytes, its header needs %d"
-              .formatted(path, channel.size(), offset + length));
+              .formatted(path, present, offset + length));
     }
 
     ByteBuffer text = ByteBuffer.allocate((int) length);
-    fill(channel, text, offset);
+    bytes.read(offset, text);
     return NpyHeader.parse(
         new String(text.array(), major == 3 ? StandardCharsets.UTF_8 : StandardCharsets.ISO_8859_1),
         offset + length,
         path);
   }
 
-  private static NpyFile check(Path path, FileChannel channel, NpyHeader header, String holds)
+  private static NpyFile check(Path path, InputBytes bytes, NpyHeader header, String holds)
       throws IOException {
     NpyType type =
         NpyType.parse(header.descr())
@@ -176,19 +183,8 @@ final class NpyFile implements Closeable {
           e);
     }
 
-    long found = channel.size();
-    if (found != expected) {
-      throw new TraceFormatException(
-          "%s: %s has %d bytes, its header announces %d (shape %s, dtype '%s')"
-              .formatted(
-                  found < expected
-                      ? "Truncated .npy file"
-                      : "Invalid .npy file, %d trailing bytes".formatted(found - expected),
-                  path,
-                  found,
-                  expected,
-                  header.shapeText(),
-                  header.descr()));
+    if (bytes.isRandomAccess() || header.elements() == 0) {
+      checkSize(path, bytes, header, expected);
     }
 
     if (columns > MAX_COLUMNS) {
@@ -197,11 +193,40 @@ final class NpyFile implements Closeable {
               .formatted(header.shapeText(), path, columns, MAX_COLUMNS));
     }
 
-    return new NpyFile(path, channel, header, type, (int) columns);
+    return new NpyFile(path, bytes, header, type, (int) columns);
+  }
+
+  private static void checkSize(Path path, InputBytes bytes, NpyHeader header, long expected)
+      throws IOException {
+    long limit = bytes.isRandomAccess() ? Long.MAX_VALUE : expected + 1;
+    long found = bytes.sizeUpTo(limit);
+    if (found == expected) {
+      return;
+    }
+
+    String announced =
+        "its header announces %d (shape %s, dtype '%s')"
+            .formatted(expected, header.shapeText(), header.descr());
+    if (found < expected) {
+      throw new TraceFormatException(
+          "Truncated .npy file: %s has %d bytes, %s".formatted(path, found, announced));
+    }
+
+    throw new TraceFormatException(
+        bytes.isRandomAccess()
+            ? "Invalid .npy file, %d trailing bytes: %s has %d bytes, %s"
+                .formatted(found - expected, path, found, announced)
+            : "Invalid .npy file, trailing bytes: %s holds more bytes than %d, %s"
+                .formatted(path, expected, announced));
   }
 
   Path path() {
     return path;
+  }
+
+  /** Whether reading in the middle costs no more than at the start. */
+  boolean isRandomAccess() {
+    return bytes.isRandomAccess();
   }
 
   NpyHeader header() {
@@ -327,11 +352,15 @@ final class NpyFile implements Closeable {
       buffer.clear().limit(some * size);
       long offset = header.dataOffset() + (firstElement + done) * size;
       try {
-        int found = fill(channel, buffer, offset);
+        int found = bytes.read(offset, buffer);
         if (found < some * size) {
           throw new TraceFormatException(
               "Truncated .npy file: %s ends at byte %d while it is read"
                   .formatted(path, offset + found));
+        }
+
+        if (!bytes.isRandomAccess() && firstElement + done + some == header.elements()) {
+          checkSize(path, bytes, header, offset + found);
         }
       } catch (IOException e) {
         throw new UncheckedIOException(
@@ -343,22 +372,12 @@ final class NpyFile implements Closeable {
     }
   }
 
-  private static int fill(FileChannel channel, ByteBuffer into, long offset) throws IOException {
-    int found = 0;
-    while (into.hasRemaining()) {
-      int some = channel.read(into, offset + found);
-      if (some < 0) {
-        break;
-      }
-
-      found += some;
-    }
-
-    return found;
-  }
-
   @Override
   public void close() {
-    close(channel);
+    try {
+      bytes.close();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

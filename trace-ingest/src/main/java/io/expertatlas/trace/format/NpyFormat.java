@@ -6,6 +6,7 @@ import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.input.InputFiles;
 import java.nio.file.Files;
 import java.util.Optional;
 
@@ -26,12 +27,22 @@ public final class NpyFormat implements TraceFormat {
   @Override
   public boolean recognizes(TraceSource source) {
     return Files.isRegularFile(source.path())
-        && (source.path().toString().endsWith(".npy") || NpyFile.hasMagic(source.path()));
+        && (InputFiles.plainName(source.path()).endsWith(".npy")
+            || NpyFile.hasMagic(source.path()));
+  }
+
+  @Override
+  public boolean isSplittable(TraceSource source) {
+    return !InputFiles.isCompressed(source.path());
   }
 
   @Override
   public TraceReader open(TraceSource source, TokenRange range) {
-    NpyFile experts = NpyFile.open(source.path(), "expert ids");
+    return read(source, range, NpyFile.open(source.path(), "expert ids"));
+  }
+
+  /** Reads an array of expert ids, which is taken over, with the columns that the source names. */
+  static TraceReader read(TraceSource source, TokenRange range, NpyFile experts) {
     try {
       int number =
           source

@@ -5,6 +5,7 @@ import io.expertatlas.trace.TokenSelection.TokenRange;
 import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.input.InputFiles;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -28,7 +29,7 @@ public final class RouterLogitsFormat implements TraceFormat {
   }
 
   static boolean looksSo(Path path) {
-    return Files.isRegularFile(path) && path.getFileName().toString().endsWith(".safetensors");
+    return Files.isRegularFile(path) && InputFiles.plainName(path).endsWith(".safetensors");
   }
 
   @Override

@@ -5,10 +5,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.format.TensorFile.Element;
 import io.expertatlas.trace.format.TensorFile.Tensor;
+import io.expertatlas.trace.input.InputBytes;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -32,10 +32,10 @@ final class SafetensorsHeader {
    *
    * @throws TraceFormatException if they do not, or it is no safetensors file
    */
-  static Map<String, Tensor> read(Path path, FileChannel channel) throws IOException {
-    long size = channel.size();
+  static Map<String, Tensor> read(Path path, InputBytes bytes) throws IOException {
+    long size = bytes.sizeUpTo(Long.MAX_VALUE);
     ByteBuffer length = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
-    fill(channel, length, 0);
+    bytes.read(0, length);
     long headerBytes = size < 8 ? -1 : length.getLong(0);
     if (headerBytes < 2 || headerBytes > Math.min(MAX_BYTES, size - 8)) {
       throw new TraceFormatException(
@@ -44,7 +44,7 @@ final class SafetensorsHeader {
     }
 
     ByteBuffer text = ByteBuffer.allocate((int) headerBytes);
-    fill(channel, text, 8);
+    bytes.read(8, text);
     JsonNode root;
     try {
       root = Json.MAPPER.readTree(text.array());
@@ -135,12 +135,6 @@ final class SafetensorsHeader {
       throw new TraceFormatException(
           "%s safetensors file: %s has %d bytes, its header announces %d"
               .formatted(end < at ? "Truncated" : "Invalid", path, end, at));
-    }
-  }
-
-  private static void fill(FileChannel channel, ByteBuffer into, long offset) throws IOException {
-    while (into.hasRemaining() && channel.read(into, offset + into.position()) >= 0) {
-      continue;
     }
   }
 }

@@ -1,15 +1,15 @@
 package io.expertatlas.trace.format;
 
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.InputBytes;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +25,7 @@ final class TensorFile implements Closeable {
   private static final int BUFFER_BYTES = 1 << 18;
 
   private final Path path;
-  private final FileChannel channel;
+  private final InputBytes bytes;
   private final ByteOrder order;
   private final SortedMap<String, Tensor> tensors;
   private ByteBuffer buffer = ByteBuffer.allocate(0);
@@ -70,15 +70,15 @@ final class TensorFile implements Closeable {
     }
   }
 
-  private TensorFile(Path path, FileChannel channel, ByteOrder order, Map<String, Tensor> tensors) {
+  private TensorFile(Path path, InputBytes bytes, ByteOrder order, Map<String, Tensor> tensors) {
     this.path = path;
-    this.channel = channel;
+    this.bytes = bytes;
     this.order = order;
     this.tensors = new TreeMap<>(tensors);
   }
 
   private interface Opener {
-    TensorFile open(FileChannel channel) throws IOException;
+    TensorFile open(InputBytes bytes) throws IOException;
   }
 
   private static TensorFile open(Path path, Opener opener) {
@@ -87,17 +87,17 @@ final class TensorFile implements Closeable {
           "Cannot read %s: %s".formatted(path, Files.exists(path) ? "not a file" : "no such file"));
     }
 
-    FileChannel channel = null;
+    InputBytes bytes = null;
     try {
-      channel = FileChannel.open(path, StandardOpenOption.READ);
-      TensorFile file = opener.open(channel);
-      channel = null;
+      bytes = InputFiles.open(path);
+      TensorFile file = opener.open(bytes);
+      bytes = null;
       return file;
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
     } finally {
-      if (channel != null) {
-        Closing.quietly(List.of(channel));
+      if (bytes != null) {
+        Closing.quietly(List.of(bytes));
       }
     }
   }
@@ -110,9 +110,9 @@ final class TensorFile implements Closeable {
   static TensorFile openSafetensors(Path path) {
     return open(
         path,
-        channel ->
+        bytes ->
             new TensorFile(
-                path, channel, ByteOrder.LITTLE_ENDIAN, SafetensorsHeader.read(path, channel)));
+                path, bytes, ByteOrder.LITTLE_ENDIAN, SafetensorsHeader.read(path, bytes)));
   }
 
   /**
@@ -123,8 +123,8 @@ final class TensorFile implements Closeable {
   static TensorFile openNpy(Path path, String holds) {
     return open(
         path,
-        channel -> {
-          NpyHeader header = NpyFile.readHeader(path, channel);
+        bytes -> {
+          NpyHeader header = NpyFile.readHeader(path, bytes);
           NpyType type =
               NpyType.parse(header.descr())
                   .orElseThrow(
@@ -154,13 +154,14 @@ final class TensorFile implements Closeable {
                 e);
           }
 
-          if (channel.size() != expected) {
+          long found = bytes.sizeUpTo(bytes.isRandomAccess() ? Long.MAX_VALUE : expected + 1);
+          if (found != expected) {
             throw new TraceFormatException(
                 "%s .npy file: %s has %d bytes, its header announces %d (shape %s, dtype '%s')"
                     .formatted(
-                        channel.size() < expected ? "Truncated" : "Invalid",
+                        found < expected ? "Truncated" : "Invalid",
                         path,
-                        channel.size(),
+                        found,
                         expected,
                         header.shapeText(),
                         header.descr()));
@@ -174,13 +175,13 @@ final class TensorFile implements Closeable {
               };
           Element element = Element.valueOf("" + letter + 8 * type.size());
           Tensor tensor = new Tensor("", element, header.shape(), header.dataOffset());
-          return new TensorFile(path, channel, type.order(), Map.of("", tensor));
+          return new TensorFile(path, bytes, type.order(), Map.of("", tensor));
         });
   }
 
   /** Opens little-endian numbers without a header; tensors are made by the caller. */
   static TensorFile openRaw(Path path) {
-    return open(path, channel -> new TensorFile(path, channel, ByteOrder.LITTLE_ENDIAN, Map.of()));
+    return open(path, bytes -> new TensorFile(path, bytes, ByteOrder.LITTLE_ENDIAN, Map.of()));
   }
 
   Path path() {
@@ -190,7 +191,7 @@ final class TensorFile implements Closeable {
   /** Bytes of the file. */
   long bytes() {
     try {
-      return channel.size();
+      return bytes.sizeUpTo(Long.MAX_VALUE);
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
     }
@@ -265,12 +266,10 @@ final class TensorFile implements Closeable {
     long offset = tensor.offset() + first * size;
     buffer.clear().limit(some * size);
     try {
-      while (buffer.hasRemaining()) {
-        if (channel.read(buffer, offset + buffer.position()) < 0) {
-          throw new TraceFormatException(
-              "Truncated file: %s ends at byte %d while it is read"
-                  .formatted(path, offset + buffer.position()));
-        }
+      if (bytes.read(offset, buffer) < some * size) {
+        throw new TraceFormatException(
+            "Truncated file: %s ends at byte %d while it is read"
+                .formatted(path, offset + buffer.position()));
       }
     } catch (IOException e) {
       throw new UncheckedIOException(
@@ -282,6 +281,6 @@ final class TensorFile implements Closeable {
 
   @Override
   public void close() {
-    Closing.quietly(List.of(channel));
+    Closing.quietly(List.of(bytes));
   }
 }

@@ -6,6 +6,7 @@ import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.input.InputFiles;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -60,6 +61,7 @@ record IngestPlan(
     List<Boolean> weights = new ArrayList<>();
     List<String> formats = new ArrayList<>();
     List<Long> tokens = new ArrayList<>();
+    List<Boolean> splittable = new ArrayList<>();
     for (TraceSource source : sources) {
       TraceFormat format = TraceFormat.find(source);
       try (TraceReader reader = format.open(source)) {
@@ -67,6 +69,7 @@ record IngestPlan(
         shapes.add(reader.shape());
         weights.add(reader.hasWeights());
         tokens.add(reader.tokens());
+        splittable.add(format.isSplittable(source) && !InputFiles.isCompressed(source.path()));
       }
     }
 
@@ -93,7 +96,7 @@ record IngestPlan(
         sources,
         formats,
         tokens,
-        cut(tokens, splitTokens(tokens, shapes.get(0).choicesPerToken())));
+        cut(tokens, splittable, splitTokens(tokens, shapes.get(0).choicesPerToken())));
   }
 
   static long splitTokens(List<Long> tokens, int width) {
@@ -102,11 +105,12 @@ record IngestPlan(
     return Math.max(1, Math.max(MIN_CHOICES / width, Math.min(MAX_CHOICES / width, wanted)));
   }
 
-  private static List<Split> cut(List<Long> tokens, long splitTokens) {
+  private static List<Split> cut(List<Long> tokens, List<Boolean> splittable, long splitTokens) {
     List<Split> splits = new ArrayList<>();
     for (int source = 0; source < tokens.size(); source++) {
       long all = tokens.get(source);
-      long parts = (all + splitTokens - 1) / splitTokens;
+      long parts =
+          splittable.get(source) ? (all + splitTokens - 1) / splitTokens : Math.min(1, all);
       for (long part = 0; part < parts; part++) {
         long from = all / parts * part + Math.min(part, all % parts); // sizes differ by one
         long to = all / parts * (part + 1) + Math.min(part + 1, all % parts);
