@@ -32,9 +32,12 @@ public record LagMetrics(
     return mutualInformationBits - shuffledMutualInformationBits;
   }
 
-  /** Affinity gain over independence: {@code topNext / independentTopNext}; 1 is none. */
+  /**
+   * Affinity gain over independence: {@code topNext / shuffledTopNext}; 1 is none. The shuffled
+   * table stands for independence because {@code independentTopNext} is that of an endless trace.
+   */
   public double gain() {
-    return independentTopNext == 0 ? 0 : topNext / independentTopNext;
+    return shuffledTopNext == 0 ? 0 : topNext / shuffledTopNext;
   }
 
   /**

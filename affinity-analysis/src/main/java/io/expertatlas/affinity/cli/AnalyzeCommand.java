@@ -15,9 +15,10 @@ import io.expertatlas.affinity.report.CountsReport;
 import io.expertatlas.affinity.spark.AnalyzeJob;
 import io.expertatlas.trace.CountsFormat;
 import io.expertatlas.trace.CountsReader;
+import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.files.OutputFolder;
-import io.expertatlas.trace.terminal.TraceOptions;
+import io.expertatlas.trace.terminal.TraceFacts;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -44,7 +45,13 @@ final class AnalyzeCommand implements Callable<Integer> {
   private static final String REPORT = "report.html";
 
   @Spec private CommandSpec spec;
-  @Mixin private TraceOptions trace;
+  @Mixin private TraceFacts facts;
+
+  @Option(
+      names = "--trace",
+      paramLabel = "T",
+      description = "Routing-trace dataset, capture folder or raw file (.npy).")
+  private Path trace;
 
   @Option(
       names = "--counts",
@@ -130,14 +137,18 @@ final class AnalyzeCommand implements Callable<Integer> {
       return analyzeCounts(folder);
     }
 
+    if (trace == null) {
+      throw usage("Missing required option: '--trace=T'");
+    }
+
     List<ExpertGrouping> groupings = groupings();
     TraceAnalysis analysis;
     try (StageBar bar = new StageBar(spec.commandLine().getErr())) {
-      analysis = AnalyzeJob.runAlone(master, trace.source(), trace.selection(), plan, bar);
+      analysis = AnalyzeJob.runAlone(master, facts.source(trace), facts.selection(), plan, bar);
     }
 
-    String name = trace.source().path().getFileName().toString();
-    AffinitySummary summary = AffinitySummary.of(analysis.counts(), name, trace.selection(), seed);
+    String name = trace.getFileName().toString();
+    AffinitySummary summary = AffinitySummary.of(analysis.counts(), name, facts.selection(), seed);
     AnalysisFigures figures = AnalysisFigures.of(analysis, summary, groupings, alpha);
     String text = AnalysisParser.toJson(figures);
     folder.write(aside -> write(figures, text, aside));
@@ -155,7 +166,7 @@ final class AnalyzeCommand implements Callable<Integer> {
   }
 
   private int analyzeCounts(OutputFolder folder) throws IOException {
-    if (trace.hasTrace()) {
+    if (trace != null) {
       throw usage("Invalid options: --trace and --counts, expected one of them");
     }
 
@@ -167,7 +178,7 @@ final class AnalyzeCommand implements Callable<Integer> {
     }
 
     CountsAnalysis analysis;
-    try (CountsReader reader = CountsFormat.openCounts(trace.sourceAt(counts))) {
+    try (CountsReader reader = CountsFormat.openCounts(facts.source(counts))) {
       analysis = CountsAnalysis.of(reader, counts.getFileName().toString(), Math.max(1, window));
     }
 
@@ -218,7 +229,7 @@ final class AnalyzeCommand implements Callable<Integer> {
       return List.of();
     }
 
-    try (TraceReader reader = trace.open()) {
+    try (TraceReader reader = TraceFormat.openTrace(facts.source(trace))) {
       return List.of(ExpertGrouping.parse(grouping, reader.shape()));
     }
   }

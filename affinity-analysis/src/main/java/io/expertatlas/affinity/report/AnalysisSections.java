@@ -92,6 +92,7 @@ final class AnalysisSections {
             "f3");
     ArrayNode series = information.putArray("series");
     List<List<String>> rows = new ArrayList<>();
+    double most = 0;
     for (LagTransitions lag : lags) {
       List<LagMetrics> metrics = LagMetrics.of(lag, figures.summary().seed());
       if (shown.contains(lag)) {
@@ -103,6 +104,13 @@ final class AnalysisSections {
       }
 
       rows.add(row(lag, metrics, figures.groupings()));
+      for (LagMetrics layer : metrics) {
+        most = Math.max(most, layer.informationGainBits());
+      }
+    }
+
+    if (most < 0.5) { // what is next to nothing must not fill the plot
+      ((ObjectNode) information.get("yAxis")).put("max", 0.5);
     }
 
     page.section(

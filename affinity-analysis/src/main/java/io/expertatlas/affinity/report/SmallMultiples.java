@@ -56,7 +56,7 @@ final class SmallMultiples {
       ObjectNode axis = Options.names("", x).put("gridIndex", panel).put("boundaryGap", false);
       axis.putObject("axisLabel")
           .put("fontSize", 10)
-          .put("interval", Math.max(0, (x.size() + 3) / 4 - 1));
+          .put("interval", Math.max(0, (x.size() + 2) / 4 - 1));
       xs.add(axis);
       ObjectNode values = Options.object();
       values.put("type", "value").put("gridIndex", panel);

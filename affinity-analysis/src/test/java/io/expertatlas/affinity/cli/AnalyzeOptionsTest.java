@@ -152,6 +152,7 @@ class AnalyzeOptionsTest {
     assertThat(err.toString()).contains("Invalid window: 0 tokens, at least 1");
     assertThat(run("--window", "5", "--ema", "1.5")).isEqualTo(2);
     assertThat(err.toString()).contains("Invalid --ema: 1.5, above 0, at most 1");
+    assertThat(run("--format-option", "top")).isEqualTo(2);
     assertThat(run("--lags", "0")).isEqualTo(2);
     assertThat(err.toString()).contains("Invalid lags: [0]");
     assertThat(run("--lags", "4")).isEqualTo(1);
