@@ -3,12 +3,15 @@ package io.expertatlas.affinity.spark;
 import io.expertatlas.affinity.AnalysisCounter;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TokenSelection.Sequences;
+import java.util.Map;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.util.ArrayData;
+import org.apache.spark.unsafe.types.UTF8String;
 
 /**
  * Decodes one row of a dataset: sequence, experts (flat, {@code layer * k + rank}), weights if
- * there are any, and, if they are asked for, the phase and the index of the token.
+ * there are any, the phase if it is asked for, and, where the index of a token matters, row_index
+ * and file_name.
  */
 final class DatasetRow {
   private static final int SEQUENCE = 0;
@@ -18,26 +21,42 @@ final class DatasetRow {
   private final boolean intIds;
   private final boolean weighted;
   private final boolean phased;
-  private final boolean indexed;
   private final Sequences sequences;
+  private final long from;
+  private final long to;
+  private final Map<String, Long> firstTokens;
   private final int[] experts; // [layer][rank]
   private final float[] weights; // [layer][rank], or empty
 
+  private UTF8String file = UTF8String.EMPTY_UTF8;
+  private long firstToken; // of the file
+
   DatasetRow(
-      ModelShape shape, boolean weighted, boolean phased, boolean indexed, Sequences sequences) {
+      ModelShape shape,
+      boolean weighted,
+      boolean phased,
+      Sequences sequences,
+      long from,
+      long to,
+      Map<String, Long> firstTokens) {
     this.intIds = shape.experts() > 1 << 15;
     this.weighted = weighted;
     this.phased = phased;
-    this.indexed = indexed;
     this.sequences = sequences;
+    this.from = from;
+    this.to = to;
+    this.firstTokens = firstTokens;
     experts = new int[shape.choicesPerToken()];
     weights = new float[weighted ? experts.length : 0];
   }
 
   /** Counts a row, if it is selected. */
   void addTo(AnalysisCounter counter, InternalRow row) {
-    int phaseColumn = weighted ? 3 : 2;
-    long token = indexed ? row.getLong(phaseColumn + (phased ? 1 : 0)) : -1;
+    long token = firstTokens.isEmpty() ? -1 : index(row);
+    if (token >= 0 && (token < from || token >= to)) {
+      return;
+    }
+
     int sequence = row.getInt(SEQUENCE);
     if (!sequences.test(sequence)) {
       counter.skip(token);
@@ -56,8 +75,19 @@ final class DatasetRow {
       }
     }
 
-    int phase = phased ? row.getByte(phaseColumn) : 0;
+    int phase = phased ? row.getByte(weighted ? 3 : 2) : 0;
     counter.add(token, sequence, phase, experts, weights);
+  }
+
+  private long index(InternalRow row) {
+    int rowIndex = 2 + (weighted ? 1 : 0) + (phased ? 1 : 0);
+    UTF8String name = row.getUTF8String(rowIndex + 1);
+    if (!name.equals(file)) {
+      file = name.clone(); // the row's memory is reused
+      firstToken = firstTokens.get(file.toString());
+    }
+
+    return firstToken + row.getLong(rowIndex);
   }
 
   private ArrayData array(InternalRow row, int column, String name) {
