@@ -162,7 +162,14 @@ public final class AnalyzeJob {
                   selection,
                   tokens,
                   plan)
-              : RawScan.counters(spark, source, format.name(), selection, tokens, plan, partitions);
+              : RawScan.counters(
+                  spark,
+                  source,
+                  format.name(),
+                  selection,
+                  tokens,
+                  plan,
+                  format.isSplittable(source) ? partitions : 1);
       progress.started("Count routes", counters.getNumPartitions());
       spark.sc().addSparkListener(counter);
       return counters.treeAggregate(

@@ -47,6 +47,11 @@ record IngestPlan(
     splits = List.copyOf(splits);
   }
 
+  /** Whether many tasks can share an input. */
+  static boolean isSplittable(TraceFormat format, TraceSource source) {
+    return format.isSplittable(source) && !InputFiles.isCompressed(source.path());
+  }
+
   /**
    * Opens every input and cuts it.
    *
@@ -69,7 +74,7 @@ record IngestPlan(
         shapes.add(reader.shape());
         weights.add(reader.hasWeights());
         tokens.add(reader.tokens());
-        splittable.add(format.isSplittable(source) && !InputFiles.isCompressed(source.path()));
+        splittable.add(isSplittable(format, source));
       }
     }
 

@@ -12,19 +12,21 @@ import java.util.Optional;
 
 /**
  * A trace in any format but the dataset's, under a path that driver and executors share. It is cut
- * into token ranges of even sizes.
+ * into token ranges of even sizes, if ranges can be read apart.
  */
 final class RawInput implements TraceInput {
   private final IngestTasks.Source source;
   private final ModelShape shape;
   private final boolean weights;
   private final long tokens;
+  private final boolean splittable;
 
-  private RawInput(IngestTasks.Source source, TraceReader reader) {
+  private RawInput(IngestTasks.Source source, TraceReader reader, boolean splittable) {
     this.source = source;
     this.shape = reader.shape();
     this.weights = reader.hasWeights();
     this.tokens = reader.tokens();
+    this.splittable = splittable;
   }
 
   static RawInput open(Path path, SparkTraceReadConf conf) {
@@ -38,7 +40,10 @@ final class RawInput implements TraceInput {
             conf.formatOptions());
     TraceFormat format = TraceFormat.find(asked);
     try (TraceReader reader = format.open(asked)) {
-      return new RawInput(IngestTasks.Source.of(asked, format.name()), reader);
+      return new RawInput(
+          IngestTasks.Source.of(asked, format.name()),
+          reader,
+          IngestPlan.isSplittable(format, asked));
     }
   }
 
@@ -70,7 +75,8 @@ final class RawInput implements TraceInput {
   public TracePlan plan(TokenRange range, PushedFilters pushed, long splitTokens) {
     long from = Math.min(range.from(), tokens);
     long count = Math.min(range.to(), tokens) - from;
-    long parts = count / splitTokens + (count % splitTokens == 0 ? 0 : 1);
+    long parts =
+        splittable ? count / splitTokens + (count % splitTokens == 0 ? 0 : 1) : Math.min(1, count);
     List<TraceInputPartition> partitions = new ArrayList<>();
     for (long part = 0; part < parts; part++) {
       partitions.add(
