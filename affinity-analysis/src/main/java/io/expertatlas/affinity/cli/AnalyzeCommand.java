@@ -18,6 +18,7 @@ import io.expertatlas.trace.CountsReader;
 import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.files.OutputFolder;
+import io.expertatlas.trace.terminal.StageBars;
 import io.expertatlas.trace.terminal.TraceFacts;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -143,7 +144,7 @@ final class AnalyzeCommand implements Callable<Integer> {
 
     List<ExpertGrouping> groupings = groupings();
     TraceAnalysis analysis;
-    try (StageBar bar = new StageBar(spec.commandLine().getErr())) {
+    try (StageBars bar = new StageBars(spec.commandLine().getErr())) {
       analysis = AnalyzeJob.runAlone(master, facts.source(trace), facts.selection(), plan, bar);
     }
 

@@ -12,6 +12,7 @@ import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.json.TraceManifestParser;
+import io.expertatlas.trace.terminal.StageProgress;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -28,7 +29,7 @@ public final class AnalyzeJob {
   private static final int TREE_DEPTH = 2;
 
   private final JavaSparkContext spark;
-  private final AnalyzeProgress progress;
+  private final StageProgress progress;
   private final int partitions;
 
   /**
@@ -37,12 +38,12 @@ public final class AnalyzeJob {
    * @param spark stays open
    * @param progress is told how far the job is
    */
-  public AnalyzeJob(JavaSparkContext spark, AnalyzeProgress progress) {
+  public AnalyzeJob(JavaSparkContext spark, StageProgress progress) {
     this(spark, progress, 0);
   }
 
   /** Creates a job that cuts raw files into so many partitions. */
-  AnalyzeJob(JavaSparkContext spark, AnalyzeProgress progress, int partitions) {
+  AnalyzeJob(JavaSparkContext spark, StageProgress progress, int partitions) {
     this.spark = spark;
     this.progress = progress;
     this.partitions = partitions;
@@ -58,7 +59,7 @@ public final class AnalyzeJob {
       TraceSource source,
       TokenSelection selection,
       AnalysisPlan plan,
-      AnalyzeProgress progress) {
+      StageProgress progress) {
     checkReadable(source, plan); // before Spark takes seconds to start
     SparkConf conf = new SparkConf().setAppName("ExpertAtlas analyze");
     if (!master.isEmpty()) {

@@ -1,13 +1,14 @@
 package io.expertatlas.affinity.spark;
 
+import io.expertatlas.trace.terminal.StageProgress;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 
 /** Tells progress of every task that ends well. */
 final class TaskCounter extends SparkListener {
-  private final AnalyzeProgress progress;
+  private final StageProgress progress;
 
-  TaskCounter(AnalyzeProgress progress) {
+  TaskCounter(StageProgress progress) {
     this.progress = progress;
   }
 

@@ -19,6 +19,7 @@ import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.synthetic.SyntheticTrace;
+import io.expertatlas.trace.terminal.StageProgress;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -170,7 +171,7 @@ class AnalyzeJobTest {
   }
 
   private static AnalyzeJob job(int partitions) {
-    return new AnalyzeJob(spark, AnalyzeProgress.NONE, partitions);
+    return new AnalyzeJob(spark, StageProgress.NONE, partitions);
   }
 
   @ParameterizedTest(name = "seed {0}")
@@ -276,8 +277,8 @@ class AnalyzeJobTest {
   void progressIsTold() throws IOException {
     RoutingTrace trace = SyntheticTrace.draw(new ModelShape(3, 8, 2), 400, 10, 0.5, 1);
     List<String> told = new ArrayList<>();
-    AnalyzeProgress progress =
-        new AnalyzeProgress() {
+    StageProgress progress =
+        new StageProgress() {
           @Override
           public void started(String stage, int tasks) {
             told.add(stage + " " + tasks);

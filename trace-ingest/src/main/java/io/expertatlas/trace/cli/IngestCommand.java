@@ -5,6 +5,7 @@ import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.spark.IngestJob;
 import io.expertatlas.trace.terminal.FormatOptionsMixin;
+import io.expertatlas.trace.terminal.StageBars;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

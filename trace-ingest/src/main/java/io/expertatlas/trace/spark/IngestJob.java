@@ -11,6 +11,7 @@ import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.spark.IngestTasks.Hashed;
 import io.expertatlas.trace.spark.IngestTasks.Task;
 import io.expertatlas.trace.spark.IngestTasks.Written;
+import io.expertatlas.trace.terminal.StageProgress;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -40,7 +41,7 @@ public final class IngestJob {
 
   private final JavaSparkContext spark;
   private final boolean overwrite;
-  private final IngestProgress progress;
+  private final StageProgress progress;
 
   /**
    * Creates the job.
@@ -49,7 +50,7 @@ public final class IngestJob {
    * @param overwrite whether an existing dataset is replaced
    * @param progress is told how far the job is
    */
-  public IngestJob(JavaSparkContext spark, boolean overwrite, IngestProgress progress) {
+  public IngestJob(JavaSparkContext spark, boolean overwrite, StageProgress progress) {
     this.spark = spark;
     this.overwrite = overwrite;
     this.progress = progress;
@@ -65,7 +66,7 @@ public final class IngestJob {
       List<TraceSource> sources,
       Path output,
       boolean overwrite,
-      IngestProgress progress) {
+      StageProgress progress) {
     SparkConf conf = new SparkConf().setAppName("ExpertAtlas ingest");
     if (!master.isEmpty()) {
       conf.setMaster(master);

@@ -1,13 +1,14 @@
 package io.expertatlas.trace.spark;
 
+import io.expertatlas.trace.terminal.StageProgress;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 
 /** Tells a progress about every task that succeeds while this listens. */
 final class TaskCounter extends SparkListener {
-  private final IngestProgress progress;
+  private final StageProgress progress;
 
-  TaskCounter(IngestProgress progress) {
+  TaskCounter(StageProgress progress) {
     this.progress = progress;
   }
 

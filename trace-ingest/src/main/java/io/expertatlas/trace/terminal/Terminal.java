@@ -5,6 +5,7 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.FileSystemException;
 import java.util.function.Supplier;
+import me.tongfei.progressbar.DelegatingProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
@@ -78,14 +79,21 @@ public final class Terminal {
     }
   }
 
-  /** A progress bar on stderr; close it when the work is done. */
+  /**
+   * A progress bar on stderr, silent where there is no terminal; close it when the work is done.
+   */
   public static ProgressBar progress(String task, long steps) {
-    return new ProgressBarBuilder()
-        .setTaskName(task)
-        .setInitialMax(steps)
-        .setStyle(ProgressBarStyle.ASCII)
-        .setUpdateIntervalMillis(200)
-        .build();
+    ProgressBarBuilder bar =
+        new ProgressBarBuilder()
+            .setTaskName(task)
+            .setInitialMax(steps)
+            .setStyle(ProgressBarStyle.ASCII)
+            .setUpdateIntervalMillis(200);
+    if (System.console() == null) {
+      bar.setConsumer(new DelegatingProgressBarConsumer(line -> {}));
+    }
+
+    return bar.build();
   }
 
   /** One line that says what went wrong, for any failure. */

@@ -16,6 +16,7 @@ import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.parquet.DatasetFolder;
 import io.expertatlas.trace.synthetic.SyntheticTrace;
+import io.expertatlas.trace.terminal.StageProgress;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -58,7 +59,7 @@ class IngestJobTest {
 
   private TraceManifest ingest(boolean overwrite, TraceSource... sources) {
     return new IngestJob(
-            JavaSparkContext.fromSparkContext(spark.sparkContext()), overwrite, IngestProgress.NONE)
+            JavaSparkContext.fromSparkContext(spark.sparkContext()), overwrite, StageProgress.NONE)
         .run(List.of(sources), temp.resolve("dataset"));
   }
 

@@ -1,17 +1,16 @@
-package io.expertatlas.trace.cli;
+package io.expertatlas.trace.terminal;
 
-import io.expertatlas.trace.spark.IngestProgress;
-import io.expertatlas.trace.terminal.Terminal;
 import java.io.PrintWriter;
 import java.util.Optional;
 import me.tongfei.progressbar.ProgressBar;
 
 /** A progress bar for each stage at a terminal; a line for each elsewhere. */
-final class StageBars implements IngestProgress, AutoCloseable {
+public final class StageBars implements StageProgress, AutoCloseable {
   private final PrintWriter err;
   private Optional<ProgressBar> bar = Optional.empty();
 
-  StageBars(PrintWriter err) {
+  /** Shows stages on a terminal, or writes them as lines. */
+  public StageBars(PrintWriter err) {
     this.err = err;
   }
 

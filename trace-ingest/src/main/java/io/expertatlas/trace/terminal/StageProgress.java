@@ -1,10 +1,10 @@
-package io.expertatlas.trace.spark;
+package io.expertatlas.trace.terminal;
 
-/** Is told how far an ingest is. Calls come from one thread at a time. */
-public interface IngestProgress {
+/** Is told how far long work is, stage by stage. Calls come from one thread at a time. */
+public interface StageProgress {
   /** Hears nothing. */
-  IngestProgress NONE =
-      new IngestProgress() {
+  StageProgress NONE =
+      new StageProgress() {
         @Override
         public void started(String stage, int tasks) {}
 
@@ -15,10 +15,10 @@ public interface IngestProgress {
         public void ended() {}
       };
 
-  /** A stage of so many tasks starts. */
+  /** A stage of so many steps starts. */
   void started(String stage, int tasks);
 
-  /** A task of the stage is done. */
+  /** One task is done. */
   void advanced();
 
   /** The stage is over, done or failed. */
