@@ -1,5 +1,6 @@
 package io.expertatlas.trace.spark;
 
+import java.io.IOException;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -9,7 +10,7 @@ public final class RoundTripJob {
   private RoundTripJob() {}
 
   /** Takes the raw file, the number of experts, and the dataset to write. */
-  public static void main(String[] arguments) {
+  public static void main(String[] arguments) throws IOException {
     try (SparkSession spark = SparkSession.builder().getOrCreate()) {
       spark
           .read()
