@@ -46,6 +46,7 @@ final class DatasetScan {
           new DatasetRow(
               shape,
               weights,
+              analysis.isPlain(),
               analysis.groups().needsPhase(),
               indexed,
               TokenSelection.Sequences.parse(sequences));
@@ -54,6 +55,8 @@ final class DatasetScan {
         while (rows.hasNext()) {
           row.addTo(counter, rows.next());
         }
+
+        row.flush(counter);
       } catch (IllegalArgumentException e) {
         throw new TraceFormatException(
             "Invalid row in dataset %s: %s".formatted(dataset, e.getMessage()), e);
