@@ -232,7 +232,14 @@ public final class RoutingTrace implements TokenRows {
   /** A copy of the tokens {@code from} (inclusive) to {@code to} (exclusive). */
   public RoutingTrace slice(int from, int to) {
     Objects.checkFromToIndex(from, to, tokens);
-    return select(token -> token >= from && token < to);
+    int width = shape.choicesPerToken();
+    return new RoutingTrace(
+        shape,
+        Arrays.copyOfRange(experts, from * width, to * width),
+        weights.length == 0 ? NO_WEIGHTS : Arrays.copyOfRange(weights, from * width, to * width),
+        Arrays.copyOfRange(sequence, from, to),
+        Arrays.copyOfRange(position, from, to),
+        Arrays.copyOfRange(phase, from, to));
   }
 
   /** A copy of the tokens whose index here passes the test, in their order. */
