@@ -50,6 +50,34 @@ final class JointCounts {
    * @param choices {@code [token][layer][rank]}
    */
   void add(short[] choices, int count) {
+    if (topK == 2) {
+      addPairs(choices, count);
+    } else {
+      addAny(choices, count);
+    }
+
+    tokens += count;
+  }
+
+  private void addPairs(short[] choices, int count) {
+    int[] counts = cells;
+    int codes = this.codes;
+    int experts = this.experts;
+    int gapCells = codes * codes;
+    int width = 2 * layers;
+    for (int token = 0; token < count * width; token += width) {
+      int before = choices[token] + experts * choices[token + 1];
+      int gap = 0;
+      for (int at = token + 2; at < token + width; at += 2) {
+        int code = choices[at] + experts * choices[at + 1];
+        counts[gap + before * codes + code]++;
+        gap += gapCells;
+        before = code;
+      }
+    }
+  }
+
+  private void addAny(short[] choices, int count) {
     int gapCells = codes * codes;
     int at = 0;
     for (int token = 0; token < count; token++) {
@@ -64,15 +92,9 @@ final class JointCounts {
         before = code;
       }
     }
-
-    tokens += count;
   }
 
   private int code(short[] choices, int at) {
-    if (topK == 2) {
-      return choices[at] + experts * choices[at + 1];
-    }
-
     int code = 0;
     for (int i = at + topK - 1; i >= at; i--) {
       code = code * experts + choices[i];

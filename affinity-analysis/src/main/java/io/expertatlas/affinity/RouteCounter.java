@@ -131,7 +131,8 @@ public final class RouteCounter implements Serializable {
   private void addJointly(RoutingTrace batch) {
     if (joint == null) {
       joint = JointCounts.of(shape);
-      block = new short[Math.max(1, BLOCK_CHOICES / shape.choicesPerToken()) * shape.choicesPerToken()];
+      block =
+          new short[Math.max(1, BLOCK_CHOICES / shape.choicesPerToken()) * shape.choicesPerToken()];
     }
 
     LayerSelection layers = LayerSelection.all(shape);

@@ -101,7 +101,8 @@ final class DatasetRow {
     RoutingTrace trace;
     try {
       trace = RoutingTrace.ofExperts(shape, choices);
-    } catch (IllegalArgumentException e) { // says a token of this batch, which tells nobody anything
+    } catch (
+        IllegalArgumentException e) { // says a token of this batch, which tells nobody anything
       for (int at = 0; at < choices.length; at += experts.length) {
         for (int i = 0; i < experts.length; i++) {
           experts[i] = choices[at + i];

@@ -27,9 +27,9 @@ import org.junit.jupiter.api.io.TempDir;
 /**
  * Compares ways to count the routes of one file: a plain C loop over the mapped file (left out if
  * there is no {@code cc}), a single-threaded Java loop, the Spark job from {@code .npy} and from a
- * dataset, and the SQL that a user would write. All must agree on the counts they share: popularity,
- * first-choice transitions, weighted pairs, co-activation. The job also counts the distinct expert
- * sets and checks every id; the others do not.
+ * dataset, and the SQL that a user would write. All must agree on the counts they share:
+ * popularity, first-choice transitions, weighted pairs, co-activation. The job also counts the
+ * distinct expert sets and checks every id; the others do not.
  *
  * <p>Medians of interleaved runs on one warm JVM, in ns a transition (a token from one layer to the
  * next), marginal between two sizes so that what a run costs anyway cancels: wall time, and CPU
@@ -43,7 +43,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 final class AnalyzeBenchmark {
   private static final int RUNS = 5;
-  private static final int SQL_PART = 16; // SQL gets one of so many tokens
+  private static final int SQL_RUNS = 3;
   private static final ModelShape SMALL = new ModelShape(12, 8, 2);
   private static final ModelShape WIDE = new ModelShape(26, 64, 6);
 
@@ -106,14 +106,14 @@ final class AnalyzeBenchmark {
             Optional.empty(),
             Optional.empty());
     return SharedCounts.of(
-        new AnalyzeJob(JavaSparkContext.fromSparkContext(spark.sparkContext()), AnalyzeProgress.NONE)
+        new AnalyzeJob(
+                JavaSparkContext.fromSparkContext(spark.sparkContext()), AnalyzeProgress.NONE)
             .run(source, TokenSelection.ALL));
   }
 
   private static Map<String, Way> sparkWays(SparkSession spark) {
     Map<String, Way> ways = new LinkedHashMap<>();
-    ways.put(
-        "job, .npy", trace -> job(spark, trace.npy, OptionalInt.of(trace.shape.experts())));
+    ways.put("job, .npy", trace -> job(spark, trace.npy, OptionalInt.of(trace.shape.experts())));
     ways.put("job, dataset", trace -> job(spark, trace.dataset, OptionalInt.empty()));
     return ways;
   }
@@ -121,7 +121,8 @@ final class AnalyzeBenchmark {
   @Test
   void allWaysAgreeOnSmallTraces() throws Exception {
     try (SparkSession spark = spark(2)) {
-      for (ModelShape shape : List.of(SMALL, WIDE, new ModelShape(1, 3, 3), new ModelShape(3, 1, 1))) {
+      for (ModelShape shape :
+          List.of(SMALL, WIDE, new ModelShape(1, 3, 3), new ModelShape(3, 1, 1))) {
         Trace trace = Trace.draw(temp, shape, 700);
         SharedCounts expected = PlainLoops.java(shape, trace.npy, trace.tokens);
         for (Map.Entry<String, Way> way : sparkWays(spark).entrySet()) {
@@ -162,7 +163,7 @@ final class AnalyzeBenchmark {
         Map<String, Way> ways = new LinkedHashMap<>();
         ways.put("plain Java loop", t -> PlainLoops.java(shape, t.npy, t.tokens));
         ways.putAll(sparkWays(spark));
-        for (int run = -1; run < RUNS; run++) {
+        for (int run = -4; run < RUNS; run++) {
           for (Trace trace : sizes) {
             SharedCounts expected = null;
             if (c.isPresent()) {
@@ -172,7 +173,9 @@ final class AnalyzeBenchmark {
             }
 
             for (Map.Entry<String, Way> way : ways.entrySet()) {
-              String name = way.getKey() + (way.getKey().startsWith("job") ? ", local[%d]".formatted(cores) : "");
+              String name =
+                  way.getKey()
+                      + (way.getKey().startsWith("job") ? ", local[%d]".formatted(cores) : "");
               SharedCounts counts = times.run(run, name, trace, way.getValue());
               expected = expected == null ? counts : expected;
               assertThat(counts).as(name).isEqualTo(expected);
@@ -189,7 +192,7 @@ final class AnalyzeBenchmark {
     String base = c.isPresent() ? "plain C loop" : "plain Java loop";
     for (String name : times.names()) {
       boolean sql = name.startsWith("SQL");
-      double gap = (tokens - tokens / 4) / (sql ? SQL_PART : 1) * (shape.layers() - 1.0);
+      double gap = (tokens - tokens / 4) / (sql ? part(shape) : 1) * (shape.layers() - 1.0);
       double wall = times.marginal(name, false) / gap;
       double cpu = times.marginal(name, true) / gap;
       double of = times.marginal(base, true) / ((tokens - tokens / 4) * (shape.layers() - 1.0));
@@ -198,11 +201,16 @@ final class AnalyzeBenchmark {
     }
   }
 
+  /** SQL gets one of so many tokens. */
+  private static int part(ModelShape shape) {
+    return 16 * shape.topK() / 2 * shape.topK() / 2;
+  }
+
   private void sql(SparkSession spark, ModelShape shape, int tokens, Times times) throws Exception {
-    for (int size : new int[] {tokens / SQL_PART / 4, tokens / SQL_PART}) {
+    for (int size : new int[] {tokens / part(shape) / 4, tokens / part(shape)}) {
       Trace trace = Trace.draw(temp, shape, size);
       SharedCounts expected = PlainLoops.java(shape, trace.npy, trace.tokens);
-      for (int run = -1; run < 3; run++) {
+      for (int run = -1; run < SQL_RUNS; run++) {
         SharedCounts counts =
             times.run(run, "SQL, local[1]", trace, t -> UserSql.count(spark, shape, t.dataset));
         assertThat(counts).as("SQL").isEqualTo(expected);

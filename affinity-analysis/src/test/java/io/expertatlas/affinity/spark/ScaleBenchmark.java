@@ -98,8 +98,7 @@ final class ScaleBenchmark {
     PlainLoops.write(file, SHAPE, block, times);
     try (HeapWatch heap = new HeapWatch()) {
       long start = System.nanoTime();
-      SharedCounts counts =
-          AnalyzeBenchmark.job(spark, file, OptionalInt.of(SHAPE.experts()));
+      SharedCounts counts = AnalyzeBenchmark.job(spark, file, OptionalInt.of(SHAPE.experts()));
       double nanos = System.nanoTime() - start;
       assertThat(counts).isEqualTo(PlainLoops.java(SHAPE, one, blockTokens).times(times));
       long tokens = (long) blockTokens * times;
@@ -200,8 +199,7 @@ final class ScaleBenchmark {
     }
 
     works.put(
-        "ingest: even sequences",
-        () -> ingest(spark, List.of(source(giant, Optional.of(even)))));
+        "ingest: even sequences", () -> ingest(spark, List.of(source(giant, Optional.of(even)))));
     works.put(
         "ingest: skewed sequences",
         () -> ingest(spark, List.of(source(giant, Optional.of(skewed)))));

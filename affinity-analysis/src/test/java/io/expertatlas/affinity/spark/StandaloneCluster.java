@@ -18,8 +18,8 @@ import java.util.stream.Stream;
 
 /**
  * A Spark standalone master and its workers, each a process of its own, on the loopback address;
- * out of a Spark home that {@link io.expertatlas.trace.SparkSubmit} has laid out. All end when it is
- * closed.
+ * out of a Spark home that {@link io.expertatlas.trace.SparkSubmit} has laid out. All end when it
+ * is closed.
  */
 final class StandaloneCluster implements AutoCloseable {
   private static final long PATIENCE_MILLIS = 60_000;

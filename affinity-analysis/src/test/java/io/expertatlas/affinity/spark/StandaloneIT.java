@@ -49,8 +49,7 @@ class StandaloneIT {
 
   @Test
   void countsAreTheSameOnAClusterAndAfterTheLossOfAWorker() throws Exception {
-    byte[] block =
-        AnalyzeBenchmark.bytes(SyntheticTrace.draw(SHAPE, TASK_TOKENS, 100, 0.5, 3));
+    byte[] block = AnalyzeBenchmark.bytes(SyntheticTrace.draw(SHAPE, TASK_TOKENS, 100, 0.5, 3));
     Path trace = temp.resolve("trace.npy");
     PlainLoops.write(trace, SHAPE, block, TASKS);
     RouteCounts expected;
