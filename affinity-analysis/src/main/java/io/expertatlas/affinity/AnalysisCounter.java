@@ -84,7 +84,14 @@ public final class AnalysisCounter implements Serializable {
    */
   public void add(long first, RoutingTrace batch, IntPredicate sequences) {
     if (plan.isPlain()) {
-      part(0).routes.add(batch.select(token -> sequences.test(batch.sequence(token))));
+      boolean all = true;
+      for (int t = 0; all && t < batch.tokens(); t++) {
+        all = sequences.test(batch.sequence(t));
+      }
+
+      part(0)
+          .routes
+          .add(all ? batch : batch.select(token -> sequences.test(batch.sequence(token))));
       return;
     }
 

@@ -1,11 +1,13 @@
 package io.expertatlas.affinity;
 
+import io.expertatlas.trace.LayerSelection;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import java.io.InvalidObjectException;
 import java.io.ObjectInputStream;
 import java.io.Serial;
 import java.io.Serializable;
+import java.nio.ShortBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -17,7 +19,8 @@ import java.util.Objects;
  * merges makes no difference. Mutable, not safe for several threads.
  *
  * <p>Memory in bytes, for L layers, E experts and D distinct top-k sets: about {@code 12 (L-1) E^2
- * + 2 L E^2 + (2k + 20) D}; nothing before the first token. A token costs {@code O(L k^2)}.
+ * + 2 L E^2 + (2k + 20) D}; nothing before the first token. A token costs {@code O(L k^2)}; without
+ * router weights and with few experts {@code O(L k)}, for at most 64 KiB a gap more.
  */
 public final class RouteCounter implements Serializable {
   /** Largest router weight that is counted; keeps the sum of 2^27 tokens inside a long. */
@@ -25,6 +28,7 @@ public final class RouteCounter implements Serializable {
 
   private static final float[] NO_WEIGHTS = {};
   private static final int INSERTION_SORT_LIMIT = 24;
+  private static final int BLOCK_CHOICES = 1 << 13;
 
   private final transient ModelShape shape;
   private final transient int spillAt; // tokens after which int counters are moved to long ones
@@ -39,6 +43,10 @@ public final class RouteCounter implements Serializable {
   private transient long[] pairUnits; // [gap][from][to]
   private transient SpillingCounts together; // [layer][other * (other - 1) / 2 + expert]
   private transient List<ExpertSetTable> sets; // [layer]
+
+  private final transient int jointCells; // of a gap, or 0 if pairs of layers are not counted
+  private transient JointCounts joint; // tokens that are not in the counts yet; null before one
+  private transient short[] block; // [token][layer][rank], scratch
 
   private transient int[] token; // [layer][rank], scratch
   private transient float[] tokenWeights; // [layer][rank], scratch
@@ -64,6 +72,7 @@ public final class RouteCounter implements Serializable {
               .formatted(shape, cells, Integer.MAX_VALUE - 8));
     }
 
+    jointCells = JointCounts.cells(shape);
     triangle = (int) ((long) shape.experts() * (shape.experts() - 1) / 2);
     evenUnits = Math.round((double) Transitions.UNITS / ((long) shape.topK() * shape.topK()));
   }
@@ -96,6 +105,11 @@ public final class RouteCounter implements Serializable {
 
     allocate();
     boolean weighted = batch.hasWeights();
+    if (!weighted && (joint != null || batch.tokens() >= jointCells && jointCells > 0)) {
+      addJointly(batch);
+      return;
+    }
+
     for (int t = 0; t < batch.tokens(); t++) {
       int at = 0;
       for (int layer = 0; layer < shape.layers(); layer++) {
@@ -111,6 +125,65 @@ public final class RouteCounter implements Serializable {
 
       count(token, weighted ? tokenWeights : NO_WEIGHTS);
     }
+  }
+
+  /** Counts a batch, which has checked its ids, by pairs of layers; see {@link JointCounts}. */
+  private void addJointly(RoutingTrace batch) {
+    if (joint == null) {
+      joint = JointCounts.of(shape);
+      block =
+          new short[Math.max(1, BLOCK_CHOICES / shape.choicesPerToken()) * shape.choicesPerToken()];
+    }
+
+    LayerSelection layers = LayerSelection.all(shape);
+    int most = block.length / shape.choicesPerToken();
+    for (int from = 0; from < batch.tokens(); ) {
+      if (unspilledTokens == spillAt) {
+        spill();
+      }
+
+      int some = Math.min(Math.min(most, batch.tokens() - from), spillAt - unspilledTokens);
+      batch.copyExperts(from, from + some, layers, ShortBuffer.wrap(block));
+      joint.add(block, some);
+      tokens += some;
+      unspilledTokens += some;
+      from += some;
+    }
+  }
+
+  /** Moves what was counted by pairs of layers into the counts. */
+  private void fold() {
+    if (joint == null || joint.tokens() == 0) {
+      return;
+    }
+
+    joint.forEach(this::foldGap, this::foldLayer);
+    joint.clear();
+  }
+
+  private void foldGap(int gap, int[] from, int[] to, int count) {
+    int width = shape.experts();
+    firstPairs.recent[(gap * width + from[0]) * width + to[0]] += count;
+    for (int a : from) {
+      for (int b : to) {
+        pairUnits[(gap * width + a) * width + b] += evenUnits * count;
+      }
+    }
+  }
+
+  private void foldLayer(int layer, int[] ids, int count) {
+    int row = layer * shape.experts();
+    sort(ids, 0);
+    firstChoices.recent[row + ids[0]] += count;
+    for (int i = 0; i < ids.length; i++) {
+      int expert = ascending[i];
+      choices.recent[row + expert] += count;
+      for (int j = 0; j < i; j++) {
+        together.recent[layer * triangle + expert * (expert - 1) / 2 + ascending[j]] += count;
+      }
+    }
+
+    sets.get(layer).add(ascending, 0, count);
   }
 
   /**
@@ -265,6 +338,7 @@ public final class RouteCounter implements Serializable {
   }
 
   private void spill() {
+    fold();
     for (SpillingCounts counts : List.of(choices, firstChoices, firstPairs, together)) {
       counts.spill();
     }
@@ -293,6 +367,8 @@ public final class RouteCounter implements Serializable {
       return other;
     }
 
+    fold();
+    other.fold();
     if ((long) unspilledTokens + other.unspilledTokens > spillAt) {
       spill();
       other.spill();
@@ -318,6 +394,7 @@ public final class RouteCounter implements Serializable {
   /** What has been counted so far. */
   public RouteCounts counts() {
     allocate();
+    fold();
     long[] anyRank = choices.toArray();
     Coactivation coactivation =
         new Coactivation(shape, CoactivationSquare.of(shape, anyRank, together.toArray()));
@@ -346,6 +423,7 @@ public final class RouteCounter implements Serializable {
       return out.toBytes();
     }
 
+    fold();
     out.array(choices.toArray());
     out.array(firstChoices.toArray());
     out.array(firstPairs.toArray());

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class RouteCounterTest {
@@ -63,6 +64,30 @@ class RouteCounterTest {
 
     assertThat(counts).isEqualTo(ObviousCounts.of(big, List.of(trace)));
     assertThat(counts.expertSets().get(0)).hasSizeGreaterThan(1000);
+  }
+
+  @ParameterizedTest(name = "{0} layers x {1} experts, top-{2}")
+  @CsvSource({"12, 8, 2", "2, 5, 3", "1, 8, 2", "4, 128, 1", "3, 1, 1", "3, 12, 2"})
+  void largeBatchesCountAsTheObviousTwin(int layers, int experts, int topK) throws Exception {
+    ModelShape shape = new ModelShape(layers, experts, topK);
+    RoutingTrace trace = SyntheticTrace.draw(shape, 20_000, 100, 0.3, 6);
+    RouteCounts expected = ObviousCounts.of(shape, List.of(trace));
+    RouteCounter whole = new RouteCounter(shape);
+    whole.add(trace);
+    RouteCounter one = new RouteCounter(shape, 777); // spills between batches and within one
+    one.add(trace.slice(0, 17_000));
+    RouteCounter other = new RouteCounter(shape, 777);
+    other.add(trace.slice(17_000, 17_001));
+    other.add(trace.slice(17_001, 20_000));
+
+    assertThat(sent(one).merge(other).counts()).isEqualTo(expected);
+    assertThat(whole.counts()).isEqualTo(expected);
+    assertThat(whole.counts()).as("once more").isEqualTo(expected);
+    whole.add(trace.slice(0, 0));
+    whole.add(trace);
+    assertThat(whole.counts().tokens()).isEqualTo(40_000);
+    assertThat(whole.counts().popularity().choices(0, 0))
+        .isEqualTo(2 * expected.popularity().choices(0, 0));
   }
 
   @Test

@@ -97,6 +97,10 @@ public final class RoutingTrace implements TokenRows {
   }
 
   private void checkChoices() {
+    if (shape.topK() <= 2 && choicesAreSound()) {
+      return;
+    }
+
     int topK = shape.topK();
     for (int at = 0; at < experts.length; at += topK) {
       for (int rank = 0; rank < topK; rank++) {
@@ -116,6 +120,25 @@ public final class RoutingTrace implements TokenRows {
         }
       }
     }
+  }
+
+  /** The same check for top-1 and top-2, without saying what is wrong. */
+  private boolean choicesAreSound() {
+    int greatest = 0;
+    for (int at = 0; at < experts.length; at++) {
+      greatest = Math.max(greatest, experts[at] & 0xffff);
+    }
+
+    if (shape.topK() == 1) {
+      return greatest < shape.experts();
+    }
+
+    int repeated = 0;
+    for (int at = 0; at < experts.length; at += 2) {
+      repeated += experts[at] == experts[at + 1] ? 1 : 0;
+    }
+
+    return greatest < shape.experts() && repeated == 0;
   }
 
   private int token(int choice) {
@@ -209,7 +232,14 @@ public final class RoutingTrace implements TokenRows {
   /** A copy of the tokens {@code from} (inclusive) to {@code to} (exclusive). */
   public RoutingTrace slice(int from, int to) {
     Objects.checkFromToIndex(from, to, tokens);
-    return select(token -> token >= from && token < to);
+    int width = shape.choicesPerToken();
+    return new RoutingTrace(
+        shape,
+        Arrays.copyOfRange(experts, from * width, to * width),
+        weights.length == 0 ? NO_WEIGHTS : Arrays.copyOfRange(weights, from * width, to * width),
+        Arrays.copyOfRange(sequence, from, to),
+        Arrays.copyOfRange(position, from, to),
+        Arrays.copyOfRange(phase, from, to));
   }
 
   /** A copy of the tokens whose index here passes the test, in their order. */

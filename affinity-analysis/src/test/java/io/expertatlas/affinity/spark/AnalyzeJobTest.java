@@ -326,10 +326,10 @@ class AnalyzeJobTest {
     Files.writeString(manifest, json.replace("\"experts\" : 9", "\"experts\" : 3"));
     assertThatThrownBy(() -> job(0).run(source, TokenSelection.ALL))
         .isInstanceOf(TraceFormatException.class)
-        .hasMessageContaining("Invalid row in dataset")
-        .hasMessageContaining("the model has experts 0 to 2");
+        .hasMessageContaining("column experts holds")
+        .hasMessageContaining("expected 0 to 2");
     Files.writeString(manifest, json.replace("\"layers\" : 2", "\"layers\" : 3"));
     assertThatThrownBy(() -> job(0).run(source, TokenSelection.ALL))
-        .hasMessageContaining("4 experts, expected 6");
+        .hasMessageContaining("column experts holds no list of 6");
   }
 }

@@ -290,6 +290,31 @@ final class NpyFile implements Closeable {
         });
   }
 
+  /** Whether every element is an unsigned byte. */
+  boolean isUnsignedBytes() {
+    return type.kind() == NpyType.Kind.UNSIGNED && type.size() == 1;
+  }
+
+  /** Reads {@code count} rows of unsigned bytes; see {@link #readIntegers}. */
+  void readUnsignedBytes(long firstRow, int count, short[] into) {
+    byte[] some = new byte[Math.min(buffer.capacity(), count * columns)];
+    read(
+        firstRow,
+        count,
+        (bytes, elements, at, step) -> {
+          bytes.get(0, some, 0, elements);
+          if (step == 1) { // apart: a loop that the JIT vectorizes
+            for (int i = 0; i < elements; i++) {
+              into[at + i] = (short) (some[i] & 0xff);
+            }
+          } else {
+            for (int i = 0; i < elements; i++) {
+              into[at + i * step] = (short) (some[i] & 0xff);
+            }
+          }
+        });
+  }
+
   /** Reads {@code count} rows of floating-point numbers; see {@link #readIntegers}. */
   void readFloats(long firstRow, int count, float[] into) {
     int size = type.size();
