@@ -1,6 +1,7 @@
 package io.expertatlas.trace.format;
 
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.HalfFloat;
 import io.expertatlas.trace.input.InputBytes;
 import io.expertatlas.trace.input.InputFiles;
 import java.io.Closeable;

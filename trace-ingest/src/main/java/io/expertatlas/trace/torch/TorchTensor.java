@@ -1,6 +1,7 @@
 package io.expertatlas.trace.torch;
 
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.HalfFloat;
 import io.expertatlas.trace.input.InputBytes;
 import io.expertatlas.trace.torch.Values.Bytes;
 import io.expertatlas.trace.torch.Values.Dtype;
@@ -213,7 +214,7 @@ public final class TorchTensor {
                 switch (type) {
                   case FLOAT64 -> (float) bytes.getDouble(from);
                   case FLOAT32 -> bytes.getFloat(from);
-                  case FLOAT16 -> half(bytes.getShort(from));
+                  case FLOAT16 -> HalfFloat.toFloat(bytes.getShort(from));
                   case BFLOAT16 -> Float.intBitsToFloat(bytes.getShort(from) << 16);
                   default -> (float) integer(bytes, from);
                 });
@@ -231,23 +232,6 @@ public final class TorchTensor {
       case BOOL -> bytes.get(from) == 0 ? 0 : 1;
       default -> throw new IllegalStateException("No integers: " + type);
     };
-  }
-
-  /** IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-  private static float half(short bits) {
-    int exponent = bits >> 10 & 31;
-    int fraction = bits & 1023;
-    float magnitude;
-    if (exponent == 31) {
-      magnitude = fraction == 0 ? Float.POSITIVE_INFINITY : Float.NaN;
-    } else {
-      magnitude =
-          exponent == 0
-              ? fraction * 0x1p-24f
-              : Float.intBitsToFloat(exponent + 112 << 23 | fraction << 13);
-    }
-
-    return bits < 0 ? -magnitude : magnitude;
   }
 
   private interface Sink {

@@ -1,4 +1,4 @@
-package io.expertatlas.trace.format;
+package io.expertatlas.trace.input;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,11 +1,11 @@
-package io.expertatlas.trace.format;
+package io.expertatlas.trace.input;
 
 /** IEEE 754 binary16, which Java 17 cannot convert itself. */
-final class HalfFloat {
+public final class HalfFloat {
   private HalfFloat() {}
 
   /** The value of 16 bits: 1 sign, 5 exponent, 10 fraction. Exact. */
-  static float toFloat(short bits) {
+  public static float toFloat(short bits) {
     int sign = (bits & 0x8000) << 16;
     int exponent = bits >> 10 & 0x1f;
     int fraction = bits & 0x3ff;
