@@ -271,7 +271,13 @@ final class MegatronIndex {
                   place, rows.isArray() ? "a list of " + rows.size() : Json.shorten(rows), tokens));
     }
 
-    int[] ids = new int[Math.multiplyExact(tokens, topK)];
+    if ((double) tokens * topK > 1 << 28) {
+      throw new TraceFormatException(
+          "Invalid top_indices in %s: %d tokens with top-%d, at most %d ids"
+              .formatted(place, tokens, topK, 1 << 28));
+    }
+
+    int[] ids = tokens > 0 && rows.get(0).size() == topK ? new int[tokens * topK] : new int[0];
     for (int token = 0; token < tokens; token++) {
       JsonNode row = rows.get(token);
       for (int rank = 0; rank < topK; rank++) {

@@ -63,6 +63,11 @@ final class MegatronTrace implements RouteBlocks {
     if (index.logits() > 0) {
       experts = index.logits();
       Sources.checkExperts(source, experts);
+      if (experts < index.topK() || experts > ModelShape.MAX_EXPERTS) {
+        throw new TraceFormatException(
+            "Invalid logits of %s: %d for each token, %d (its top-k) to %d"
+                .formatted(source.path(), experts, index.topK(), ModelShape.MAX_EXPERTS));
+      }
     } else {
       experts = Sources.experts(source, index.topK());
     }

@@ -21,6 +21,7 @@ import java.util.Set;
  * window for each line.
  */
 public final class VllmEplbFormat implements CountsFormat {
+  private static final int MAX_COUNTS = 1 << 26; // of a window: 512 MB
   private static final String STATS = "eplb_load_stats";
   private static final String MAPPING = "eplb_initial_mapping";
 
@@ -104,6 +105,12 @@ public final class VllmEplbFormat implements CountsFormat {
           int expert = logical(place, map, layer, slot);
           experts = declared ? experts : Math.max(experts, expert + 1);
         }
+      }
+
+      if ((long) layers * experts > MAX_COUNTS) {
+        throw new TraceFormatException(
+            "Invalid record in %s: %d layers with %d experts, at most %d counts"
+                .formatted(place, layers, experts, MAX_COUNTS));
       }
 
       places.add(place);
