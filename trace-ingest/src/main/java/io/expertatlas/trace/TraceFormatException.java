@@ -3,7 +3,7 @@ package io.expertatlas.trace;
 /**
  * A trace that cannot be read as what it claims to be. The message names the file, the place in it,
  * the value found and what was expected, in one line: control characters, which may come from the
- * file, are shown as '?'.
+ * file, other than blanks are shown as '?'.
  */
 public final class TraceFormatException extends RuntimeException {
   /** Creates the exception; see the class for what the message holds. */
@@ -17,6 +17,8 @@ public final class TraceFormatException extends RuntimeException {
   }
 
   private static String oneLine(String message) {
-    return message.replaceAll("[\\p{Cntrl}\\u0080-\\u009f\\u2028\\u2029]", "?");
+    return message
+        .replaceAll("\\s", " ")
+        .replaceAll("[\\p{Cntrl}\\u0080-\\u009f\\u2028\\u2029]", "?");
   }
 }

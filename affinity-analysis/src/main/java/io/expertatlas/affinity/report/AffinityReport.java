@@ -180,7 +180,7 @@ public final class AffinityReport {
       List<String> row = new ArrayList<>();
       row.add(Integer.toString(layer.layer()));
       row.add(Integer.toString(busiest));
-      row.add(number(100 * layer.shares().get(busiest), 1) + "\u00a0%");
+      row.add(number(100 * layer.shares().get(busiest), 1) + " %");
       row.add(number(layer.maxOverMean(), 2));
       row.add(number(layer.gini(), 3));
       row.add(number(layer.entropyBits(), 2));
@@ -189,8 +189,8 @@ public final class AffinityReport {
         GapMetrics gap = summary.gaps().get(layer.layer());
         row.add(number(gap.mutualInformationBits(), 3));
         row.add(number(gap.shuffledMutualInformationBits(), 3));
-        row.add(number(100 * gap.meanMaxNext(), 1) + "\u00a0%");
-        row.add(number(100 * gap.shuffledMeanMaxNext(), 1) + "\u00a0%");
+        row.add(number(100 * gap.meanMaxNext(), 1) + " %");
+        row.add(number(100 * gap.shuffledMeanMaxNext(), 1) + " %");
       } else {
         row.addAll(List.of("", "", "", ""));
       }
@@ -238,8 +238,8 @@ public final class AffinityReport {
               "%d \u2192 %d".formatted(link.gap(), link.gap() + 1),
               Integer.toString(link.from()),
               Integer.toString(link.to()),
-              number(100.0 * link.tokens() / link.leaving(), 1) + "\u00a0%",
-              number(100.0 * link.arriving() / tokens, 1) + "\u00a0%",
+              number(100.0 * link.tokens() / link.leaving(), 1) + " %",
+              number(100.0 * link.arriving() / tokens, 1) + " %",
               "%,d".formatted(link.tokens()),
               "%,d".formatted(Math.round(link.beyond()))));
     }

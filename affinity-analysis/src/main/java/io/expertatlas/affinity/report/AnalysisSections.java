@@ -329,7 +329,7 @@ final class AnalysisSections {
   }
 
   private static String percent(double share) {
-    return number(100 * share, 1) + "\u00a0%";
+    return number(100 * share, 1) + " %";
   }
 
   private static String number(double value, int decimals) {

@@ -268,7 +268,7 @@ public final class ListColumn implements Closeable {
     values =
         ParquetFiles.guard(
             file, () -> ParquetFiles.columns(reader, pages, schema).getColumnReader(leaf));
-    left = values.getTotalValueCount();
+    left = pages.getPageReader(leaf).getTotalValueCount();
   }
 
   /** A list that is too long shows when the next begins, or here. */
