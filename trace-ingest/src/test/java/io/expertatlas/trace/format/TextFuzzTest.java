@@ -44,7 +44,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class TextFuzzTest {
-  private static final int CASES = 2000;
+  private static final int CASES = Integer.getInteger("fuzz.cases", 400);
   private static final long MOST_BYTES = 64L << 20; // a good file takes a few
   private static final int LONGEST_MESSAGE = 1000;
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
