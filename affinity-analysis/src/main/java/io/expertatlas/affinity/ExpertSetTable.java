@@ -13,6 +13,7 @@ import java.util.List;
  */
 final class ExpertSetTable {
   private static final int FIRST_SLOTS = 16; // a power of two
+  private static final int SMALL_SLOTS = 1 << 16; // of a megabyte: what is small may be fast
 
   private final SetCode code;
   private final int topK;
@@ -98,10 +99,11 @@ final class ExpertSetTable {
     return hash ^ hash >>> 32;
   }
 
-  /** Counts an entry that was filled, and keeps a quarter of the slots free. */
+  /** Counts an entry that was filled, and keeps half the slots free, a quarter of many. */
   private void grown() {
     size++;
-    if (size <= (mask + 1) / 4 * 3) {
+    int slots = mask + 1;
+    if (size <= (slots <= SMALL_SLOTS ? slots / 4 : slots / 4 * 3)) {
       return;
     }
 

@@ -50,13 +50,12 @@ final class LayerLoops {
       int[] pairs,
       List<ExpertSetTable> sets) {
     for (int layer = 0; layer < layers; layer++) {
-      gather(choices, layer * topK, tokens);
+      gather(choices, layer * topK, tokens, sets.get(layer));
       int row = layer * experts;
       for (int i = 0; i < tokens * topK; i += topK) {
         firstChoices[row + to[i]]++;
       }
 
-      addSets(tokens, sets.get(layer));
       if (layer > 0) {
         int gap = (layer - 1) * experts * experts;
         addFirst(firstPairs, gap, tokens);
@@ -73,39 +72,29 @@ final class LayerLoops {
     }
   }
 
-  private void gather(short[] choices, int first, int tokens) {
+  /** Puts the ids of a layer side by side and counts them as sets. */
+  private void gather(short[] choices, int first, int tokens, ExpertSetTable table) {
     char[] ids = to;
-    int skip = (layers - 1) * topK;
+    int k = topK;
+    int skip = (layers - 1) * k;
+    boolean bitmap = code.isBitmap();
     int at = first;
     int i = 0;
     for (int token = 0; token < tokens; token++) {
-      for (int rank = 0; rank < topK; rank++) {
-        ids[i++] = (char) choices[at++];
+      long bits = 0;
+      for (int end = i + k; i < end; i++) {
+        char id = (char) choices[at++];
+        ids[i] = id;
+        bits |= 1L << id;
       }
 
       at += skip;
-    }
-  }
-
-  private void addSets(int tokens, ExpertSetTable table) {
-    char[] ids = to;
-    if (code.isBitmap()) {
-      int i = 0;
-      for (int token = 0; token < tokens; token++) {
-        long bits = 0;
-        for (int rank = 0; rank < topK; rank++) {
-          bits |= 1L << ids[i++];
-        }
-
+      if (bitmap) {
         table.add(bits, 1);
+      } else {
+        code.encode(ids, i - k, sorted, set);
+        table.add(set, 0, 1);
       }
-
-      return;
-    }
-
-    for (int token = 0; token < tokens; token++) {
-      code.encode(ids, token * topK, sorted, set);
-      table.add(set, 0, 1);
     }
   }
 
@@ -117,23 +106,43 @@ final class LayerLoops {
     }
   }
 
-  /** Pairs of an even number of choices: four increments without a jump. */
+  /** Pairs of an even number of choices: two or four of the next layer at a time. */
   private void addTiles(int[] pairs, int gap, int tokens) {
     char[] a = from;
     char[] b = to;
     int k = topK;
+    int fours = k & ~3;
     int width = experts;
     for (int token = 0; token < tokens * k; token += k) {
-      for (int i = token; i < token + k; i += 2) {
-        int row = gap + a[i] * width;
-        int other = gap + a[i + 1] * width;
-        for (int j = token; j < token + k; j += 2) {
-          int one = b[j];
-          int two = b[j + 1];
-          pairs[row + one]++;
-          pairs[row + two]++;
-          pairs[other + one]++;
-          pairs[other + two]++;
+      for (int j = token; j < token + fours; j += 4) {
+        int b0 = gap + b[j];
+        int b1 = gap + b[j + 1];
+        int b2 = gap + b[j + 2];
+        int b3 = gap + b[j + 3];
+        for (int i = token; i < token + k; i += 2) {
+          int row = a[i] * width;
+          int next = a[i + 1] * width;
+          pairs[row + b0]++;
+          pairs[row + b1]++;
+          pairs[row + b2]++;
+          pairs[row + b3]++;
+          pairs[next + b0]++;
+          pairs[next + b1]++;
+          pairs[next + b2]++;
+          pairs[next + b3]++;
+        }
+      }
+
+      if (fours < k) {
+        int b0 = gap + b[token + fours];
+        int b1 = gap + b[token + fours + 1];
+        for (int i = token; i < token + k; i += 2) {
+          int row = a[i] * width;
+          int next = a[i + 1] * width;
+          pairs[row + b0]++;
+          pairs[row + b1]++;
+          pairs[next + b0]++;
+          pairs[next + b1]++;
         }
       }
     }
