@@ -1,6 +1,9 @@
 package io.expertatlas.trace.parquet;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.apache.parquet.column.values.bitpacking.BytePacker;
 import org.apache.parquet.column.values.bitpacking.Packer;
@@ -11,6 +14,8 @@ import org.apache.parquet.column.values.bitpacking.Packer;
  * @see <a href="https://parquet.apache.org/docs/file-format/data-pages/encodings/">Encodings</a>
  */
 final class HybridDecoder {
+  private static final VarHandle LONGS =
+      MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
   private static final int GROUP = 8;
   private static final int BLOCK = 32;
 
@@ -61,6 +66,127 @@ final class HybridDecoder {
       left -= some;
       done += some;
     }
+  }
+
+  /** The next values, each looked up, into {@code into[from..from + count)}. */
+  void readLookedUp(short[] known, short[] into, int from, int count) {
+    int done = from;
+    int stop = from + count;
+    while (done < stop) {
+      if (left == 0) {
+        startRun();
+      }
+
+      int some = Math.min(left, stop - done);
+      if (packed) {
+        lookUp(known, into, done, some);
+      } else {
+        Arrays.fill(into, done, done + some, known[repeated]);
+      }
+
+      left -= some;
+      done += some;
+    }
+  }
+
+  private void lookUp(short[] known, short[] into, int from, int count) {
+    int done = from;
+    int stop = from + count;
+    while (done < stop) {
+      if (groupLeft > 0) {
+        into[done++] = known[group[GROUP - groupLeft--]];
+      } else if (bits <= Byte.SIZE && stop - done >= GROUP && at + Long.BYTES <= end) {
+        int groups = Math.min((stop - done) / GROUP, (end - at - Long.BYTES) / Math.max(1, bits) + 1);
+        lookUpGroups(known, into, done, groups);
+        done += groups * GROUP;
+      } else {
+        startGroup();
+      }
+    }
+  }
+
+  /** Whole groups of values of at most eight bits, each group out of one long. */
+  private void lookUpGroups(short[] known, short[] into, int from, int groups) {
+    int mask = (1 << bits) - 1;
+    int two = 2 * bits;
+    int to = from;
+    for (int i = 0; i < groups; i++) {
+      long word = (long) LONGS.get(bytes, at);
+      into[to] = known[(int) word & mask];
+      into[to + 1] = known[(int) (word >>> bits) & mask];
+      word >>>= two;
+      into[to + 2] = known[(int) word & mask];
+      into[to + 3] = known[(int) (word >>> bits) & mask];
+      word >>>= two;
+      into[to + 4] = known[(int) word & mask];
+      into[to + 5] = known[(int) (word >>> bits) & mask];
+      word >>>= two;
+      into[to + 6] = known[(int) word & mask];
+      into[to + 7] = known[(int) (word >>> bits) & mask];
+      to += GROUP;
+      at += bits;
+    }
+  }
+
+  /** Whether the next values, of one bit, are all 1. */
+  boolean areOnes(int count) {
+    return fitPattern(0, 0, count);
+  }
+
+  /**
+   * Whether the next values, of one bit, are 0 where a list starts and 1 elsewhere.
+   *
+   * @param rank place of the first value in its list
+   * @param width length of each list
+   */
+  boolean startLists(int rank, int width, int count) {
+    return fitPattern(rank, width, count);
+  }
+
+  /** Width 0: no list ever starts. */
+  private boolean fitPattern(int firstRank, int width, int count) {
+    int rank = firstRank;
+    for (int rest = count; rest > 0; ) {
+      if (left == 0) {
+        startRun();
+      }
+
+      int some = Math.min(left, rest);
+      if (packed) {
+        for (int done = 0; done < some; done += GROUP) {
+          if (at == end) {
+            throw new IllegalArgumentException("a page ends before its values");
+          }
+
+          int found = bytes[at++];
+          for (int i = done; i < Math.min(some, done + GROUP); i++) {
+            if ((found & 1) != (width > 0 && rank == 0 ? 0 : 1)) {
+              return false;
+            }
+
+            found >>= 1;
+            rank = rank + 1 == width ? 0 : rank + 1;
+          }
+        }
+      } else if (repeated == 1) {
+        if (width > 0 && (rank == 0 || rank + some > width)) {
+          return false;
+        }
+
+        rank = rank + some == width ? 0 : rank + some;
+      } else {
+        if (rank != 0 || width == 0 || some > 1 && width > 1) {
+          return false;
+        }
+
+        rank = width == 1 ? 0 : 1;
+      }
+
+      left -= some;
+      rest -= some;
+    }
+
+    return true;
   }
 
   private void startRun() {
