@@ -130,60 +130,94 @@ final class HybridDecoder {
 
   /** Whether the next values, of one bit, are all 1. */
   boolean areOnes(int count) {
-    return fitPattern(0, 0, count);
+    for (int rest = count; rest > 0; ) {
+      int some = run(rest);
+      if (!(packed ? fitsPacked(1, Integer.MAX_VALUE, some) : repeated == 1)) {
+        return false;
+      }
+
+      rest -= some;
+    }
+
+    return true;
   }
 
   /**
-   * Whether the next values, of one bit, are 0 where a list starts and 1 elsewhere.
+   * Whether the next values, of one bit, are 0 where a list starts and 1 elsewhere. Lists that are
+   * written as those before them are compared with them, without decoding.
    *
    * @param rank place of the first value in its list
    * @param width length of each list
    */
   boolean startLists(int rank, int width, int count) {
-    return fitPattern(rank, width, count);
+    int place = rank;
+    int writtenAt = -1; // where the last lists are written that start with a run
+    int writtenRest = 0; // values that were left there
+    for (int rest = count; rest > 0; ) {
+      if (left == 0 && place == 0) {
+        if (writtenAt >= 0) {
+          int bytesOfLists = at - writtenAt;
+          int same = Arrays.mismatch(bytes, writtenAt, end - bytesOfLists, bytes, at, end);
+          int times =
+              Math.min((same < 0 ? end - at : same) / bytesOfLists, rest / (writtenRest - rest));
+          int skipped = times * (writtenRest - rest);
+          at += times * bytesOfLists;
+          rest -= skipped;
+          if (rest == 0) {
+            break;
+          }
+        }
+
+        writtenAt = at;
+        writtenRest = rest;
+      }
+
+      int some = run(rest);
+      if (!(packed ? fitsPacked(place, width, some) : fitsRun(place, width, some))) {
+        return false;
+      }
+
+      place = (place + some) % width;
+      rest -= some;
+    }
+
+    return true;
   }
 
-  /** Width 0: no list ever starts. */
-  private boolean fitPattern(int firstRank, int width, int count) {
-    int rank = firstRank;
-    for (int rest = count; rest > 0; ) {
-      if (left == 0) {
-        startRun();
+  /** Starts a run if none is open, and takes at most so many values of it. */
+  private int run(int atMost) {
+    if (left == 0) {
+      startRun();
+    }
+
+    int some = Math.min(left, atMost);
+    left -= some;
+    return some;
+  }
+
+  private boolean fitsRun(int place, int width, int count) {
+    return repeated == 0
+        ? place == 0 && (count == 1 || width == 1)
+        : repeated == 1 && place > 0 && place + count <= width;
+  }
+
+  /** Whole groups, but for the last of a page. */
+  private boolean fitsPacked(int firstPlace, int width, int count) {
+    int place = firstPlace;
+    for (int done = 0; done < count; done += GROUP) {
+      if (at == end) {
+        throw new IllegalArgumentException("a page ends before its values");
       }
 
-      int some = Math.min(left, rest);
-      if (packed) {
-        for (int done = 0; done < some; done += GROUP) {
-          if (at == end) {
-            throw new IllegalArgumentException("a page ends before its values");
-          }
-
-          int found = bytes[at++];
-          for (int i = done; i < Math.min(some, done + GROUP); i++) {
-            if ((found & 1) != (width > 0 && rank == 0 ? 0 : 1)) {
-              return false;
-            }
-
-            found >>= 1;
-            rank = rank + 1 == width ? 0 : rank + 1;
-          }
-        }
-      } else if (repeated == 1) {
-        if (width > 0 && (rank == 0 || rank + some > width)) {
+      int found = bytes[at++];
+      for (int i = done; i < Math.min(count, done + GROUP); i++) {
+        if ((found & 1) != (place == 0 ? 0 : 1)) {
           return false;
         }
 
-        rank = rank + some == width ? 0 : rank + some;
-      } else {
-        if (rank != 0 || width == 0 || some > 1 && width > 1) {
-          return false;
-        }
-
-        rank = width == 1 ? 0 : 1;
+        found >>= 1;
+        place = place + 1 == width ? 0 : place + 1;
       }
-
-      left -= some;
-      rest -= some;
     }
 
     return true;

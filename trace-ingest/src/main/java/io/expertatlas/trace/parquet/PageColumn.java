@@ -169,10 +169,10 @@ final class PageColumn {
       }
 
       int end = levelsEnd(bytes, at);
-      checkRepetition(new HybridDecoder(bytes, at + 4, end, 1));
+      checkRepetition(bytes, at + 4, end);
       at = end;
       end = levelsEnd(bytes, at);
-      checkDefinition(new HybridDecoder(bytes, at + 4, end, 1));
+      checkDefinition(bytes, at + 4, end);
       at = end;
     }
 
@@ -182,9 +182,9 @@ final class PageColumn {
   private void openV2(DataPageV2 page) throws IOException {
     if (column.getMaxRepetitionLevel() > 0) {
       byte[] repetition = bytes(page.getRepetitionLevels());
-      checkRepetition(new HybridDecoder(repetition, 0, repetition.length, 1));
+      checkRepetition(repetition, 0, repetition.length);
       byte[] definition = bytes(page.getDefinitionLevels());
-      checkDefinition(new HybridDecoder(definition, 0, definition.length, 1));
+      checkDefinition(definition, 0, definition.length);
     }
 
     openValues(bytes(page.getData()), 0, page.getDataEncoding());
@@ -208,14 +208,15 @@ final class PageColumn {
     return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  private void checkRepetition(HybridDecoder levels) {
+  private void checkRepetition(byte[] bytes, int from, int to) {
+    HybridDecoder levels = new HybridDecoder(bytes, from, to, 1);
     if (!levels.startLists((int) (read % width), width, pageSize)) {
       throw notAList();
     }
   }
 
-  private void checkDefinition(HybridDecoder levels) {
-    if (!levels.areOnes(pageSize)) {
+  private void checkDefinition(byte[] bytes, int from, int to) {
+    if (!new HybridDecoder(bytes, from, to, 1).areOnes(pageSize)) {
       throw notAList();
     }
   }
