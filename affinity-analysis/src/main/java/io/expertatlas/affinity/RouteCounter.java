@@ -20,8 +20,8 @@ import java.util.Objects;
  *
  * <p>Memory in bytes, for L layers, E experts and D distinct top-k sets: about {@code 8 (L-1) E^2 +
  * 30 D}, with router weights {@code 12 (L-1) E^2 + 30 D}; nothing before the first token. A token
- * costs {@code O(L k^2)}; without router weights and with few experts {@code O(L k)}, for at most 64
- * KiB a gap more. Popularity and co-activation are not counted: they follow from the sets.
+ * costs {@code O(L k^2)}; without router weights and with few experts {@code O(L k)}, for at most
+ * 64 KiB a gap more. Popularity and co-activation are not counted: they follow from the sets.
  */
 public final class RouteCounter implements Serializable {
   /** Largest router weight that is counted; keeps the sum of 2^27 tokens inside a long. */

@@ -53,7 +53,8 @@ public final class SparkSubmit {
                 "placement-solver",
                 "picocli",
                 "progressbar",
-                "jline"));
+                "jline",
+                "spark-connect-shims")); // empty twins of Spark's own classes
     left.addAll(List.of(notOf));
     Path jars = Files.createDirectories(home.resolve("jars"));
     try (Stream<Path> files = Files.list(lib)) {

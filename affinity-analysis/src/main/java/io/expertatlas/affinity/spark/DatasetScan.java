@@ -22,8 +22,8 @@ import org.apache.spark.sql.vectorized.ColumnarBatch;
 
 /**
  * Counts a routing-trace dataset through the data source of that name, as the columnar batches that
- * it reads: no row is made of them. The source leaves out what the selection does not need: columns,
- * and tokens outside the range.
+ * it reads: no row is made of them. The source leaves out what the selection does not need:
+ * columns, and tokens outside the range.
  */
 final class DatasetScan {
   private static final String SOURCE = "routing-trace";

@@ -96,7 +96,8 @@ final class HybridDecoder {
       if (groupLeft > 0) {
         into[done++] = known[group[GROUP - groupLeft--]];
       } else if (bits <= Byte.SIZE && stop - done >= GROUP && at + Long.BYTES <= end) {
-        int groups = Math.min((stop - done) / GROUP, (end - at - Long.BYTES) / Math.max(1, bits) + 1);
+        int groups =
+            Math.min((stop - done) / GROUP, (end - at - Long.BYTES) / Math.max(1, bits) + 1);
         lookUpGroups(known, into, done, groups);
         done += groups * GROUP;
       } else {
