@@ -22,7 +22,7 @@ import java.util.stream.Stream;
  * is closed.
  */
 final class StandaloneCluster implements AutoCloseable {
-  private static final long PATIENCE_MILLIS = 60_000;
+  private static final long PATIENCE_MILLIS = 180_000;
 
   private final Path home;
   private final int port;
