@@ -13,7 +13,7 @@ import java.util.List;
  */
 final class ExpertSetTable {
   private static final int FIRST_SLOTS = 16; // a power of two
-  private static final int SMALL_SLOTS = 1 << 16; // of a megabyte: what is small may be fast
+  private static final int SMALL_SLOTS = 1 << 16; // a megabyte: while it is small, it may be fast
 
   private final SetCode code;
   private final int topK;
@@ -99,7 +99,7 @@ final class ExpertSetTable {
     return hash ^ hash >>> 32;
   }
 
-  /** Counts an entry that was filled, and keeps half the slots free, a quarter of many. */
+  /** Counts an entry that was filled, and keeps three of four slots free, of many one. */
   private void grown() {
     size++;
     int slots = mask + 1;
