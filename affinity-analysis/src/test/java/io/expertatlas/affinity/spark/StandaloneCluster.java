@@ -1,5 +1,6 @@
 package io.expertatlas.affinity.spark;
 
+import io.expertatlas.trace.SparkSubmit;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -18,7 +19,7 @@ import java.util.stream.Stream;
 
 /**
  * A Spark standalone master and its workers, each a process of its own, on the loopback address;
- * out of a Spark home that {@link io.expertatlas.trace.SparkSubmit} has laid out. All end when it
+ * out of a Spark home that {@link SparkSubmit} has laid out. All end when it
  * is closed.
  */
 final class StandaloneCluster implements AutoCloseable {
@@ -95,14 +96,7 @@ final class StandaloneCluster implements AutoCloseable {
   private void launch(String name, List<String> arguments) throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    ProcessHandle.current()
-        .info()
-        .arguments()
-        .ifPresent(
-            all ->
-                Stream.of(all)
-                    .filter(argument -> argument.startsWith("--add-opens"))
-                    .forEach(command::add));
+    command.addAll(SparkSubmit.opens());
     command.addAll(List.of("-Xmx256m", "-cp", home.resolve("jars") + "/*"));
     command.addAll(arguments);
     ProcessBuilder builder =
