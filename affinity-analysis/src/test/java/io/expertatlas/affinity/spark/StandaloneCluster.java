@@ -19,8 +19,7 @@ import java.util.stream.Stream;
 
 /**
  * A Spark standalone master and its workers, each a process of its own, on the loopback address;
- * out of a Spark home that {@link SparkSubmit} has laid out. All end when it
- * is closed.
+ * out of a Spark home that {@link SparkSubmit} has laid out. All end when it is closed.
  */
 final class StandaloneCluster implements AutoCloseable {
   private static final long PATIENCE_MILLIS = 180_000;
