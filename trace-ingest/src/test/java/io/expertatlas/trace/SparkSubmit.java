@@ -135,8 +135,7 @@ public final class SparkSubmit {
   /** What the JVM of the tests was given of the JDK's modules, which Spark and Arrow need. */
   public static List<String> opens() {
     return ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
-        .filter(
-            argument -> argument.startsWith("--add-opens") || argument.contains("jdk.reflect"))
+        .filter(argument -> argument.startsWith("--add-opens") || argument.contains("jdk.reflect"))
         .toList();
   }
 }
