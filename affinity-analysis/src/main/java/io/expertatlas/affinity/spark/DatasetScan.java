@@ -15,8 +15,9 @@ import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.execution.SparkPlan;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
 
@@ -67,18 +68,14 @@ final class DatasetScan {
       TokenRange tokens,
       AnalysisPlan analysis) {
     ModelShape shape = manifest.shape();
-    SparkPlan scan =
+    Dataset<Row> rows =
         spark
             .read()
             .format(SOURCE)
             .option("format", "dataset")
             .option("tokens", tokens.from() + ":" + tokens.to())
             .load("file://" + dataset.toAbsolutePath())
-            .select(columns(manifest, selection, analysis))
-            .queryExecution()
-            .sparkPlan(); // the scan itself: its output is columnar, what Spark adds makes rows
-    List<String> names = new ArrayList<>();
-    scan.output().foreach(attribute -> names.add(attribute.name()));
+            .select(columns(manifest, selection, analysis));
     Plan plan =
         new Plan(
             dataset.toString(),
@@ -86,10 +83,15 @@ final class DatasetScan {
             shape.experts(),
             shape.topK(),
             selection.sequences().toString(),
-            names,
+            List.of(rows.columns()),
             analysis,
             tokens.from());
-    return scan.executeColumnar().toJavaRDD().mapPartitions(plan::count);
+    // the scan itself: its output is columnar, what Spark puts above it makes rows
+    return rows.queryExecution()
+        .sparkPlan()
+        .executeColumnar()
+        .toJavaRDD()
+        .mapPartitions(plan::count);
   }
 
   /** The columns that count, in the order of the source. */
