@@ -24,6 +24,9 @@ public interface Device extends AutoCloseable {
   /** How activations and caches are held. */
   DType activationType();
 
+  /** Whether this device can use the tensors of another directly, as devices of one memory can. */
+  boolean sharesMemoryWith(Device other);
+
   // Memory
 
   /**
