@@ -24,6 +24,7 @@ import org.bytedeco.openblas.global.openblas;
  */
 public final class CpuDevice implements Device {
   private final int rank;
+  private final boolean isTimed;
   private final CpuMemory memory = new CpuMemory();
   private final CpuAttention attention;
   private final CpuExperts experts;
@@ -39,12 +40,22 @@ public final class CpuDevice implements Device {
    * @param threads of matrix products, of the whole process
    */
   public CpuDevice(int rank, int threads) {
+    this(rank, threads, false);
+  }
+
+  /** Opens a device that keeps a span for each mark. */
+  public static CpuDevice timed(int rank, int threads) {
+    return new CpuDevice(rank, threads, true);
+  }
+
+  private CpuDevice(int rank, int threads, boolean isTimed) {
     if (rank < 0 || threads < 1) {
       throw new IllegalArgumentException(
           "Invalid CPU device: rank %d, %d threads".formatted(rank, threads));
     }
 
     this.rank = rank;
+    this.isTimed = isTimed;
     this.attention = new CpuAttention(memory);
     this.experts = new CpuExperts(memory);
     Loader.load(openblas.class);
@@ -601,6 +612,10 @@ public final class CpuDevice implements Device {
 
   @Override
   public void mark(String next) {
+    if (!isTimed) {
+      return;
+    }
+
     long now = System.nanoTime();
     if (!work.isEmpty()) {
       spans.add(new Timeline.Span(rank, "compute", work, begin, now));
