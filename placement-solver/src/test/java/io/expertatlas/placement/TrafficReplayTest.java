@@ -17,8 +17,7 @@ class TrafficReplayTest {
     // one token at home on GPU 0, experts 0 and 1 on GPU 0, experts 2 and 3 on GPU 1
     ModelShape shape = new ModelShape(3, 4, 2);
     Placement placement =
-        new Placement(
-            new Topology(1, 2), new int[][] {{0, 0, 1, 1}, {0, 0, 1, 1}, {0, 0, 1, 1}});
+        new Placement(new Topology(1, 2), new int[][] {{0, 0, 1, 1}, {0, 0, 1, 1}, {0, 0, 1, 1}});
     RoutingTrace token = RoutingTrace.ofExperts(shape, new short[] {2, 0, 3, 2, 1, 0});
 
     assertThat(moved(shape, placement, ParallelMode.HOME, token).toArray(10))

@@ -164,10 +164,7 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void replay(
-      TraceReader reader,
-      List<Replay> replays,
-      List<TrafficReplay> traffic,
-      RouteCounter counter) {
+      TraceReader reader, List<Replay> replays, List<TrafficReplay> traffic, RouteCounter counter) {
     long tokens = 0;
     try (ProgressBar bar = Terminal.progress("evaluate", reader.tokens())) {
       for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
@@ -196,8 +193,7 @@ final class EvaluateCommand implements Callable<Integer> {
     }
   }
 
-  private void print(
-      List<CostTable.Row> rows, PlacementCost vanilla, List<TrafficMatrix> moved) {
+  private void print(List<CostTable.Row> rows, PlacementCost vanilla, List<TrafficMatrix> moved) {
     spec.commandLine()
         .getErr()
         .printf(

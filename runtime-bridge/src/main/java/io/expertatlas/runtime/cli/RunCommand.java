@@ -101,9 +101,7 @@ final class RunCommand implements Callable<Integer> {
       description = "New tokens of each sequence at most (default: ${DEFAULT-VALUE}).")
   private int maxNewTokens;
 
-  @Option(
-      names = "--ignore-eos",
-      description = "Go on after the token that ends a sequence.")
+  @Option(names = "--ignore-eos", description = "Go on after the token that ends a sequence.")
   private boolean ignoresEnd;
 
   @Option(
@@ -220,9 +218,7 @@ final class RunCommand implements Callable<Integer> {
 
   private Optional<OutputFolder> recording(ModelConfig config) {
     Pattern names =
-        config instanceof NllbMoeConfig
-            ? Pattern.compile("encoder|decoder")
-            : CaptureWriter.NAMES;
+        config instanceof NllbMoeConfig ? Pattern.compile("encoder|decoder") : CaptureWriter.NAMES;
     return Optional.ofNullable(record)
         .map(path -> new OutputFolder(path, overwrite, "recording of routes", names));
   }
@@ -248,8 +244,7 @@ final class RunCommand implements Callable<Integer> {
     try {
       int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
       for (int rank = 0; rank < plan.ranks(); rank++) {
-        devices.add(
-            timeline == null ? new CpuDevice(rank, cores) : CpuDevice.timed(rank, cores));
+        devices.add(timeline == null ? new CpuDevice(rank, cores) : CpuDevice.timed(rank, cores));
       }
 
       Model loaded = Models.load(config, checkpoint, plan, devices, limits, recorder);
@@ -306,8 +301,7 @@ final class RunCommand implements Callable<Integer> {
       for (int first = 0; first < ids.size(); first += limits.sequences()) {
         recorder.startAt(first);
         found.addAll(
-            generation.run(
-                ids.subList(first, Math.min(ids.size(), first + limits.sequences()))));
+            generation.run(ids.subList(first, Math.min(ids.size(), first + limits.sequences()))));
       }
 
       bar.maxHint(bar.getCurrent());
@@ -338,7 +332,8 @@ final class RunCommand implements Callable<Integer> {
   private void write(ModelConfig config, RouteRecorder recorder, Path folder) throws IOException {
     ModelShape shape = config.shape();
     if (config instanceof NllbMoeConfig nllb) {
-      stack("encoder", recorder, nllb, 0, nllb.encoderMoeLayers(), nllb.encoderSparseStep(), folder);
+      stack(
+          "encoder", recorder, nllb, 0, nllb.encoderMoeLayers(), nllb.encoderSparseStep(), folder);
       stack(
           "decoder",
           recorder,
@@ -348,8 +343,7 @@ final class RunCommand implements Callable<Integer> {
           nllb.decoderSparseStep(),
           folder);
     } else {
-      capture(config, "decoder", shape.layers(), 1)
-          .write(recorder.trace(0, shape), folder);
+      capture(config, "decoder", shape.layers(), 1).write(recorder.trace(0, shape), folder);
     }
   }
 

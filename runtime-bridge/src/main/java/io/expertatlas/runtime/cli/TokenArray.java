@@ -60,7 +60,8 @@ final class TokenArray {
     List<int[]> prompts = new ArrayList<>();
     for (int row = 0; row < rows; row++) {
       int[] ids = new int[width];
-      bytes.slice(bytes.position() + row * width * Integer.BYTES, width * Integer.BYTES)
+      bytes
+          .slice(bytes.position() + row * width * Integer.BYTES, width * Integer.BYTES)
           .order(ByteOrder.LITTLE_ENDIAN)
           .asIntBuffer()
           .get(ids);

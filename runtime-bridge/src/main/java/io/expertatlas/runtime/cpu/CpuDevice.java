@@ -449,18 +449,18 @@ public final class CpuDevice implements Device {
         chosen,
         weights);
     float[] probabilities = row(all);
+    float[] values = new float[all];
     float[] best = new float[k];
     int[] ids = new int[k];
     for (int t = 0; t < use(logits).rowCount(); t++) {
-      use(logits).get((long) t * all, probabilities, all);
+      use(logits).get((long) t * all, values, all);
+      System.arraycopy(values, 0, probabilities, 0, all);
       FloatMath.softmax(probabilities, all);
       float sum = 0;
       for (int r = 0; r < k; r++) {
-        int at = largest(probabilities, all);
-        ids[r] = at;
-        best[r] = probabilities[at];
+        ids[r] = largest(values, all, ids, r);
+        best[r] = probabilities[ids[r]];
         sum += best[r];
-        probabilities[at] = -1;
       }
 
       for (int r = 0; r < k && renormalize; r++) {
@@ -472,11 +472,16 @@ public final class CpuDevice implements Device {
     }
   }
 
-  /** The first of the largest; numbers that are not chosen yet come before those that are (-1). */
-  private static int largest(float[] values, int count) {
+  /** The first of the largest values that are not taken yet. */
+  private static int largest(float[] values, int count, int[] taken, int takenCount) {
     int best = -1;
     for (int i = 0; i < count; i++) {
-      if (values[i] != -1 && (best < 0 || values[i] > values[best])) {
+      boolean isFree = true;
+      for (int r = 0; r < takenCount; r++) {
+        isFree &= taken[r] != i;
+      }
+
+      if (isFree && (best < 0 || values[i] > values[best])) {
         best = i;
       }
     }

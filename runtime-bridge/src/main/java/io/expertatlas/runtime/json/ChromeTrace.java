@@ -21,8 +21,7 @@ public final class ChromeTrace {
     long start = timeline.spans().isEmpty() ? 0 : timeline.spans().get(0).beginNanos();
     Map<String, Integer> streams = new TreeMap<>();
     timeline.spans().forEach(span -> streams.putIfAbsent(span.stream(), streams.size()));
-    try (JsonGenerator json =
-        new JsonFactory().createGenerator(Files.newBufferedWriter(file))) {
+    try (JsonGenerator json = new JsonFactory().createGenerator(Files.newBufferedWriter(file))) {
       json.writeStartObject();
       json.writeStringField("displayTimeUnit", "ns");
       json.writeArrayFieldStart("traceEvents");

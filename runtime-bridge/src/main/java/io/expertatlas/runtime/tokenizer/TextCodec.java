@@ -54,8 +54,8 @@ public final class TextCodec implements AutoCloseable {
   }
 
   /**
-   * The input ids of a text: as the tokenizer makes them, with the token that the model wants at the
-   * begin (Mixtral) or at the end (NLLB-MoE) if the tokenizer does not add it by itself.
+   * The input ids of a text: as the tokenizer makes them, with the token that the model wants at
+   * the begin (Mixtral) or at the end (NLLB-MoE) if the tokenizer does not add it by itself.
    */
   public int[] encode(String text) {
     int[] ids = Arrays.stream(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();

@@ -95,8 +95,7 @@ public record CaptureWriter(
         small ? "uint8" : "uint16",
         choices,
         (i, into) -> {
-          int expert =
-              trace.expert(i / width, i % width / shape.topK(), i % shape.topK());
+          int expert = trace.expert(i / width, i % width / shape.topK(), i % shape.topK());
           if (small) {
             into.put((byte) expert);
           } else {
@@ -132,9 +131,7 @@ public record CaptureWriter(
         tokens,
         (i, into) -> into.put((byte) trace.phase(i).code()));
     Files.writeString(
-        folder.resolve("capture.json"),
-        root.toPrettyString() + "\n",
-        StandardCharsets.UTF_8);
+        folder.resolve("capture.json"), root.toPrettyString() + "\n", StandardCharsets.UTF_8);
   }
 
   private void check(RoutingTrace trace) {
@@ -145,8 +142,7 @@ public record CaptureWriter(
 
     for (int token = 1; token < trace.tokens(); token++) {
       int sequence = Integer.compare(trace.sequence(token - 1), trace.sequence(token));
-      if (sequence > 0
-          || (sequence == 0 && trace.position(token - 1) >= trace.position(token))) {
+      if (sequence > 0 || (sequence == 0 && trace.position(token - 1) >= trace.position(token))) {
         throw new IllegalArgumentException(
             "Invalid order of tokens: sequence %d, position %d stands before sequence %d, position %d"
                 .formatted(
@@ -203,13 +199,13 @@ public record CaptureWriter(
     String axes =
         shape.stream().map(String::valueOf).collect(Collectors.joining(", "))
             + (shape.size() == 1 ? "," : "");
-    String text =
-        "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }".formatted(descr, axes);
+    String text = "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }".formatted(descr, axes);
     int length = (10 + text.length() + 1 + 63) / 64 * 64 - 10;
     ByteBuffer header = ByteBuffer.allocate(10 + length).order(ByteOrder.LITTLE_ENDIAN);
     header.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII));
     header.put((byte) 1).put((byte) 0).putShort((short) length);
-    header.put((text + " ".repeat(length - text.length() - 1) + "\n").getBytes(StandardCharsets.US_ASCII));
+    header.put(
+        (text + " ".repeat(length - text.length() - 1) + "\n").getBytes(StandardCharsets.US_ASCII));
     return header.array();
   }
 
