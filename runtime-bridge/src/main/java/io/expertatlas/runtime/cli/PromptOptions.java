@@ -32,12 +32,20 @@ final class PromptOptions {
       description = "Token ids, .npy int32 [batch, length]; -1 fills up short rows.")
   private Path tokens;
 
+  @Option(
+      names = "--random-prompts",
+      paramLabel = "BxL",
+      converter = RandomPrompts.Converter.class,
+      description = "B prompts of L random ids, by --seed: for measurements.")
+  private RandomPrompts random;
+
   /** Checks that there is some prompt. */
   void check(CommandSpec spec) {
-    if (prompts.isEmpty() && file == null && tokens == null) {
+    if (prompts.isEmpty() && file == null && tokens == null && random == null) {
       throw new ParameterException(
           spec.commandLine(),
-          "Missing prompt: one of --prompt TEXT, --prompts FILE, --prompt-tokens FILE");
+          "Missing prompt: one of --prompt TEXT, --prompts FILE, --prompt-tokens FILE,"
+              + " --random-prompts BxL");
     }
   }
 
@@ -47,7 +55,7 @@ final class PromptOptions {
   }
 
   /** The ids of all prompts: texts in order, then rows of ids. */
-  List<int[]> read(Optional<TextCodec> codec, ModelConfig config) throws IOException {
+  List<int[]> read(Optional<TextCodec> codec, ModelConfig config, long seed) throws IOException {
     List<String> texts = new ArrayList<>(prompts);
     if (file != null) {
       texts.addAll(PromptFile.read(file));
@@ -66,6 +74,10 @@ final class PromptOptions {
 
     if (tokens != null) {
       ids.addAll(TokenArray.read(tokens));
+    }
+
+    if (random != null) {
+      ids.addAll(random.draw(config.vocabulary(), seed));
     }
 
     check(ids, config);

@@ -7,7 +7,6 @@ import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.NllbMoeConfig;
 import io.expertatlas.runtime.RunResult;
 import io.expertatlas.runtime.Timeline;
-import io.expertatlas.runtime.checkpoint.Checkpoint;
 import io.expertatlas.runtime.cpu.CpuDevice;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.json.RunJson;
@@ -48,12 +47,7 @@ final class RunCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private PromptOptions prompts;
 
-  @Option(
-      names = "--model",
-      required = true,
-      paramLabel = "DIR",
-      description = "Checkpoint in Hugging Face's layout: Mixtral or NLLB-MoE.")
-  private Path model;
+  @Mixin private ModelOptions model;
 
   @Option(
       names = "--placement",
@@ -169,8 +163,8 @@ final class RunCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     checkOptions();
-    Checkpoint checkpoint = Checkpoint.open(model);
-    ModelConfig config = checkpoint.config();
+    ModelOptions.Loadable loadable = model.open(spec, seed);
+    ModelConfig config = loadable.config();
     ExecutionPlan plan =
         new ExecutionPlan(
             config.shape(), PlacementOption.read(placement, config.shape(), ranks), mode);
@@ -179,11 +173,10 @@ final class RunCommand implements Callable<Integer> {
       recording.get().check();
     }
 
-    checkpoint.check(Models.shapes(config), Models.optional(config));
     Optional<TextCodec> codec = codec(config);
     try {
-      List<int[]> ids = prompts.read(codec, config);
-      run(checkpoint, plan, codec, ids, recording);
+      List<int[]> ids = prompts.read(codec, config, seed);
+      run(loadable, plan, codec, ids, recording);
     } finally {
       codec.ifPresent(TextCodec::close);
     }
@@ -224,20 +217,20 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private Optional<TextCodec> codec(ModelConfig config) throws IOException {
-    boolean exists = Files.exists(model.resolve("tokenizer.json"));
+    boolean exists = Files.exists(model.folder().resolve("tokenizer.json"));
     return exists || prompts.hasText()
-        ? Optional.of(TextCodec.open(model, config))
+        ? Optional.of(TextCodec.open(model.folder(), config))
         : Optional.empty();
   }
 
   private void run(
-      Checkpoint checkpoint,
+      ModelOptions.Loadable loadable,
       ExecutionPlan plan,
       Optional<TextCodec> codec,
       List<int[]> ids,
       Optional<OutputFolder> recording)
       throws IOException {
-    ModelConfig config = checkpoint.config();
+    ModelConfig config = loadable.config();
     Limits limits = limits(config, plan, ids);
     List<Device> devices = new ArrayList<>();
     RouteRecorder recorder = new RouteRecorder(config.shape(), recording.isPresent());
@@ -247,7 +240,7 @@ final class RunCommand implements Callable<Integer> {
         devices.add(timeline == null ? new CpuDevice(rank, cores) : CpuDevice.timed(rank, cores));
       }
 
-      Model loaded = Models.load(config, checkpoint, plan, devices, limits, recorder);
+      Model loaded = Models.load(config, loadable.weights(), plan, devices, limits, recorder);
       RunResult result = generate(loaded, limits, plan, codec, ids, recorder);
       if (recording.isPresent()) {
         recording.get().write(folder -> write(config, recorder, folder));

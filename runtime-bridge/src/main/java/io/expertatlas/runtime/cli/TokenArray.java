@@ -16,7 +16,8 @@ import java.util.regex.Pattern;
 final class TokenArray {
   private static final Pattern HEADER =
       Pattern.compile(
-          "\\{'descr': '<i4', 'fortran_order': False, 'shape': \\((\\d{1,9}), (\\d{1,9})\\), \\}\\s*");
+          "\\{'descr': '<i4', 'fortran_order': False, 'shape': \\((\\d{1,9}), (\\d{1,9})\\),"
+              + " \\}\\s*");
 
   private TokenArray() {}
 

@@ -275,6 +275,39 @@ class RunCommandTest {
   }
 
   @Test
+  void randomWeightsRouteAsOftenAsAskedFor() throws IOException {
+    JsonNode result =
+        json(
+            "--random-weights",
+            "mixtral-tiny",
+            "--gini",
+            "0.4",
+            "--random-prompts",
+            "4x200",
+            "--max-new-tokens",
+            "2",
+            "--seed",
+            "3",
+            "--ranks",
+            "2",
+            "--threads",
+            "1");
+
+    assertThat(result.get("model").asText()).isEqualTo("mixtral-tiny");
+    assertThat(result.get("newTokens").get(3).size()).isBetween(1, 2);
+    for (JsonNode layer : result.get("expertTokens")) {
+      int[] falling =
+          Arrays.stream(ints(layer)).boxed().sorted((a, b) -> b - a).mapToInt(n -> n).toArray();
+      double weighted = 0;
+      for (int e = 0; e < 5; e++) {
+        weighted += falling[e] * (4 - 2.0 * e);
+      }
+
+      assertThat(weighted / 5 / Arrays.stream(falling).sum()).isBetween(0.3, 0.5);
+    }
+  }
+
+  @Test
   void badInputFailsWithOneLine() throws IOException {
     assertFails(2, "atlas: Missing prompt: one of", "--model", MIXTRAL);
     assertFails(
@@ -295,6 +328,20 @@ class RunCommandTest {
         "x",
         "--max-new-tokens",
         "0");
+    assertFails(
+        2,
+        "atlas: Invalid shape: gpt, one of mixtral-8x7b",
+        "--random-weights",
+        "gpt",
+        "--random-prompts",
+        "1x1");
+    assertFails(
+        2,
+        "atlas: Invalid value for option '--random-prompts': Invalid random prompts: 3",
+        "--random-weights",
+        "mixtral-tiny",
+        "--random-prompts",
+        "3");
     assertFails(
         1,
         "atlas: Cannot read checkpoint nowhere: no such folder",
