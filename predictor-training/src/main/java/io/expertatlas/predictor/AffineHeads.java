@@ -8,7 +8,9 @@ import java.util.Objects;
 /**
  * The heads of one layer: all its head-outs in one map,
  *
- * <pre>z = bias + sum over chosen e of route[e] + weight x + up relu(unitBias + sum unitRoute[e] + down x)</pre>
+ * <pre>
+ * z = bias + sum over chosen e of route[e] + weight x + up relu(unitBias + sum unitRoute[e] + down x)
+ * </pre>
  *
  * where x is the router's input. Parts that a predictor lacks are empty arrays. Immutable; arrays
  * are taken over.
@@ -54,39 +56,6 @@ public record AffineHeads(
   /** Heads of a linear map alone. */
   public static AffineHeads linear(int outputs, float[] weight, float[] bias) {
     return new AffineHeads(outputs, 0, weight, bias, NONE, NONE, NONE, NONE, NONE);
-  }
-
-  /** Scores of a token; see the class. */
-  void predict(TokenState token, Scratch scratch, float[] into) {
-    System.arraycopy(bias, 0, into, 0, outputs);
-    addRoutes(route, outputs, token, into);
-    int hidden = token.hidden().length;
-    DotProducts.addProduct(weight, outputs, hidden, token.hidden(), scratch.lanes, into);
-    if (rank == 0) {
-      return;
-    }
-
-    float[] units = scratch.units;
-    System.arraycopy(unitBias, 0, units, 0, rank);
-    addRoutes(unitRoute, rank, token, units);
-    DotProducts.addProduct(down, rank, hidden, token.hidden(), scratch.lanes, units);
-    for (int unit = 0; unit < rank; unit++) {
-      units[unit] = Math.max(0f, units[unit]);
-    }
-
-    DotProducts.addProduct(up, outputs, rank, units, scratch.lanes, into);
-  }
-
-  private static void addRoutes(float[] table, int width, TokenState token, float[] into) {
-    if (table.length == 0) {
-      return;
-    }
-
-    for (int expert : token.chosen()) {
-      for (int i = 0; i < width; i++) {
-        into[i] += table[expert * width + i];
-      }
-    }
   }
 
   /** Multiply-adds of a token. */

@@ -15,6 +15,7 @@ public final class AffinePredictor implements ExpertPredictor {
   private final PredictedModel model;
   private final int lookahead;
   private final List<AffineHeads> layers; // [layer], without the last, which predicts nothing
+  private final List<HeadsForward> forwards; // of the layers
 
   /**
    * Creates a predictor.
@@ -48,6 +49,9 @@ public final class AffinePredictor implements ExpertPredictor {
                     outputs * model.hiddenSize()));
       }
     }
+
+    this.forwards =
+        layers.stream().map(heads -> new HeadsForward(heads, model.hiddenSize())).toList();
   }
 
   /**
@@ -120,9 +124,10 @@ public final class AffinePredictor implements ExpertPredictor {
     return lookahead;
   }
 
-  /** Greatest number of rectified units of a layer. */
-  public int rank() {
-    return layers.stream().mapToInt(AffineHeads::rank).max().orElse(0);
+  @Override
+  public Scratch scratch() {
+    return new Scratch(
+        model.hiddenSize(), layers.stream().mapToInt(AffineHeads::rank).max().orElse(0));
   }
 
   /** The heads of every layer but the last. */
@@ -133,7 +138,7 @@ public final class AffinePredictor implements ExpertPredictor {
   @Override
   public void predict(int layer, TokenState token, Scratch scratch, float[] into) {
     if (layer < layers.size()) {
-      layers.get(layer).predict(token, scratch, into);
+      forwards.get(layer).predict(token, scratch, into);
     }
   }
 

@@ -17,8 +17,8 @@ public record Estimate(double value, double low, double high) {
   private static final double TAIL = 0.025;
 
   /**
-   * Ratios of sums, each with its interval: units (sequences) are drawn with replacement, as many as
-   * there are, and numerators and denominators are summed anew. All metrics see the same draws.
+   * Ratios of sums, each with its interval: units (sequences) are drawn with replacement, as many
+   * as there are, and numerators and denominators are summed anew. All metrics see the same draws.
    *
    * @param numerators {@code [metric][unit]}
    * @param denominators {@code [metric][unit]}
@@ -46,7 +46,8 @@ public record Estimate(double value, double low, double high) {
     Estimate[] estimates = new Estimate[metrics];
     for (int metric = 0; metric < metrics; metric++) {
       double value = ratio(numerators[metric], denominators[metric], times);
-      double[] sorted = Arrays.stream(drawn[metric]).filter(d -> !Double.isNaN(d)).sorted().toArray();
+      double[] sorted =
+          Arrays.stream(drawn[metric]).filter(d -> !Double.isNaN(d)).sorted().toArray();
       estimates[metric] =
           sorted.length == 0 || units == 0
               ? new Estimate(value, Double.NaN, Double.NaN)

@@ -17,8 +17,8 @@ public interface ExpertPredictor {
   int lookahead();
 
   /**
-   * Scores the experts of the next layers: the greater, the likelier. The softmax of the scores of a
-   * head-out is the distribution that is predicted.
+   * Scores the experts of the next layers: the greater, the likelier. The softmax of the scores of
+   * a head-out is the distribution that is predicted.
    *
    * @param layer in which the token is, with its router's input and choice known
    * @param token what is known of it
@@ -35,7 +35,7 @@ public interface ExpertPredictor {
 
   /** Room that {@link #predict} works in. */
   default Scratch scratch() {
-    return new Scratch(this);
+    return new Scratch(0, 0);
   }
 
   /** How many later layers a layer predicts. */

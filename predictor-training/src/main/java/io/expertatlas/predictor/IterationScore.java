@@ -101,8 +101,7 @@ final class IterationScore {
     Integer[] order = new Integer[experts];
     Arrays.setAll(order, i -> i);
     Arrays.sort(
-        order,
-        (a, b) -> Long.compare(counts[target * experts + b], counts[target * experts + a]));
+        order, (a, b) -> Long.compare(counts[target * experts + b], counts[target * experts + a]));
     return order;
   }
 

@@ -13,8 +13,8 @@ import java.util.List;
  *     are among so many most likely experts
  * @param totalVariation half the sum over experts of the difference between predicted and real
  *     shares of an iteration's choices, mean over iterations (interval over iterations)
- * @param least {@code least[n - 1]}: share of the n least predicted experts of an iteration that are
- *     among its n least chosen
+ * @param least {@code least[n - 1]}: share of the n least predicted experts of an iteration that
+ *     are among its n least chosen
  * @param leastWithin {@code leastWithin[m - 1]}: share of the {@link PredictionMetrics#leastCount}
  *     least predicted experts that are among the m least chosen
  */

@@ -11,7 +11,8 @@ public final class Predictors {
    *
    * @param tensors all of them and no other
    * @param file for messages
-   * @throws PredictorFormatException if a tensor is missing, unknown, of another shape or not finite
+   * @throws PredictorFormatException if a tensor is missing, unknown, of another shape or not
+   *     finite
    */
   public static ExpertPredictor of(
       PredictorKind kind,

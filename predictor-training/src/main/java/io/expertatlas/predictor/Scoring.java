@@ -9,7 +9,8 @@ import java.util.List;
 import java.util.function.IntPredicate;
 
 /**
- * Scores predictors on the tokens of a trace, in their order. Mutable, not safe for several threads.
+ * Scores predictors on the tokens of a trace, in their order. Mutable, not safe for several
+ * threads.
  */
 public final class Scoring {
   /** Is told the popularity of each iteration. */
@@ -19,8 +20,8 @@ public final class Scoring {
      *
      * @param iteration counted from 0
      * @param gate tokens that chose each expert, {@code [layer][expert]}
-     * @param predicted for each predictor and head-out, tokens predicted to visit each expert, {@code
-     *     [predictor][head-out - 1][layer - head-out][expert]}
+     * @param predicted for each predictor and head-out, tokens predicted to visit each expert,
+     *     {@code [predictor][head-out - 1][layer - head-out][expert]}
      */
     void iteration(int iteration, long[] gate, long[][][] predicted);
   }

@@ -66,9 +66,7 @@ public final class SequenceSplit {
     int test = atLeastOne(ids.length * testShare, ids.length - 2);
     int validation = atLeastOne(ids.length * validationShare, ids.length - 1 - test);
     return new SequenceSplit(
-        seed,
-        Arrays.copyOfRange(ids, test, test + validation),
-        Arrays.copyOfRange(ids, 0, test));
+        seed, Arrays.copyOfRange(ids, test, test + validation), Arrays.copyOfRange(ids, 0, test));
   }
 
   private static int atLeastOne(double share, int most) {

@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Predicts without hidden states: popularity, previous token, affinity. Tensors: {@code
- * popularity [layers, experts]}, shares of the choices of each layer; affinity also {@code affinity
+ * Predicts without hidden states: popularity, previous token, affinity. Tensors: {@code popularity
+ * [layers, experts]}, shares of the choices of each layer; affinity also {@code affinity
  * [lookahead, layers, experts, experts]}, P(expert of layer l + h | expert of layer l).
  */
 public final class TablePredictor implements ExpertPredictor {

@@ -27,7 +27,9 @@ public final class TokenState {
     return chosen;
   }
 
-  /** The previous token's choices, {@code [layer][rank]}, to be filled; see {@link #setPrevious}. */
+  /**
+   * The previous token's choices, {@code [layer][rank]}, to be filled; see {@link #setPrevious}.
+   */
   public int[] previous() {
     return previous;
   }

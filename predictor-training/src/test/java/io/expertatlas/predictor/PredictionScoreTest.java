@@ -40,7 +40,8 @@ class PredictionScoreTest {
     assertThat(metrics.recallAtK().value()).isEqualTo(1 / 3.0);
     assertThat(all.least()).containsExactly(0, 0.5, 1, 1);
     assertThat(metrics.leastCount()).isEqualTo(1);
-    // predicted order 0 1 2 3, real order 0 2 3 1: expert 3 is not the last, but one of the last two
+    // predicted order 0 1 2 3, real order 0 2 3 1: expert 3 is not the last, but one of the last
+    // two
     assertThat(all.leastWithin()).containsExactly(0, 1, 1, 1);
     assertThat(all.totalVariation().value()).isEqualTo(1 / 3.0, within(1e-12));
     assertThat(all.missed(0)).isEqualTo(4 / 3.0, within(1e-12));
@@ -80,8 +81,7 @@ class PredictionScoreTest {
   void countsAsSortingDoes(long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     int experts = 1 + random.nextInt(12);
-    ModelShape shape =
-        new ModelShape(2 + random.nextInt(3), experts, 1 + random.nextInt(experts));
+    ModelShape shape = new ModelShape(2 + random.nextInt(3), experts, 1 + random.nextInt(experts));
     PredictionScore score = new PredictionScore(shape, 1);
     int hits = 0;
     int exact = 0;
@@ -124,7 +124,8 @@ class PredictionScoreTest {
 
     for (int target = 1; target < shape.layers(); target++) {
       for (int expert = 0; expert < experts; expert++) {
-        variation += Math.abs(predicted[target][expert] - real[target][expert]) / 60.0 / shape.topK();
+        variation +=
+            Math.abs(predicted[target][expert] - real[target][expert]) / 60.0 / shape.topK();
       }
     }
 

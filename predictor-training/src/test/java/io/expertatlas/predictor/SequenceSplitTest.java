@@ -37,7 +37,6 @@ class SequenceSplitTest {
     assertThatThrownBy(() -> SequenceSplit.draw(new int[] {1, 2}, 1, 0.2, 0.2))
         .hasMessage("Cannot split 2 sequences into train, validation and test: at least 3");
     assertThatThrownBy(() -> SequenceSplit.draw(new int[] {1, 2, 3}, 1, 0.6, 0.4))
-        .hasMessage(
-            "Invalid shares: test 0.6 and validation 0.4, each above 0, together below 1");
+        .hasMessage("Invalid shares: test 0.6 and validation 0.4, each above 0, together below 1");
   }
 }

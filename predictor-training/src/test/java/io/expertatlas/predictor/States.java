@@ -92,7 +92,8 @@ public final class States {
   /** A store of states in a new folder. */
   public static StateStore store(RouterStates states, Path folder) throws IOException {
     Files.createDirectories(folder);
-    PredictedModel model = new PredictedModel("teacher", states.routes().shape(), states.hiddenSize());
+    PredictedModel model =
+        new PredictedModel("teacher", states.routes().shape(), states.hiddenSize());
     try (StateStoreWriter writer = new StateStoreWriter(folder, model)) {
       writer.add(states, index -> true);
       return writer.finish("a test");

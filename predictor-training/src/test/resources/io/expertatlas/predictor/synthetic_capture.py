@@ -29,6 +29,7 @@ def main(folder, tokens=20000, layers=32, hidden=4096, experts=8):
         "logits.npy": create("logits.npy", np.float16, layers, experts),
         "sequence.npy": create("sequence.npy", np.int32),
         "position.npy": create("position.npy", np.int32),
+        "phase.npy": create("phase.npy", np.uint8),
     }
     arrays["sequence.npy"][:] = np.arange(tokens) // 100
     arrays["position.npy"][:] = np.arange(tokens) % 100

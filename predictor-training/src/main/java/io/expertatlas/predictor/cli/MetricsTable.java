@@ -39,8 +39,7 @@ final class MetricsTable {
     return text.toString();
   }
 
-  private static String line(
-      String row, String name, PredictionMetrics metrics, long expertBytes) {
+  private static String line(String row, String name, PredictionMetrics metrics, long expertBytes) {
     LayerMetrics all = metrics.overall();
     Estimate recall = metrics.recallAtK();
     return row.formatted(

@@ -182,15 +182,9 @@ final class ScoreCommand implements Callable<Integer> {
         ProgressBar bar = Terminal.progress("score", reader.tokens())) {
       String name = modelName.isEmpty() ? reader.model() : modelName;
       Scoring run =
-          start(
-              saved,
-              new PredictedModel(name, reader.shape(), reader.hiddenSize()),
-              tokens,
-              sink);
+          start(saved, new PredictedModel(name, reader.shape(), reader.hiddenSize()), tokens, sink);
       long token = 0;
-      for (Optional<RouterStates> next = reader.next();
-          next.isPresent();
-          next = reader.next()) {
+      for (Optional<RouterStates> next = reader.next(); next.isPresent(); next = reader.next()) {
         run.add(next.get(), kept(next.get().routes(), token, saved.split()));
         token += next.get().tokens();
         bar.stepTo(token);
@@ -203,12 +197,9 @@ final class ScoreCommand implements Callable<Integer> {
   private Scoring scoreRoutes(SavedPredictor saved, int tokens, Scoring.PopularitySink sink) {
     try (TraceReader reader = TraceFormat.openTrace(trace.source());
         ProgressBar bar = Terminal.progress("score", reader.tokens())) {
-      Scoring run =
-          start(saved, new PredictedModel(modelName, reader.shape(), 0), tokens, sink);
+      Scoring run = start(saved, new PredictedModel(modelName, reader.shape(), 0), tokens, sink);
       long token = 0;
-      for (Optional<RoutingTrace> next = reader.next();
-          next.isPresent();
-          next = reader.next()) {
+      for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
         run.add(next.get(), kept(next.get(), token, saved.split()));
         token += next.get().tokens();
         bar.stepTo(token);

@@ -181,8 +181,7 @@ final class TrainCommand implements Callable<Integer> {
     scoring.iterationTokens();
     scoring.expertBytes();
     try {
-      SequenceSplit.draw(
-          new int[] {0, 1, 2}, 0, options.testShare(), options.validationShare());
+      SequenceSplit.draw(new int[] {0, 1, 2}, 0, options.testShare(), options.validationShare());
       for (PredictorKind kind : PredictorKind.values()) {
         if (kind.isTrained()) {
           options.config(kind, 1);
@@ -273,9 +272,7 @@ final class TrainCommand implements Callable<Integer> {
         ProgressBar bar = Terminal.progress("read states", reader.tokens())) {
       boolean first = true;
       long token = 0;
-      for (Optional<RouterStates> next = reader.next();
-          next.isPresent();
-          next = reader.next()) {
+      for (Optional<RouterStates> next = reader.next(); next.isPresent(); next = reader.next()) {
         RouterStates states = next.get();
         if (first && weights.isPresent()) {
           GateCheck.check(weights.get(), gates, states);
@@ -327,8 +324,7 @@ final class TrainCommand implements Callable<Integer> {
     int next = 0;
     int layers = model.shape().layers() - 1;
     for (PredictorKind kind : kinds) {
-      List<TrainedLayer> own =
-          kind.isTrained() ? trained.subList(next, next + layers) : List.of();
+      List<TrainedLayer> own = kind.isTrained() ? trained.subList(next, next + layers) : List.of();
       next += own.size();
       ExpertPredictor predictor;
       if (kind.isTrained()) {
@@ -364,16 +360,14 @@ final class TrainCommand implements Callable<Integer> {
     TrainingRunner runner = master.isEmpty() ? new LocalRunner(threads) : new TrainJob(master);
     long begin = System.nanoTime();
     List<TrainedLayer> trained;
-    try (ProgressBar bar =
-        Terminal.progress("train", (long) tasks.size() * options.epochs())) {
+    try (ProgressBar bar = Terminal.progress("train", (long) tasks.size() * options.epochs())) {
       trained = runner.train(tasks, bar::step);
       bar.stepTo(bar.getMax());
     }
 
     spec.commandLine()
         .getErr()
-        .printf(
-            "Trained %d layers in %.1f s%n", tasks.size(), (System.nanoTime() - begin) / 1e9);
+        .printf("Trained %d layers in %.1f s%n", tasks.size(), (System.nanoTime() - begin) / 1e9);
     return trained;
   }
 
@@ -391,9 +385,7 @@ final class TrainCommand implements Callable<Integer> {
     try (RouterStatesReader reader = RouterStatesFormat.openStates(trace.source());
         ProgressBar bar = Terminal.progress("score", reader.tokens())) {
       long token = 0;
-      for (Optional<RouterStates> next = reader.next();
-          next.isPresent();
-          next = reader.next()) {
+      for (Optional<RouterStates> next = reader.next(); next.isPresent(); next = reader.next()) {
         RouterStates states = next.get();
         long from = token;
         held.add(
@@ -444,7 +436,9 @@ final class TrainCommand implements Callable<Integer> {
           PredictorReport.of(words, scored).write(aside.resolve(REPORT));
         });
     PrintWriter err = spec.commandLine().getErr();
-    err.printf("%s, k = %d:%n%s", words, model.shape().topK(), MetricsTable.of(scored, scoring.expertBytes()));
+    err.printf(
+        "%s, k = %d:%n%s",
+        words, model.shape().topK(), MetricsTable.of(scored, scoring.expertBytes()));
     err.print(GainTable.of(saved, held, options.seed()));
     err.printf("%s: open %s in a browser%n", output, output.resolve(REPORT));
     err.flush();

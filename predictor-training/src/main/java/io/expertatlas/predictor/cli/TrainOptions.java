@@ -46,8 +46,9 @@ final class TrainOptions {
   @Option(
       names = "--rank",
       paramLabel = "N",
-      description = "Rectified units a layer of the residual predictor (default: ${DEFAULT-VALUE}).")
-  private int rank = 64;
+      description =
+          "Rectified units a layer of the residual predictor (default: ${DEFAULT-VALUE}).")
+  private int rank = 32;
 
   @Option(
       names = "--start",

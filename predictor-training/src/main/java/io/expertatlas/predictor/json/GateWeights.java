@@ -125,7 +125,9 @@ public record GateWeights(float[][] weights, float[][] biases) {
   }
 
   private static String stack(
-      Path checkpoint, Map<String, TreeMap<Integer, SafetensorsFile>> stacks, PredictedModel model) {
+      Path checkpoint,
+      Map<String, TreeMap<Integer, SafetensorsFile>> stacks,
+      PredictedModel model) {
     if (stacks.size() == 1) {
       return stacks.keySet().iterator().next();
     }

@@ -94,7 +94,8 @@ public final class PredictorFiles {
    * Reads a predictor.
    *
    * @param folder with the two files
-   * @throws PredictorFormatException if a file is not what it must be; with the file and both values
+   * @throws PredictorFormatException if a file is not what it must be; with the file and both
+   *     values
    * @throws IOException if one cannot be read
    */
   public static SavedPredictor read(Path folder) throws IOException {
@@ -133,8 +134,7 @@ public final class PredictorFiles {
             (int) whole(root, "experts", 1 << 16),
             (int) whole(root, "top-k", 1 << 16));
     PredictedModel model =
-        new PredictedModel(
-            text(root, "model"), shape, (int) whole(root, "hidden-size", 1 << 20));
+        new PredictedModel(text(root, "model"), shape, (int) whole(root, "hidden-size", 1 << 20));
     int lookahead = (int) whole(root, "lookahead", MAX_LOOKAHEAD);
     if (lookahead < 1) {
       throw new IllegalArgumentException("lookahead is 0, expected at least 1");
@@ -154,8 +154,7 @@ public final class PredictorFiles {
     Map<String, WeightTensor> tensors = tensors(field(root, "weights"), folder.resolve(WEIGHTS));
     return new SavedPredictor(
         Predictors.of(kind, model, lookahead, tensors, folder.resolve(WEIGHTS)),
-        new SequenceSplit(
-            anyWhole(split, "seed"), ints(split, "validation"), ints(split, "test")),
+        new SequenceSplit(anyWhole(split, "seed"), ints(split, "validation"), ints(split, "test")),
         training);
   }
 
@@ -252,5 +251,4 @@ public final class PredictorFiles {
             })
         .toArray();
   }
-
 }

@@ -27,8 +27,8 @@ import java.util.TreeMap;
 
 /**
  * A safetensors file: 8 bytes header length, little-endian; a JSON object with dtype, shape and
- * place of each tensor; the tensors' bytes, without gaps. Reading knows the header only, a tensor is
- * read when it is asked for. Immutable and safe for several threads.
+ * place of each tensor; the tensors' bytes, without gaps. Reading knows the header only, a tensor
+ * is read when it is asked for. Immutable and safe for several threads.
  */
 public final class SafetensorsFile {
   private static final long MAX_HEADER = 100_000_000; // the format's own limit
@@ -86,8 +86,7 @@ public final class SafetensorsFile {
       Map<String, Entry> entries = new TreeMap<>();
       for (Map.Entry<String, JsonNode> field : root.properties()) {
         if (!field.getKey().equals("__metadata__")) {
-          entries.put(
-              field.getKey(), entry(path, field.getKey(), field.getValue(), 8 + header));
+          entries.put(field.getKey(), entry(path, field.getKey(), field.getValue(), 8 + header));
         }
       }
 
@@ -161,7 +160,8 @@ public final class SafetensorsFile {
   /**
    * Reads a tensor of F32, F16 or BF16.
    *
-   * @throws PredictorFormatException if it is missing, of another type, or its shape and bytes differ
+   * @throws PredictorFormatException if it is missing, of another type, or its shape and bytes
+   *     differ
    */
   public WeightTensor read(String name) throws IOException {
     Entry entry = entries.get(name);
@@ -185,7 +185,9 @@ public final class SafetensorsFile {
       shape.add((int) Math.min(Integer.MAX_VALUE, axis));
     }
 
-    if (elements < 0 || elements * width != entry.bytes() || entry.bytes() > Integer.MAX_VALUE - 8) {
+    if (elements < 0
+        || elements * width != entry.bytes()
+        || entry.bytes() > Integer.MAX_VALUE - 8) {
       throw new PredictorFormatException(
           "Invalid tensor %s in %s: shape %s of %s, but %d bytes"
               .formatted(name, path, entry.shape(), entry.dtype(), entry.bytes()));
@@ -251,8 +253,7 @@ public final class SafetensorsFile {
     text += " ".repeat((8 - text.length() % 8) % 8); // tensors begin at a multiple of 8
     byte[] head = text.getBytes(StandardCharsets.US_ASCII);
     try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file), 1 << 16)) {
-      out.write(
-          ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(head.length).array());
+      out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(head.length).array());
       out.write(head);
       for (WeightTensor tensor : tensors.values()) {
         ByteBuffer bytes =

@@ -17,9 +17,9 @@ import java.util.zip.CheckedInputStream;
 import java.util.zip.CheckedOutputStream;
 
 /**
- * How far the training of a layer is, as a file that is replaced whole: written aside, then renamed.
- * Big-endian: magic, fingerprint of the task, epoch, best epoch and recall, whether it ended, the
- * network's state, the best weights, CRC-32.
+ * How far the training of a layer is, as a file that is replaced whole: written aside, then
+ * renamed. Big-endian: magic, fingerprint of the task, epoch, best epoch and recall, whether it
+ * ended, the network's state, the best weights, CRC-32.
  */
 @SuppressWarnings("ArrayRecordComponent") // weights, handed over once
 record Checkpoint(

@@ -6,8 +6,8 @@ import java.util.Arrays;
 
 /**
  * The inputs of a head, {@code [hidden | chosen experts | affinity | 1]}: the router's input; for
- * kinds that know routes a 1 for each chosen expert and, for each head-out and expert, the mean over
- * the chosen experts of log P(expert there | chosen expert here); 1 for the bias.
+ * kinds that know routes a 1 for each chosen expert and, for each head-out and expert, the mean
+ * over the chosen experts of log P(expert there | chosen expert here); 1 for the bias.
  */
 final class Features {
   private final int hidden;

@@ -63,13 +63,9 @@ public final class LayerTrainer {
   private TrainedLayer run() {
     int outputs = task.heads() * model.shape().experts();
     int batch = Math.max(1, Math.min(config.batch(), task.train().length));
-    try (Network network =
-        new Network(config, features.width(), outputs, task.heads(), batch)) {
+    try (Network network = new Network(config, features.width(), outputs, task.heads(), batch)) {
       network.begin(linearStart(outputs), downStart());
-      Network.Batch evaluation =
-          network
-          .new Batch(
-              Math.max(1, evaluated()), features.width());
+      Network.Batch evaluation = network.new Batch(Math.max(1, evaluated()), features.width());
       Checkpoint progress = resume(network);
       if (progress == null) {
         progress =
@@ -276,8 +272,7 @@ public final class LayerTrainer {
   /** The units at the start: normal with variance 1 / features; V starts at 0. */
   private float[] downStart() {
     float[] start = new float[features.width() * config.rank()];
-    RandomGenerator random =
-        new SplittableRandom(mix(config.seed(), task.layer(), -2, 0));
+    RandomGenerator random = new SplittableRandom(mix(config.seed(), task.layer(), -2, 0));
     double deviation = 1 / Math.sqrt(features.width());
     for (int i = 0; i < start.length; i++) {
       start[i] = (float) (random.nextGaussian() * deviation);
@@ -315,8 +310,7 @@ public final class LayerTrainer {
     CRC32 sum = new CRC32();
     sum.update(
         "%s %d %d %s %s %d"
-            .formatted(
-                config, task.layer(), task.heads(), model, store.origin(), store.rows())
+            .formatted(config, task.layer(), task.heads(), model, store.origin(), store.rows())
             .getBytes(StandardCharsets.UTF_8));
     long data = Arrays.hashCode(task.train()) * 31L + Arrays.hashCode(task.validation());
     data = data * 31 + Arrays.hashCode(task.start());

@@ -51,8 +51,7 @@ final class Network implements AutoCloseable {
 
     void step(double rate, int iteration) {
       Nd4j.exec(
-          new AdamUpdater(
-              gradient, velocity, momentum, rate, BETA1, BETA2, EPSILON, iteration));
+          new AdamUpdater(gradient, velocity, momentum, rate, BETA1, BETA2, EPSILON, iteration));
       value.subi(gradient);
     }
   }

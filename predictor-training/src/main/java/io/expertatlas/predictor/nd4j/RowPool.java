@@ -34,13 +34,20 @@ final class RowPool {
   void load(int[] wanted, int from, int to) {
     rows = to - from;
     int width = store.model().hiddenSize();
-    forRuns(wanted, from, to, (row, count, at) -> store.readHidden(layer, row, count, hidden, at * width));
+    forRuns(
+        wanted,
+        from,
+        to,
+        (row, count, at) -> store.readHidden(layer, row, count, hidden, at * width));
     ModelShape shape = store.model().shape();
     int experts = shape.experts();
     for (int head = 0; head < heads; head++) {
       int target = layer + 1 + head;
       forRuns(
-          wanted, from, to, (row, count, at) -> store.readGate(target, row, count, gateRows, at * experts));
+          wanted,
+          from,
+          to,
+          (row, count, at) -> store.readGate(target, row, count, gateRows, at * experts));
       for (int row = 0; row < rows; row++) {
         System.arraycopy(gateRows, row * experts, gates, (row * heads + head) * experts, experts);
       }
@@ -48,11 +55,19 @@ final class RowPool {
 
     int topK = shape.topK();
     int choices = shape.choicesPerToken();
-    forRuns(wanted, from, to, (row, count, at) -> store.readExperts(row, count, expertRows, at * choices));
+    forRuns(
+        wanted,
+        from,
+        to,
+        (row, count, at) -> store.readExperts(row, count, expertRows, at * choices));
     for (int row = 0; row < rows; row++) {
       System.arraycopy(expertRows, row * choices + layer * topK, chosen, row * topK, topK);
       System.arraycopy(
-          expertRows, row * choices + (layer + 1) * topK, targets, row * heads * topK, heads * topK);
+          expertRows,
+          row * choices + (layer + 1) * topK,
+          targets,
+          row * heads * topK,
+          heads * topK);
     }
   }
 
@@ -89,5 +104,4 @@ final class RowPool {
   int target(int row, int head, int rank, int topK) {
     return targets[(row * heads + head) * topK + rank] & 0xffff;
   }
-
 }

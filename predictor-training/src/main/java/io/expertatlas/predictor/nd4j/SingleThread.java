@@ -5,8 +5,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.nativeblas.NativeOpsHolder;
 
 /**
- * Keeps ND4J and its BLAS to the calling thread: layers are trained side by side, a thread each, and
- * one thread always adds in the same order, so that a seed gives the same bits.
+ * Keeps ND4J and its BLAS to the calling thread: layers are trained side by side, a thread each,
+ * and one thread always adds in the same order, so that a seed gives the same bits.
  */
 final class SingleThread {
   private SingleThread() {}

@@ -36,10 +36,7 @@ public final class TrainingPlan {
    * @param nextGate the model's own gates, from which maps start; empty: they start at random
    */
   public TrainingPlan(
-      StateStore store,
-      SequenceSplit split,
-      int lookahead,
-      Optional<AffinePredictor> nextGate) {
+      StateStore store, SequenceSplit split, int lookahead, Optional<AffinePredictor> nextGate) {
     this.store = store;
     this.lookahead = lookahead;
     this.nextGate = nextGate;

@@ -8,7 +8,8 @@ public interface TrainingRunner {
   /**
    * Trains every task.
    *
-   * @param epochDone is called, from one thread at a time, about as often as an epoch of a task ends
+   * @param epochDone is called, from one thread at a time, about as often as an epoch of a task
+   *     ends
    * @return the trained layers, in the order of the tasks
    */
   List<TrainedLayer> train(List<LayerTask> tasks, Runnable epochDone);

@@ -9,8 +9,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * An {@code .npy} file (version 1.0) of int64 {@code [iterations, layers, experts]} that grows by an
- * iteration at a time; the header's place is kept and written at the end.
+ * An {@code .npy} file (version 1.0) of int64 {@code [iterations, layers, experts]} that grows by
+ * an iteration at a time; the header's place is kept and written at the end.
  */
 final class CountsNpy implements AutoCloseable {
   private static final int HEADER = 128;
@@ -21,8 +21,7 @@ final class CountsNpy implements AutoCloseable {
   private long iterations;
 
   CountsNpy(Path file, int layers, int experts) throws IOException {
-    this.channel =
-        FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    this.channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     this.layers = layers;
     this.experts = experts;
     channel.position(HEADER);

@@ -45,7 +45,10 @@ public final class PredictorReport {
           "Layer by layer, h = " + h,
           "The layer on the axis is the one whose experts are predicted.");
       report.plot(
-          "layers-" + h, "Recall at %d of each layer.".formatted(topK), 320, byLayer(predictors, h));
+          "layers-" + h,
+          "Recall at %d of each layer.".formatted(topK),
+          320,
+          byLayer(predictors, h));
     }
 
     report.section(

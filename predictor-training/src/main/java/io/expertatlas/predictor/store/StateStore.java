@@ -74,8 +74,7 @@ public final class StateStore {
       throw new UncheckedIOException(
           "Cannot read store %s: %s".formatted(folder, e.getMessage()), e);
     } catch (IllegalArgumentException e) {
-      throw new PredictorFormatException(
-          "Invalid store %s: %s".formatted(file, e.getMessage()), e);
+      throw new PredictorFormatException("Invalid store %s: %s".formatted(file, e.getMessage()), e);
     }
   }
 
@@ -162,8 +161,7 @@ public final class StateStore {
         name,
         4L * row * width,
         4L * count * width,
-        (bytes, from) ->
-            bytes.asFloatBuffer().get(into, at + from / 4, bytes.remaining() / 4));
+        (bytes, from) -> bytes.asFloatBuffer().get(into, at + from / 4, bytes.remaining() / 4));
   }
 
   /** Reads the choices of consecutive rows, {@code [row][layer][rank]}, to an index on. */
@@ -173,8 +171,7 @@ public final class StateStore {
         "experts.u16",
         2L * row * width,
         2L * count * width,
-        (bytes, from) ->
-            bytes.asShortBuffer().get(into, at + from / 2, bytes.remaining() / 2));
+        (bytes, from) -> bytes.asShortBuffer().get(into, at + from / 2, bytes.remaining() / 2));
   }
 
   private interface Sink {

@@ -113,7 +113,14 @@ class CommandsTest {
         .as(err.toString())
         .isZero();
     JsonNode again = new ObjectMapper().readTree(out.toString());
-    assertThat(again.get("predictors").get(0).get("head-outs").get(0).get("overall").get("recall-at-k"))
+    assertThat(
+            again
+                .get("predictors")
+                .get(0)
+                .get("head-outs")
+                .get(0)
+                .get("overall")
+                .get("recall-at-k"))
         .isEqualTo(overall.get("recall-at-k"));
     assertThat(filesOf(scores))
         .containsExactly(
@@ -157,7 +164,8 @@ class CommandsTest {
                 DATA.resolve("slices/nllb-decoder").toString()))
         .isEqualTo(1);
     assertThat(err.toString())
-        .contains("its model is expertatlas/nllb-moe encoder, here it is expertatlas/nllb-moe decoder");
+        .contains(
+            "its model is expertatlas/nllb-moe encoder, here it is expertatlas/nllb-moe decoder");
     assertThat(
             run(
                 "score-predictor",

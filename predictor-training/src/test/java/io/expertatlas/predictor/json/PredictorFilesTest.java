@@ -95,8 +95,7 @@ class PredictorFilesTest {
         .forEach(
             (name, tensor) -> {
               assertThat(read.predictor().tensors().get(name).shape()).isEqualTo(tensor.shape());
-              assertThat(read.predictor().tensors().get(name).values())
-                  .isEqualTo(tensor.values());
+              assertThat(read.predictor().tensors().get(name).values()).isEqualTo(tensor.values());
             });
   }
 
@@ -153,8 +152,7 @@ class PredictorFilesTest {
   })
   void aPredictorOfAnotherModelIsRefusedWithBothValues(
       String name, int layers, int experts, int topK, int hidden, String what, String values) {
-    PredictedModel other =
-        new PredictedModel(name, new ModelShape(layers, experts, topK), hidden);
+    PredictedModel other = new PredictedModel(name, new ModelShape(layers, experts, topK), hidden);
     assertThatThrownBy(() -> MODEL.checkFits(other, "file"))
         .hasMessage("Cannot use predictor file: its " + what + ", " + values);
   }

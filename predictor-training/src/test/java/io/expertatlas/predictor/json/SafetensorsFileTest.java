@@ -63,7 +63,14 @@ class SafetensorsFileTest {
         write(
             "{\"h\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]},"
                 + "\"b\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[6,8]}}",
-            0x00, 0x3c, 0x01, 0x80, 0xff, 0x7b, 0xc0, 0x3f);
+            0x00,
+            0x3c,
+            0x01,
+            0x80,
+            0xff,
+            0x7b,
+            0xc0,
+            0x3f);
     SafetensorsFile read = SafetensorsFile.open(file);
     assertThat(read.read("h").values()).containsExactly(1f, -0x1p-24f, 65504f);
     assertThat(read.read("b").values()).containsExactly(1.5f);
@@ -97,7 +104,10 @@ class SafetensorsFileTest {
         write(
             "{\"a\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[0,4]}}"
                 .formatted(dtype, shape),
-            0, 0, 0, 0);
+            0,
+            0,
+            0,
+            0);
     SafetensorsFile open = SafetensorsFile.open(file);
     assertThatThrownBy(() -> open.read("a"))
         .isInstanceOf(PredictorFormatException.class)
@@ -110,8 +120,7 @@ class SafetensorsFileTest {
   void brokenBytesNeverEscapeAsOtherFailures(long seed) throws IOException {
     SplittableRandom random = new SplittableRandom(seed);
     Path file =
-        write(
-            "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 1, 2, 3, 4);
+        write("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 1, 2, 3, 4);
     byte[] bytes = Files.readAllBytes(file);
     bytes[random.nextInt(bytes.length)] = (byte) random.nextInt();
     Files.write(file, bytes);
@@ -145,6 +154,7 @@ class SafetensorsFileTest {
         .hasMessageContaining("begins with x.");
     PredictedModel wide = new PredictedModel("", new ModelShape(12, 8, 2), 193);
     assertThatThrownBy(() -> GateWeights.read(DATA.resolve("mixtral"), "", wide))
-        .hasMessageContaining("its shape is [8, 192], the trace's experts and hidden size [8, 193]");
+        .hasMessageContaining(
+            "its shape is [8, 192], the trace's experts and hidden size [8, 193]");
   }
 }

@@ -17,8 +17,18 @@ import org.junit.jupiter.params.provider.CsvSource;
 class ForwardTest {
   @ParameterizedTest
   @CsvSource({
-    "1,1,1,0", "3,2,2,0", "255,5,2,3", "256,8,2,16", "257,8,2,1", "511,4,1,7", "513,16,4,33",
-    "1024,60,4,0", "4096,8,2,64", "4098,8,2,0"
+    "1,1,1,0",
+    "3,2,2,0",
+    "255,5,2,3",
+    "256,8,2,16",
+    "257,8,2,1",
+    "511,4,1,7",
+    "513,16,4,33",
+    "1024,60,4,0",
+    "1023,4,2,1100",
+    "1025,3,1,1024",
+    "4096,8,2,64",
+    "4098,8,2,0"
   })
   void plainLoopsEqualNd4j(int hidden, int experts, int topK, int rank) {
     SplittableRandom random = new SplittableRandom(hidden);

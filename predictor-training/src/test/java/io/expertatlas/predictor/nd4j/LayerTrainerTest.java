@@ -38,7 +38,17 @@ class LayerTrainerTest {
   private static TrainerConfig config(PredictorKind kind, int epochs, int poolRows) {
     int rank = kind == PredictorKind.RESIDUAL ? 6 : 0;
     return new TrainerConfig(
-        kind, 5, epochs, epochs, 16, 1e-2, kind != PredictorKind.PRE_GATE, rank, 1e-3, 1e-4, poolRows);
+        kind,
+        5,
+        epochs,
+        epochs,
+        16,
+        1e-2,
+        kind != PredictorKind.PRE_GATE,
+        rank,
+        1e-3,
+        1e-4,
+        poolRows);
   }
 
   private List<LayerTask> tasks(TrainingPlan plan, TrainerConfig config, String name)
@@ -66,7 +76,8 @@ class LayerTrainerTest {
   void learnsALinearTeacher() throws IOException {
     TrainingPlan plan = plan(SHAPE, 3000);
     for (TrainedLayer layer :
-        new LocalRunner(2).train(tasks(plan, config(PredictorKind.PRE_GATE, 60, 1 << 20), "a"), () -> {})) {
+        new LocalRunner(2)
+            .train(tasks(plan, config(PredictorKind.PRE_GATE, 60, 1 << 20), "a"), () -> {})) {
       assertThat(layer.validationRecall()).as("layer " + layer.layer()).isGreaterThan(0.97);
     }
   }

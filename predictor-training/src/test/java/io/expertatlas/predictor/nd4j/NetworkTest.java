@@ -18,7 +18,16 @@ class NetworkTest {
     TrainerConfig config =
         new TrainerConfig(
             rank > 0 ? PredictorKind.RESIDUAL : PredictorKind.PRE_GATE,
-            1, 1, 1, rows, 1e-3, false, rank, 0, 0, rows);
+            1,
+            1,
+            1,
+            rows,
+            1e-3,
+            false,
+            rank,
+            0,
+            0,
+            rows);
     SplittableRandom random = new SplittableRandom(width);
     int outputs = experts * heads;
     try (Network network = new Network(config, width, outputs, heads, rows)) {
@@ -52,7 +61,8 @@ class NetworkTest {
       for (int i = 0; i < names.length; i++) {
         assertThat(found[i])
             .as(names[i])
-            .containsExactly(expected.get(names[i]).dup('c').reshape(-1).toFloatVector(), within(1e-5f));
+            .containsExactly(
+                expected.get(names[i]).dup('c').reshape(-1).toFloatVector(), within(1e-5f));
       }
     }
   }

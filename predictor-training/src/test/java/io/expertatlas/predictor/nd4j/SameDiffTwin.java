@@ -15,7 +15,8 @@ final class SameDiffTwin {
   SameDiffTwin(float[][] weights, int width, int outputs, int rank, int heads, int rows) {
     this.heads = heads;
     SDVariable features = graph.placeHolder("features", DataType.FLOAT, rows, width);
-    SDVariable target = graph.placeHolder("target", DataType.FLOAT, (long) rows * heads, outputs / heads);
+    SDVariable target =
+        graph.placeHolder("target", DataType.FLOAT, (long) rows * heads, outputs / heads);
     SDVariable w = graph.var("W", Nd4j.createFromArray(weights[0]).reshape('c', width, outputs));
     SDVariable scores = features.mmul(w);
     if (rank > 0) {
@@ -25,8 +26,7 @@ final class SameDiffTwin {
     }
 
     SDVariable byHead = graph.reshape(scores, (long) rows * heads, outputs / heads);
-    SDVariable loss =
-        target.mul(graph.nn().logSoftmax(byHead)).sum().mul(-1.0 / rows);
+    SDVariable loss = target.mul(graph.nn().logSoftmax(byHead)).sum().mul(-1.0 / rows);
     loss.rename("loss");
     graph.setLossVariables("loss");
   }
@@ -34,7 +34,11 @@ final class SameDiffTwin {
   /** Gradients of W, U, V. */
   Map<String, INDArray> gradients(INDArray features, INDArray target, String... names) {
     return graph.calculateGradients(
-        Map.of("features", features, "target", target.reshape('c', features.rows() * (long) heads, target.columns())),
+        Map.of(
+            "features",
+            features,
+            "target",
+            target.reshape('c', features.rows() * (long) heads, target.columns())),
         names);
   }
 }

@@ -20,10 +20,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Training with ND4J against PyTorch, {@code torch_peer.py}: the same architecture, batch and steps,
- * 2 threads each, in turns in one run; and explicit gradients against SameDiff's, by the step.
+ * Training with ND4J against PyTorch, {@code torch_peer.py}: the same architecture, batch and
+ * steps, 2 threads each, in turns in one run; and explicit gradients against SameDiff's, by the
+ * step.
  *
- * <pre>java -cp 'predictor-training/target/test-classes:predictor-training/target/classes:predictor-training/target/lib/*' \
+ * <pre>
+ * java -cp 'predictor-training/target/test-classes:predictor-training/target/classes:predictor-training/target/lib/*' \
  *   io.expertatlas.predictor.nd4j.TrainingBenchmark /usr/bin/python3 [ROUNDS]</pre>
  *
  * <p>Prints medians of wall clock and processor seconds.
@@ -75,7 +77,12 @@ final class TrainingBenchmark {
       double[] gradients = gradientSeconds(one, 200);
       System.out.printf(
           "%s%n  ND4J %s; PyTorch batched %s, looped %s%n  gradients of a step: explicit %.0f us, SameDiff %.0f us%n",
-          one, median(ours), median(batched), median(looped), 1e6 * gradients[0], 1e6 * gradients[1]);
+          one,
+          median(ours),
+          median(batched),
+          median(looped),
+          1e6 * gradients[0],
+          1e6 * gradients[1]);
       try (var files = Files.list(folder)) {
         for (Path file : files.toList()) {
           Files.delete(file);
@@ -117,7 +124,16 @@ final class TrainingBenchmark {
     for (int layer = 0; layer < one.layers(); layer++) {
       tasks.add(
           new LayerTask(
-              config, layer, one.heads(), folder.toString(), rows, new int[0], none, none, none, ""));
+              config,
+              layer,
+              one.heads(),
+              folder.toString(),
+              rows,
+              new int[0],
+              none,
+              none,
+              none,
+              ""));
     }
 
     OperatingSystemMXBean system =
@@ -134,9 +150,7 @@ final class TrainingBenchmark {
       throws IOException, InterruptedException, URISyntaxException {
     Path script =
         Path.of(
-            TrainingBenchmark.class
-                .getResource("/io/expertatlas/predictor/torch_peer.py")
-                .toURI());
+            TrainingBenchmark.class.getResource("/io/expertatlas/predictor/torch_peer.py").toURI());
     List<String> command = new ArrayList<>(List.of(python, script.toString()));
     command.addAll(one.words());
     Process process =
@@ -177,13 +191,11 @@ final class TrainingBenchmark {
             one.batch());
     int outputs = one.heads() * one.experts();
     double[][] seconds = new double[2][steps];
-    try (Network network =
-        new Network(config, one.hidden(), outputs, one.heads(), one.batch())) {
+    try (Network network = new Network(config, one.hidden(), outputs, one.heads(), one.batch())) {
       SameDiffTwin twin =
           new SameDiffTwin(
               network.weights(), one.hidden(), outputs, one.rank(), one.heads(), one.batch());
-      String[] names =
-          one.rank() > 0 ? new String[] {"W", "U", "V"} : new String[] {"W"};
+      String[] names = one.rank() > 0 ? new String[] {"W", "U", "V"} : new String[] {"W"};
       for (int step = 0; step < steps; step++) {
         long begin = System.nanoTime();
         network.train().gradients();

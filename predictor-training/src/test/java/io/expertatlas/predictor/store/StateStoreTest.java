@@ -69,7 +69,9 @@ class StateStoreTest {
     assertThat(into).containsExactly(0, 0, 0, 0); // a row that training skips
     StateStoreWriter.distribution(
         RouterStates.of(routes, 1, hidden, Scores.LOGITS, new float[] {900, 900, -900, 0}),
-        0, 0, into);
+        0,
+        0,
+        into);
     assertThat(into).containsExactly(0.5f, 0.5f, 0, 0);
   }
 
