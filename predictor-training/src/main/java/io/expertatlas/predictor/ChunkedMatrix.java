@@ -10,8 +10,8 @@ final class ChunkedMatrix {
   /** Columns of a chunk. */
   static final int CHUNK = 1024;
 
-  /** Sums of a row that are kept apart; a chunk holds {@code 8 * LANES} columns. */
-  static final int LANES = CHUNK / 8;
+  /** Sums of a row that are kept apart; a chunk holds {@code 4 * LANES} columns. */
+  static final int LANES = CHUNK / 4;
 
   private final int rows;
   private final int columns;
@@ -79,11 +79,7 @@ final class ChunkedMatrix {
           a[i] * b[i]
               + a[i + LANES] * b[i + LANES]
               + a[i + 2 * LANES] * b[i + 2 * LANES]
-              + a[i + 3 * LANES] * b[i + 3 * LANES]
-              + a[i + 4 * LANES] * b[i + 4 * LANES]
-              + a[i + 5 * LANES] * b[i + 5 * LANES]
-              + a[i + 6 * LANES] * b[i + 6 * LANES]
-              + a[i + 7 * LANES] * b[i + 7 * LANES];
+              + a[i + 3 * LANES] * b[i + 3 * LANES];
     }
   }
 
@@ -93,11 +89,7 @@ final class ChunkedMatrix {
           a[i] * b[i]
               + a[i + LANES] * b[i + LANES]
               + a[i + 2 * LANES] * b[i + 2 * LANES]
-              + a[i + 3 * LANES] * b[i + 3 * LANES]
-              + a[i + 4 * LANES] * b[i + 4 * LANES]
-              + a[i + 5 * LANES] * b[i + 5 * LANES]
-              + a[i + 6 * LANES] * b[i + 6 * LANES]
-              + a[i + 7 * LANES] * b[i + 7 * LANES];
+              + a[i + 3 * LANES] * b[i + 3 * LANES];
     }
   }
 
