@@ -11,7 +11,7 @@ import java.nio.file.Path;
  * recorded router logits. Recorded probabilities and masks are not checked.
  */
 final class GateCheck {
-  private static final int TOKENS = 64;
+  private static final int TOKENS = 64; // at most
   private static final double TOLERANCE = 0.05; // of the logits' root mean square; half floats
 
   private GateCheck() {}
@@ -21,12 +21,13 @@ final class GateCheck {
       return;
     }
 
+    int tokens = Math.min(TOKENS, states.tokens());
     int experts = states.routes().shape().experts();
     float[] hidden = new float[states.hiddenSize()];
     for (int layer = 0; layer < states.routes().shape().layers(); layer++) {
       double squares = 0;
       double errors = 0;
-      for (int token = 0; token < Math.min(TOKENS, states.tokens()); token++) {
+      for (int token = 0; token < tokens; token++) {
         states.copyHidden(token, layer, hidden, 0);
         for (int expert = 0; expert < experts; expert++) {
           double recorded = states.score(token, layer, expert);
@@ -42,8 +43,8 @@ final class GateCheck {
                 .formatted(
                     checkpoint,
                     layer,
-                    Math.sqrt(errors / TOKENS / experts),
-                    Math.sqrt(squares / TOKENS / experts),
+                    Math.sqrt(errors / tokens / experts),
+                    Math.sqrt(squares / tokens / experts),
                     100 * TOLERANCE));
       }
     }

@@ -25,7 +25,6 @@ import io.expertatlas.predictor.nd4j.TrainingRunner;
 import io.expertatlas.predictor.report.PredictorReport;
 import io.expertatlas.predictor.spark.TrainJob;
 import io.expertatlas.predictor.store.StateStore;
-import io.expertatlas.predictor.store.StateStoreWriter;
 import io.expertatlas.trace.RouterStates;
 import io.expertatlas.trace.RouterStatesFormat;
 import io.expertatlas.trace.RouterStatesReader;
@@ -125,7 +124,25 @@ final class TrainCommand implements Callable<Integer> {
     OutputFolder folder = new OutputFolder(output, overwrite, "predictor folder", FILES);
     folder.check();
     checkOptions();
-    Path work = prepareWork();
+    WorkFolder work = WorkFolder.of(output, resume);
+    String metrics;
+    try {
+      metrics = trainAndScore(folder, work);
+    } catch (RuntimeException | IOException e) {
+      work.deleteIfUseless();
+      throw e;
+    }
+
+    work.delete();
+    if (json) {
+      spec.commandLine().getOut().print(metrics);
+      spec.commandLine().getOut().flush();
+    }
+
+    return 0;
+  }
+
+  private String trainAndScore(OutputFolder folder, WorkFolder work) throws IOException {
     PrintWriter err = spec.commandLine().getErr();
     try (RouterStatesReader reader = RouterStatesFormat.openStates(trace.source())) {
       PredictedModel model = model(reader);
@@ -135,7 +152,8 @@ final class TrainCommand implements Callable<Integer> {
         weights = Optional.of(GateWeights.read(gates, gatePrefix, model));
       }
 
-      StateStore store = store(reader, model, weights, work);
+      StateStore store =
+          work.store(trace.source(), trace.selection(), reader, model, gates, weights);
       SequenceSplit split =
           SequenceSplit.draw(
               Arrays.stream(store.sequences()).distinct().toArray(),
@@ -157,16 +175,9 @@ final class TrainCommand implements Callable<Integer> {
           plan.validationTokens(),
           split);
       err.flush();
-      List<SavedPredictor> saved = train(kinds, plan, split, nextGate, model, work);
-      String metrics = score(saved, model, split, folder);
-      deleteWork(work);
-      if (json) {
-        spec.commandLine().getOut().print(metrics);
-        spec.commandLine().getOut().flush();
-      }
+      List<SavedPredictor> saved = train(kinds, plan, split, nextGate, model, work.path());
+      return score(saved, model, split, folder);
     }
-
-    return 0;
   }
 
   private void checkOptions() {
@@ -227,83 +238,6 @@ final class TrainCommand implements Callable<Integer> {
         modelName.isEmpty() ? reader.model() : modelName, reader.shape(), reader.hiddenSize());
   }
 
-  /** The folder beside the output that holds the store and the checkpoints until all is done. */
-  private Path prepareWork() throws IOException {
-    Path absolute = output.toAbsolutePath().normalize();
-    Path work = absolute.resolveSibling(".%s.work".formatted(absolute.getFileName()));
-    if (Files.exists(work) && !resume) {
-      deleteWork(work);
-    }
-
-    Files.createDirectories(work);
-    return work;
-  }
-
-  private static void deleteWork(Path work) throws IOException {
-    try (Stream<Path> files = Files.list(work)) {
-      for (Path file : files.toList()) {
-        Files.delete(file);
-      }
-    }
-
-    Files.delete(work);
-  }
-
-  private StateStore store(
-      RouterStatesReader reader, PredictedModel model, Optional<GateWeights> weights, Path work)
-      throws IOException {
-    TokenSelection selection = trace.selection();
-    String origin =
-        "%s (%s), %d tokens"
-            .formatted(trace.source().path().toAbsolutePath(), selection, reader.tokens());
-    if (StateStore.isComplete(work)) {
-      StateStore store = StateStore.open(work);
-      if (!store.origin().equals(origin) || !store.model().equals(model)) {
-        throw new PredictorFormatException(
-            "Cannot resume %s: its states are of %s, asked for is %s"
-                .formatted(work, store.origin(), origin));
-      }
-
-      return store;
-    }
-
-    checkRoom(reader, model, work);
-    try (StateStoreWriter writer = new StateStoreWriter(work, model);
-        ProgressBar bar = Terminal.progress("read states", reader.tokens())) {
-      boolean first = true;
-      long token = 0;
-      for (Optional<RouterStates> next = reader.next(); next.isPresent(); next = reader.next()) {
-        RouterStates states = next.get();
-        if (first && weights.isPresent()) {
-          GateCheck.check(weights.get(), gates, states);
-        }
-
-        first = false;
-        long from = token;
-        writer.add(states, index -> selection.keeps(from + index, states.routes().sequence(index)));
-        token += states.tokens();
-        bar.stepTo(token);
-      }
-
-      return writer.finish(origin);
-    }
-  }
-
-  private static void checkRoom(RouterStatesReader reader, PredictedModel model, Path work)
-      throws IOException {
-    long bytes =
-        4L
-            * reader.tokens()
-            * model.shape().layers()
-            * (model.hiddenSize() + model.shape().experts());
-    long room = Files.getFileStore(work).getUsableSpace();
-    if (bytes > room) {
-      throw new IOException(
-          "Cannot keep the states of %d tokens in %s: they take %d bytes, %d are free"
-              .formatted(reader.tokens(), work, bytes, room));
-    }
-  }
-
   private List<SavedPredictor> train(
       List<PredictorKind> kinds,
       TrainingPlan plan,
@@ -357,7 +291,9 @@ final class TrainCommand implements Callable<Integer> {
       return List.of();
     }
 
-    TrainingRunner runner = master.isEmpty() ? new LocalRunner(threads) : new TrainJob(master);
+    boolean submitted = System.getProperty("spark.master") != null; // by spark-submit
+    TrainingRunner runner =
+        master.isEmpty() && !submitted ? new LocalRunner(threads) : new TrainJob(master);
     long begin = System.nanoTime();
     List<TrainedLayer> trained;
     try (ProgressBar bar = Terminal.progress("train", (long) tasks.size() * options.epochs())) {
