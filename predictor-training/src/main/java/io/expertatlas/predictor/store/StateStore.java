@@ -21,7 +21,7 @@ import java.util.Properties;
  *   <li>{@code hidden-L.f32} {@code [row][hidden]}: input of layer L's router, all layers but the
  *       last;
  *   <li>{@code gate-L.f32} {@code [row][expert]}: layer L's gate distribution, all layers but the
- *       first; zeros where the trace has none;
+ *       first; even over the choices where the trace has none;
  *   <li>{@code experts.u16} {@code [row][layer][rank]}, {@code sequence.i32} {@code [row]};
  *   <li>{@code store.properties}, written last: model, shape, rows, where it comes from.
  * </ul>

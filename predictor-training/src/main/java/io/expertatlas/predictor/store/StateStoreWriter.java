@@ -127,16 +127,10 @@ public final class StateStoreWriter implements AutoCloseable {
     rows += count;
   }
 
-  /** Softmax of logits; probabilities and masks by their sum; without scores, even over choices. */
+  /** Softmax of logits; probabilities and masks by their sum; without any, even over choices. */
   static void distribution(RouterStates states, int token, int layer, float[] into) {
-    RoutingTrace trace = states.routes();
     if (states.scores() == Scores.NONE) {
-      Arrays.fill(into, 0f);
-      int topK = trace.shape().topK();
-      for (int rank = 0; rank < topK; rank++) {
-        into[trace.expert(token, layer, rank)] = 1f / topK;
-      }
-
+      spread(states.routes(), token, layer, into);
       return;
     }
 
@@ -157,8 +151,21 @@ public final class StateStoreWriter implements AutoCloseable {
       sum += value;
     }
 
-    for (int expert = 0; expert < into.length && sum > 0; expert++) {
+    if (sum <= 0) {
+      spread(states.routes(), token, layer, into);
+      return;
+    }
+
+    for (int expert = 0; expert < into.length; expert++) {
       into[expert] = (float) (into[expert] / sum);
+    }
+  }
+
+  private static void spread(RoutingTrace trace, int token, int layer, float[] into) {
+    Arrays.fill(into, 0f);
+    int topK = trace.shape().topK();
+    for (int rank = 0; rank < topK; rank++) {
+      into[trace.expert(token, layer, rank)] = 1f / topK;
     }
   }
 

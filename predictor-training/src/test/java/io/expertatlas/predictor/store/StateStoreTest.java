@@ -66,7 +66,7 @@ class StateStoreTest {
     assertThat(into).containsExactly(0, 0.5f, 0, 0.5f);
     StateStoreWriter.distribution(
         RouterStates.of(routes, 1, hidden, Scores.PROBABILITIES, new float[4]), 0, 0, into);
-    assertThat(into).containsExactly(0, 0, 0, 0); // a row that training skips
+    assertThat(into).containsExactly(0, 0.5f, 0, 0.5f); // nothing recorded: the choices
     StateStoreWriter.distribution(
         RouterStates.of(routes, 1, hidden, Scores.LOGITS, new float[] {900, 900, -900, 0}),
         0,
