@@ -3,6 +3,8 @@ package io.expertatlas.predictor.nd4j;
 import io.expertatlas.predictor.AffineHeads;
 import java.util.ArrayList;
 import java.util.List;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.openblas.global.openblas;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.scalar.RectifiedLinear;
@@ -61,7 +63,6 @@ final class Network implements AutoCloseable {
     final int rows;
     final INDArray features; // [rows][features]
     final INDArray target; // [rows * heads][experts]
-    private final INDArray featuresT;
     private final INDArray scores; // [rows][outputs]
     private final INDArray scoresByHead; // [rows * heads][experts]
     private final INDArray error; // [rows][outputs]
@@ -75,7 +76,6 @@ final class Network implements AutoCloseable {
       this.rows = rows;
       int experts = outputs / heads;
       this.features = array(rows, width);
-      this.featuresT = features.transpose();
       this.target = array(rows * heads, experts);
       this.scores = array(rows, outputs);
       this.scoresByHead = scores.reshape('c', (long) rows * heads, experts);
@@ -89,11 +89,11 @@ final class Network implements AutoCloseable {
 
     /** Computes the scores, {@code [rows][outputs]}. */
     INDArray forward() {
-      features.mmuli(linear.value, scores);
+      product(features, false, linear.value, false, scores);
       if (rank > 0) {
-        features.mmuli(down.value, sums);
+        product(features, false, down.value, false, sums);
         Nd4j.exec(new RectifiedLinear(sums, units, 0.0));
-        units.mmuli(up.value, unitScores);
+        product(units, false, up.value, false, unitScores);
         scores.addi(unitScores);
       }
 
@@ -106,13 +106,13 @@ final class Network implements AutoCloseable {
       Nd4j.exec(new SoftMax(scoresByHead, errorByHead, 1));
       errorByHead.subi(target);
       error.muli(1.0 / rows);
-      featuresT.mmuli(error, linear.gradient);
+      product(features, true, error, false, linear.gradient);
       if (rank > 0) {
-        units.transpose().mmuli(error, up.gradient);
-        error.mmuli(up.value.transpose(), units);
+        product(units, true, error, false, up.gradient);
+        product(error, false, up.value, true, units);
         Nd4j.exec(new Step(sums, slope, 0.0));
         units.muli(slope);
-        featuresT.mmuli(units, down.gradient);
+        product(features, true, units, false, down.gradient);
       }
     }
   }
@@ -127,6 +127,30 @@ final class Network implements AutoCloseable {
     this.down = new Parameter(rank == 0 ? 1 : width, Math.max(1, rank));
     this.up = new Parameter(Math.max(1, rank), rank == 0 ? 1 : outputs);
     this.train = new Batch(batchRows, width);
+  }
+
+  /**
+   * {@code into = a b}, either transposed, by ND4J's BLAS on ND4J's memory: for products as small
+   * as these ND4J's own call costs more than the product.
+   */
+  private static void product(
+      INDArray a, boolean aTransposed, INDArray b, boolean bTransposed, INDArray into) {
+    int inner = aTransposed ? a.rows() : a.columns();
+    openblas.cblas_sgemm(
+        openblas.CblasRowMajor,
+        aTransposed ? openblas.CblasTrans : openblas.CblasNoTrans,
+        bTransposed ? openblas.CblasTrans : openblas.CblasNoTrans,
+        into.rows(),
+        into.columns(),
+        inner,
+        1f,
+        (FloatPointer) a.data().pointer(),
+        a.columns(),
+        (FloatPointer) b.data().pointer(),
+        b.columns(),
+        0f,
+        (FloatPointer) into.data().pointer(),
+        into.columns());
   }
 
   private INDArray array(int rows, int columns) {

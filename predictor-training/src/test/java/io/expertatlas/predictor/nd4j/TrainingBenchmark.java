@@ -76,7 +76,8 @@ final class TrainingBenchmark {
 
       double[] gradients = gradientSeconds(one, 200);
       System.out.printf(
-          "%s%n  ND4J %s; PyTorch batched %s, looped %s%n  gradients of a step: explicit %.0f us, SameDiff %.0f us%n",
+          "%s%n  ND4J %s; PyTorch batched %s, looped %s%n  gradients of a step: explicit %.0f us,"
+              + " SameDiff %.0f us%n",
           one,
           median(ours),
           median(batched),
@@ -155,7 +156,9 @@ final class TrainingBenchmark {
     command.addAll(one.words());
     ProcessBuilder builder =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
-    builder.environment().putIfAbsent("OMP_WAIT_POLICY", "passive"); // no spinning: cores are shared
+    builder
+        .environment()
+        .putIfAbsent("OMP_WAIT_POLICY", "passive"); // no spinning: cores are shared
     Process process = builder.start();
     List<Seconds> seconds = new ArrayList<>();
     try (var lines = process.inputReader()) {
