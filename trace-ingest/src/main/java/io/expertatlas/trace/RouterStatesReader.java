@@ -22,6 +22,11 @@ public interface RouterStatesReader extends AutoCloseable {
   /** What the scores are. */
   RouterStates.Scores scores();
 
+  /** The name of the traced model, and of its stack if it has two; empty: not recorded. */
+  default String model() {
+    return "";
+  }
+
   /** The next tokens, at least one, or empty at the end. */
   Optional<RouterStates> next();
 

@@ -19,15 +19,17 @@ import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * What {@code capture.json} says about a capture folder. Keys that do not concern routing (model,
- * architecture, hidden-size, ...) are left to others.
+ * What {@code capture.json} says about a capture folder. Keys that do not concern routing
+ * (architecture, hidden-size, ...) are left to others.
  *
  * @param path of {@code capture.json}
  * @param shape of the model
  * @param tokens rows of every array
  * @param arrays files by name
+ * @param model name of the model and of its stack; empty: not said
  */
-record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, Array> arrays) {
+record CaptureDescription(
+    Path path, ModelShape shape, long tokens, Map<String, Array> arrays, String model) {
   static final String FILE = "capture.json";
 
   /** The dtype and the shape of an array. */
@@ -109,7 +111,9 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
       arrays.put(entry.getKey(), new Array(array.path("dtype").asText(), List.copyOf(axes)));
     }
 
-    return new CaptureDescription(path, shape, number(path, root, "tokens"), arrays);
+    String model =
+        "%s %s".formatted(root.path("model").asText(""), root.path("stack").asText("")).strip();
+    return new CaptureDescription(path, shape, number(path, root, "tokens"), arrays, model);
   }
 
   private static long number(Path path, JsonNode root, String key) {

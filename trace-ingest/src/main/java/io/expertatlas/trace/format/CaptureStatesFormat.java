@@ -72,7 +72,8 @@ public final class CaptureStatesFormat implements RouterStatesFormat {
     TraceReader routes =
         CaptureFormat.openRoutes(capture, range, StatesReader.batchTokens(Math.max(1, width)));
     opened.add(routes);
-    return new StatesReader(routes, hidden, logits, Math.min(range.from(), capture.tokens()));
+    return new StatesReader(
+        capture.model(), routes, hidden, logits, Math.min(range.from(), capture.tokens()));
   }
 
   private static Optional<NpyFile> states(
@@ -107,13 +108,19 @@ public final class CaptureStatesFormat implements RouterStatesFormat {
   private static final class StatesReader implements RouterStatesReader {
     private static final int BATCH_VALUES = 1 << 22; // 16 MB
 
+    private final String model;
     private final TraceReader routes;
     private final Optional<NpyFile> hidden;
     private final Optional<NpyFile> logits;
     private long next;
 
     StatesReader(
-        TraceReader routes, Optional<NpyFile> hidden, Optional<NpyFile> logits, long first) {
+        String model,
+        TraceReader routes,
+        Optional<NpyFile> hidden,
+        Optional<NpyFile> logits,
+        long first) {
+      this.model = model;
       this.routes = routes;
       this.hidden = hidden;
       this.logits = logits;
@@ -122,6 +129,11 @@ public final class CaptureStatesFormat implements RouterStatesFormat {
 
     static int batchTokens(int valuesOfToken) {
       return Math.max(1, Math.min(DumpReader.BATCH_TOKENS, BATCH_VALUES / valuesOfToken));
+    }
+
+    @Override
+    public String model() {
+      return model;
     }
 
     @Override
