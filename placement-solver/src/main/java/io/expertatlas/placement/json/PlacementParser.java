@@ -40,9 +40,7 @@ public final class PlacementParser {
     shape.put("experts", document.shape().experts());
     shape.put("top-k", document.shape().topK());
     Placement placement = document.placement();
-    ObjectNode topology = root.putObject("topology");
-    topology.put("nodes", placement.topology().nodes());
-    topology.put("gpus-per-node", placement.topology().gpusPerNode());
+    TopologyParser.put(placement.topology(), root.putObject("topology"));
     root.put("objective", document.objective().word());
     SolverOutcome outcome = document.outcome();
     ObjectNode solver = root.putObject("solver");
@@ -139,13 +137,8 @@ public final class PlacementParser {
             (int) whole(shapeNode, "layers", 1 << 16),
             (int) whole(shapeNode, "experts", 1 << 16),
             (int) whole(shapeNode, "top-k", 1 << 16));
-    JsonNode topology = object(root, "topology");
-    Placement placement =
-        new Placement(
-            new Topology(
-                (int) whole(topology, "nodes", 1 << 16),
-                (int) whole(topology, "gpus-per-node", 1 << 16)),
-            map(root, shape));
+    Topology topology = TopologyParser.topology(object(root, "topology"));
+    Placement placement = new Placement(topology, map(root, shape));
     JsonNode solver = object(root, "solver");
     SolverOutcome outcome =
         new SolverOutcome(
@@ -225,7 +218,7 @@ public final class PlacementParser {
         "status is %s, expected optimal or feasible".formatted(word));
   }
 
-  private static JsonNode field(JsonNode parent, String name) {
+  static JsonNode field(JsonNode parent, String name) {
     JsonNode node = parent.get(name);
     if (node == null || node.isNull()) {
       throw new IllegalArgumentException(
@@ -235,11 +228,11 @@ public final class PlacementParser {
     return node;
   }
 
-  private static JsonNode object(JsonNode parent, String name) {
+  static JsonNode object(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isObject(), name, "an object");
   }
 
-  private static JsonNode array(JsonNode parent, String name) {
+  static JsonNode array(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isArray(), name, "an array");
   }
 
@@ -247,11 +240,11 @@ public final class PlacementParser {
     return typed(field(parent, name), field(parent, name).isTextual(), name, "a text").asText();
   }
 
-  private static double number(JsonNode parent, String name) {
+  static double number(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isNumber(), name, "a number").asDouble();
   }
 
-  private static long whole(JsonNode parent, String name, long most) {
+  static long whole(JsonNode parent, String name, long most) {
     long value = anyWhole(parent, name);
     if (value < 0 || (value > most && !name.equals("format-version"))) {
       throw new IllegalArgumentException("%s is %d, expected 0 to %d".formatted(name, value, most));
@@ -266,7 +259,7 @@ public final class PlacementParser {
         .asLong();
   }
 
-  private static JsonNode typed(JsonNode node, boolean fits, String name, String expected) {
+  static JsonNode typed(JsonNode node, boolean fits, String name, String expected) {
     if (!fits) {
       throw new IllegalArgumentException("%s is %s, expected %s".formatted(name, node, expected));
     }

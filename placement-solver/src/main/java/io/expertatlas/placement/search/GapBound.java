@@ -92,13 +92,26 @@ public final class GapBound {
    * paths, one pair at a time.
    */
   static long heaviestSubgraph(Chain chain, int gap, int after, int before) {
-    return new Flow(chain, gap, before).heaviest(after);
+    int from = chain.size(gap);
+    int to = chain.size(gap + 1);
+    long[] weights = new long[from * to];
+    for (int i = 0; i < from; i++) {
+      for (int j = 0; j < to; j++) {
+        weights[i * to + j] = chain.weight(gap, i, j);
+      }
+    }
+
+    return heaviestSubgraph(weights, from, to, after, before);
+  }
+
+  /** The same of weights {@code [i * to + j]}, not negative. */
+  static long heaviestSubgraph(long[] weights, int from, int to, int after, int before) {
+    return new Flow(weights, from, to, before).heaviest(after);
   }
 
   /** Vertices: the first layer's experts, the second's, and one that stands for no partner. */
   private static final class Flow {
-    private final Chain chain;
-    private final int gap;
+    private final long[] weights; // [i * to + j]
     private final int from;
     private final int to;
     private final int before;
@@ -110,11 +123,10 @@ public final class GapBound {
     private final int[] parent;
     private final boolean[] done;
 
-    Flow(Chain chain, int gap, int before) {
-      this.chain = chain;
-      this.gap = gap;
-      this.from = chain.size(gap);
-      this.to = chain.size(gap + 1);
+    Flow(long[] weights, int from, int to, int before) {
+      this.weights = weights;
+      this.from = from;
+      this.to = to;
       this.before = before;
       this.taken = new boolean[from * to];
       this.degree = new int[to];
@@ -124,10 +136,8 @@ public final class GapBound {
       this.parent = new int[vertices];
       this.done = new boolean[vertices];
       long most = 0;
-      for (int i = 0; i < from; i++) {
-        for (int j = 0; j < to; j++) {
-          most = Math.max(most, chain.weight(gap, i, j));
-        }
+      for (long weight : weights) {
+        most = Math.max(most, weight);
       }
 
       this.high = most;
@@ -158,7 +168,7 @@ public final class GapBound {
         int j = (forth ? v : parent[v]) - from;
         if (j < to) {
           taken[i * to + j] = forth;
-          gain += forth ? chain.weight(gap, i, j) : -chain.weight(gap, i, j);
+          gain += forth ? weights[i * to + j] : -weights[i * to + j];
         }
       }
 
@@ -185,13 +195,13 @@ public final class GapBound {
           relax(at, from + to, high);
           for (int j = 0; j < to; j++) {
             if (!taken[at * to + j]) {
-              relax(at, from + j, high - chain.weight(gap, at, j));
+              relax(at, from + j, high - weights[at * to + j]);
             }
           }
         } else {
           for (int i = 0; i < from; i++) {
             if (taken[i * to + at - from]) {
-              relax(at, i, chain.weight(gap, i, at - from) - high);
+              relax(at, i, weights[i * to + at - from] - high);
             }
           }
         }

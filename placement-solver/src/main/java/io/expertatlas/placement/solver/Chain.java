@@ -155,8 +155,15 @@ public final class Chain {
     return most[layer][part];
   }
 
-  /** Whether in each layer all parts have the same bounds, so that their names do not matter. */
+  /**
+   * Whether the names of parts inside a node, and of nodes, do not matter: in each layer all parts
+   * have the same bounds, and the topology is symmetric.
+   */
   public boolean isSymmetric() {
+    if (!parts.isSymmetric()) {
+      return false;
+    }
+
     for (int layer = 0; layer < layers(); layer++) {
       for (int part = 1; part < parts.gpus(); part++) {
         if (least[layer][part] != least[layer][0] || most[layer][part] != most[layer][0]) {
