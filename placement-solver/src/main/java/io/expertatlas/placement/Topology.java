@@ -257,6 +257,38 @@ public final class Topology {
     return far;
   }
 
+  /** The highest of the costs of hops; on one node that inside it. */
+  public int highestCost() {
+    if (hopCosts.length > 0) {
+      return Arrays.stream(hopCosts).max().getAsInt();
+    }
+
+    return nodes() > 1 ? far : near;
+  }
+
+  /** The lowest cost of a hop, inside a node or across. */
+  public int lowestCost() {
+    return hopCosts.length == 0
+        ? near
+        : Arrays.stream(hopCosts).filter(cost -> cost > 0).min().orElse(0);
+  }
+
+  /** The lowest cost of a hop across nodes, never below {@link #lowestCost()}. */
+  public int lowestCostAcross() {
+    if (hopCosts.length == 0) {
+      return far;
+    }
+
+    int lowest = MAX_HOP_COST;
+    for (int from = 0; from < gpus(); from++) {
+      for (int to = firstGpu(node(from) + 1); to < gpus(); to++) {
+        lowest = Math.min(lowest, hopCost(from, to));
+      }
+    }
+
+    return lowest;
+  }
+
   /** Whether hops cost 1 inside a node and 2 across. */
   public boolean hasUsualCosts() {
     return hopCosts.length == 0 && near == 1 && far == 2;

@@ -20,10 +20,17 @@ public final class ViterbiSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(name(), problem, config, ViterbiSolver::solve);
+    return SolverRun.ofPairs(name(), problem, config, ViterbiSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {
+    if (!run.chain().isSymmetric()) {
+      return run.unsolved(
+          SolverStatus.UNSUPPORTED,
+          "the GPUs of %s are not interchangeable: slots, links or nodes differ"
+              .formatted(run.problem().topology()));
+    }
+
     Optional<Viterbi> viterbi = Viterbi.of(run.chain(), run::isTimeUp);
     if (viterbi.isEmpty()) {
       return run.unsolved(
