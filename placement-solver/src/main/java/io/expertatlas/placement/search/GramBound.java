@@ -30,8 +30,9 @@ import java.util.function.BooleanSupplier;
  */
 final class GramBound {
   private static final double RELAXATION = 1.6;
-  private static final int STEPS = 25; // between evaluations of the bound
-  private static final double WORTHWHILE = 2e-5; // growth of the bound in so many steps
+  /** Rounds of projections between evaluations of the bound. */
+  static final int STEPS = 25;
+
   private static final double UNITS = 1L << 30; // of flow weights
   private static final double ROUNDING = 1e-9; // of the largest multipliers
 
@@ -110,37 +111,54 @@ final class GramBound {
     mirror[0] = (1 / root + 1) / norm;
   }
 
-  /** Adds up bounds on what stays. */
+  /** Sees the relaxation from time to time. */
   interface Watch {
-    /** Called with each better bound; whether to go on. */
+    /**
+     * Called after some steps; may change the weights.
+     *
+     * @param mostStays what the multipliers prove for the weights as they were
+     * @return whether to go on
+     */
     boolean goesOn(double mostStays);
   }
 
+  /** How far two experts of a layer share a group in the relaxation now, 0 to 1. */
+  double together(int layer, int one, int other) {
+    return sets[layer][one * experts + other];
+  }
+
+  /** How far experts of adjacent layers share a group in the relaxation now, 0 to 1. */
+  double stays(int gap, int from, int to) {
+    return steps[gap][from * experts + to];
+  }
+
+  /** Adds to the weight of two experts of adjacent layers. */
+  void addPair(int gap, int from, int to, double weight) {
+    pairs[gap][from * experts + to] += weight / unit;
+  }
+
+  /** Adds to the weight of two experts of a layer. */
+  void addInside(int layer, int one, int other, double weight) {
+    inside[layer][one * experts + other] += weight / unit;
+    if (one != other) {
+      inside[layer][other * experts + one] += weight / unit;
+    }
+  }
+
   /**
-   * The most weight that can stay, from above; rounded up so that floating point hides nothing.
+   * Lowers the bound on the weight that can stay, until told to stop.
    *
    * @param workers carry out the projections
    */
-  double mostStays(Workers workers, BooleanSupplier isTimeUp, Watch watch) {
-    double best = evaluate(workers);
-    boolean goesOn = watch.goesOn(best);
-    int failures = 0;
+  void run(Workers workers, BooleanSupplier isTimeUp, Watch watch) {
+    boolean goesOn = watch.goesOn(evaluate(workers));
     while (goesOn && !isTimeUp.getAsBoolean()) {
       for (int step = 0; step < STEPS && !isTimeUp.getAsBoolean(); step++) {
         step(workers);
       }
 
-      double next = evaluate(workers);
-      failures = next < best - WORTHWHILE * Math.abs(best) ? 0 : failures + 1;
-      if (next < best) {
-        best = next;
-        goesOn = watch.goesOn(best);
-      }
-
-      goesOn &= failures < 4;
+      goesOn = watch.goesOn(evaluate(workers));
     }
-
-    return best;
   }
 
   /** One round of both projections; balances the size of the two residuals now and then. */
