@@ -39,16 +39,24 @@ public final class Loads {
     return choices[layer * gpus + gpu];
   }
 
+  /** Choices on the hottest GPU of a layer. */
+  public long hottest(int layer) {
+    long hottest = 0;
+    for (int gpu = 0; gpu < gpus; gpu++) {
+      hottest = Math.max(hottest, choices(layer, gpu));
+    }
+
+    return hottest;
+  }
+
   /** Load of the busiest GPU of a layer over the mean of its GPUs; 0 if nothing was chosen. */
   public double maxOverMean(int layer) {
-    long max = 0;
     long sum = 0;
     for (int gpu = 0; gpu < gpus; gpu++) {
-      max = Math.max(max, choices(layer, gpu));
       sum += choices(layer, gpu);
     }
 
-    return sum == 0 ? 0 : max * (double) gpus / sum;
+    return sum == 0 ? 0 : hottest(layer) * (double) gpus / sum;
   }
 
   @Override
