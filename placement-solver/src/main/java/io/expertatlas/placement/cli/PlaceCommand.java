@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
-import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
@@ -21,7 +20,6 @@ import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
 import io.expertatlas.placement.search.EplbSolver;
-import io.expertatlas.placement.solver.Incremental;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
@@ -40,7 +38,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
-import java.util.function.Supplier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
@@ -60,15 +57,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
-
-  @Option(
-      names = "--affinity",
-      required = true,
-      paramLabel = "A",
-      description =
-          "Affinity folder. Several, of growing prefixes of a trace, are solved one after the"
-              + " other, each from the plan before it.")
-  private List<Path> affinity;
+  @Mixin private FitOptions fit;
 
   @Option(
       names = "--objective",
@@ -163,7 +152,8 @@ final class PlaceCommand implements Callable<Integer> {
 
     OutputFolder folder = OutputFiles.folder(output, overwrite);
     folder.check();
-    RouteCounts counts = AffinityFiles.read(affinity.get(affinity.size() - 1));
+    Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
+    RouteCounts counts = fitting.counts();
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     Optional<ModelConfig> config = model.read();
     LayerRows rows = ModelOptions.rows(config, counts.shape());
@@ -177,8 +167,8 @@ final class PlaceCommand implements Callable<Integer> {
         "%d tokens of %s on %s GPUs: %s%n",
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
-    Source source = source(affinity);
-    SolverOutcome outcome = solve(problem, config(problem));
+    Source source = source(fit.folders());
+    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place with %s: %s, %s"
@@ -189,13 +179,17 @@ final class PlaceCommand implements Callable<Integer> {
     PlacementDocument document =
         new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
     Map<String, byte[]> files = new TreeMap<>();
+    if (fitting.isNoteworthy()) {
+      files.put(Fitting.FILE, fitting.file(document.placement()));
+    }
+
     for (PlacementFormat format : exports) {
       files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
     }
 
     folder.write(
         aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows);
+    print(problem, outcome, cost, rows, fitting);
     return 0;
   }
 
@@ -227,34 +221,6 @@ final class PlaceCommand implements Callable<Integer> {
         timeLimit, Long.MAX_VALUE, seed, workers, start, lines::show, () -> false);
   }
 
-  private SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    if (affinity.size() == 1) {
-      return solver.solve(problem, config);
-    }
-
-    List<Supplier<RouteCounts>> prefixes = new ArrayList<>();
-    for (Path folder : affinity.subList(0, affinity.size() - 1)) {
-      prefixes.add(
-          () -> {
-            RouteCounts prefix = AffinityFiles.read(folder);
-            if (!prefix.shape().equals(problem.shape())) {
-              throw new AffinityFormatException(
-                  "Cannot use %s: it is of %s, %s of %s"
-                      .formatted(
-                          folder,
-                          prefix.shape(),
-                          affinity.get(affinity.size() - 1),
-                          problem.shape()));
-            }
-
-            return prefix;
-          });
-    }
-
-    prefixes.add(problem::counts);
-    return Incremental.solve(solver, prefixes, problem.topology(), objective, config);
-  }
-
   /** What the last folder says of itself. */
   private static Source source(List<Path> folders) throws IOException {
     List<String> names = folders.stream().map(Path::toString).toList();
@@ -280,8 +246,13 @@ final class PlaceCommand implements Callable<Integer> {
   }
 
   private void print(
-      PlacementProblem problem, SolverOutcome outcome, PlacementCost cost, LayerRows layers) {
+      PlacementProblem problem,
+      SolverOutcome outcome,
+      PlacementCost cost,
+      LayerRows layers,
+      Fitting fitting) {
     List<CostTable.Row> rows = new ArrayList<>();
+    List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
       Placement baseline =
           PlacementSolvers.find(name)
@@ -289,10 +260,12 @@ final class PlaceCommand implements Callable<Integer> {
               .placement()
               .orElseThrow();
       rows.add(new CostTable.Row(name, PlacementCost.of(problem.counts(), baseline)));
+      plans.add(new HeldOutTable.Plan(name, baseline));
     }
 
     if (!BASELINES.contains(outcome.solver())) {
       rows.add(new CostTable.Row(outcome.solver(), cost));
+      plans.add(new HeldOutTable.Plan(outcome.solver(), outcome.placement().orElseThrow()));
     }
 
     PrintWriter err = spec.commandLine().getErr();
@@ -308,8 +281,7 @@ final class PlaceCommand implements Callable<Integer> {
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
     printExports(err, layers);
-    err.println("On the tokens it was fitted on. Score it on others with: atlas evaluate");
-    err.flush();
+    fitting.print(plans);
     if (json) {
       ObjectNode node =
           CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
@@ -322,6 +294,7 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      fitting.addTo(node, outcome.placement().orElseThrow());
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");
