@@ -223,7 +223,8 @@ final class PlaceCommand implements Callable<Integer> {
         threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
     ProgressLines lines =
         new ProgressLines(spec.commandLine().getErr(), problem.counts().tokens(), objective);
-    return new SolverConfig(timeLimit, seed, workers, start, lines::show);
+    return new SolverConfig(
+        timeLimit, Long.MAX_VALUE, seed, workers, start, lines::show, () -> false);
   }
 
   private SolverOutcome solve(PlacementProblem problem, SolverConfig config) {

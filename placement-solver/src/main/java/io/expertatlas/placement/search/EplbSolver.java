@@ -48,7 +48,13 @@ public final class EplbSolver implements PlacementSolver {
     int experts = problem.shape().experts();
     int gpus = problem.topology().gpus();
     int missing = (gpus - experts % gpus) % gpus;
-    if (missing != 0 || problem.most() * gpus < experts || problem.least() * gpus > experts) {
+    if (!problem.slots().isUniform()) {
+      return run.unsolved(
+          SolverStatus.UNSUPPORTED,
+          "it needs equally many slots on every GPU, here are " + problem.balance());
+    }
+
+    if (missing != 0 || !problem.slots().allows(0, experts / gpus)) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
           "equal slots for %d experts on %d GPUs need %d replicas, which are not supported yet"

@@ -5,7 +5,8 @@ import io.expertatlas.placement.solver.Chain;
 import java.util.Arrays;
 
 /**
- * Lower bounds on the cost of a chain: the sum over its gaps of a bound on each.
+ * Lower bounds on the cost of a chain: the sum over its gaps, and over its layers, of a bound on
+ * each.
  *
  * <p>An expert's pairs with at most as many experts of the next layer as a part holds can stay: the
  * stays of a gap form a bipartite graph whose degrees are bounded by the parts' sizes. The heaviest
@@ -21,8 +22,17 @@ public final class GapBound {
   /** A bound that no map of the chain is below. */
   public static long of(Chain chain) {
     Topology parts = chain.parts();
-    long bound = ofLevel(chain, 1);
-    return parts.nodes() == 1 ? bound : bound + ofLevel(chain, parts.gpusPerNode());
+    long bound = 0;
+    for (int layer = 0; layer < chain.layers(); layer++) {
+      bound += LayerBound.of(chain, layer);
+    }
+
+    if (chain.prices().hop() > 0) {
+      bound += ofLevel(chain, 1);
+      bound += parts.nodes() == 1 ? 0 : ofLevel(chain, parts.gpusPerNode());
+    }
+
+    return bound;
   }
 
   /** The bound on changes between groups of {@code width} parts. */

@@ -21,7 +21,7 @@ public final class PoolSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(
+    return SolverRun.ofPairs(
         name(),
         problem,
         config,

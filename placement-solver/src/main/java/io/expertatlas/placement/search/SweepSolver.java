@@ -22,7 +22,7 @@ public final class SweepSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(
+    return SolverRun.ofPairs(
         name(),
         problem,
         config,

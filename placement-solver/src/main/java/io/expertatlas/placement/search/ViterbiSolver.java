@@ -20,7 +20,7 @@ public final class ViterbiSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(name(), problem, config, ViterbiSolver::solve);
+    return SolverRun.ofPairs(name(), problem, config, ViterbiSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {

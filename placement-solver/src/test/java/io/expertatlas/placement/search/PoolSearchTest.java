@@ -10,7 +10,6 @@ import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
 import java.time.Duration;
-import java.util.Optional;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -142,7 +141,10 @@ class PoolSearchTest {
   }
 
   private static SolverConfig config(long seed, int threads) {
-    return new SolverConfig(Duration.ofMinutes(2), seed, threads, Optional.empty(), step -> {});
+    return SolverConfig.DEFAULT
+        .withTimeLimit(Duration.ofMinutes(2))
+        .withSeed(seed)
+        .withThreads(threads);
   }
 
   @Test
