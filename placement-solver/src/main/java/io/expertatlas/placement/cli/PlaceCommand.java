@@ -157,7 +157,7 @@ final class PlaceCommand implements Callable<Integer> {
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     Optional<ModelConfig> config = model.read();
     LayerRows rows = ModelOptions.rows(config, counts.shape());
-    exports.forEach(format -> format.check(counts.shape().experts(), topology));
+    exports.forEach(format -> format.check(counts.shape().experts(), counts.shape().experts(), topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
       solver = eplb.withGroups(config.get().groups());
     }

@@ -112,7 +112,7 @@ record PlacementInput(String label, String what) {
               .formatted(json.get(), document.placement().topology(), topology));
     }
 
-    return new Placement(topology, document.placement().toArray());
+    return Placement.ofCopies(topology, document.placement().toCopies());
   }
 
   /** Contiguous blocks; for {@code random}, dealt anew in each layer. */

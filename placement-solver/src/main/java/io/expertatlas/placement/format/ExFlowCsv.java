@@ -106,8 +106,18 @@ public final class ExFlowCsv {
     return new Placement(topology, gpu);
   }
 
-  /** Writes a file, byte for byte as ExFlow does; one that exists is replaced. */
+  /**
+   * Writes a file, byte for byte as ExFlow does; one that exists is replaced.
+   *
+   * @throws PlacementFormatException if an expert has several copies: the format has one GPU each
+   */
   public static void write(Placement placement, Path file) throws IOException {
+    if (placement.hasCopies()) {
+      throw new PlacementFormatException(
+          "Cannot write %s: ExFlow's csv has one GPU for each expert, and the placement has copies"
+              .formatted(file));
+    }
+
     StringBuilder text = new StringBuilder(HEADER).append("\r\n");
     for (int layer = 0; layer < placement.layers(); layer++) {
       for (int expert = 0; expert < placement.experts(); expert++) {
