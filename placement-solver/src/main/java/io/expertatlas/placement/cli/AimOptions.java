@@ -105,6 +105,59 @@ final class AimOptions {
               + " bound that is there at once (default: ${DEFAULT-VALUE}).")
   private Duration boundLimit;
 
+  @Option(
+      names = "--pareto",
+      description =
+          "Write a front instead of one placement: the first --objective under caps on the second"
+              + " (if only one is given, on load): front.json, front.html, point-N.json.")
+  private boolean pareto;
+
+  @Option(
+      names = "--pareto-caps",
+      defaultValue = "1.02,1.05,1.1,1.2,1.4,none",
+      split = ",",
+      converter = CapConverter.class,
+      paramLabel = "F",
+      description =
+          "Caps of the front, times the least value known, ascending (default: ${DEFAULT-VALUE}).")
+  private List<Double> paretoCaps;
+
+  /** Whether a front is asked for. */
+  boolean isFront() {
+    return pareto;
+  }
+
+  /** The caps of a front, {@code Double.POSITIVE_INFINITY} for none. */
+  List<Double> frontCaps() {
+    for (int i = 1; i < paretoCaps.size(); i++) {
+      if (paretoCaps.get(i) <= paretoCaps.get(i - 1)) {
+        throw new ParameterException(
+            command.commandLine(),
+            "Invalid --pareto-caps: %s after %s, they must ascend"
+                .formatted(paretoCaps.get(i), paretoCaps.get(i - 1)));
+      }
+    }
+
+    return paretoCaps;
+  }
+
+  /** The objective that a front minimises and the one that it caps. */
+  List<Objective> frontObjectives(Aims aims) {
+    List<Objective> both =
+        aims.objectives().size() == 1
+            ? List.of(aims.last(), Objective.LOAD)
+            : aims.objectives();
+    boolean fits =
+        both.size() == 2 && both.get(0) != both.get(1) && !both.contains(Objective.COPIES);
+    if (!fits || !aims.caps().isNone()) {
+      throw new ParameterException(
+          command.commandLine(),
+          "Invalid --pareto: it takes two different --objective of hops, crossings, fanout, load and no --max option");
+    }
+
+    return both;
+  }
+
   /**
    * What is wanted.
    *
@@ -174,6 +227,37 @@ final class AimOptions {
             throw new TypeConversionException(
                 "Invalid dtype: %s, one of fp32, bf16, fp16, fp8".formatted(value));
       };
+    }
+  }
+
+  private static final class CapConverter implements ITypeConverter<Double> {
+    @Override
+    public Double convert(String value) {
+      if (value.equals("none")) {
+        return Double.POSITIVE_INFINITY;
+      }
+
+      try {
+        double cap = Double.parseDouble(value);
+        if (cap >= 1 && Double.isFinite(cap)) {
+          return cap;
+        }
+      } catch (NumberFormatException e) {
+        throw invalid(value, e);
+      }
+
+      throw invalid(value, null);
+    }
+
+    private static TypeConversionException invalid(String value, NumberFormatException cause) {
+      TypeConversionException e =
+          new TypeConversionException(
+              "Invalid cap of a front: %s, a number of at least 1, or none".formatted(value));
+      if (cause != null) {
+        e.initCause(cause);
+      }
+
+      return e;
     }
   }
 

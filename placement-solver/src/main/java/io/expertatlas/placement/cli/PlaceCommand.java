@@ -160,7 +160,18 @@ final class PlaceCommand implements Callable<Integer> {
     Optional<ModelConfig> config = model.read();
     Aims aims = aim.aims(config);
     objective = aims.last();
-    OutputFolder folder = OutputFiles.folder(output, overwrite);
+    if (aim.isFront()) {
+      aim.frontObjectives(aims);
+      aim.frontCaps();
+      if (fit.isRobust() || fit.isIncremental() || fit.shrinkage().orElse(1) > 0) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "Invalid options: --pareto with --robust, --shrinkage or increments, expected one affinity folder as it is");
+      }
+    }
+
+    OutputFolder folder =
+        aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
     RouteCounts counts = fitting.counts();
@@ -171,15 +182,20 @@ final class PlaceCommand implements Callable<Integer> {
       solver = eplb.withGroups(config.get().groups());
     }
 
-    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
-    solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
-
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
     Source source = source(fit.folders());
+    if (aim.isFront()) {
+      new FrontRun(spec, aim, problem, source, output, json)
+          .call(folder, solver, aims, config(problem));
+      return 0;
+    }
+
+    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+    solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
     SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(

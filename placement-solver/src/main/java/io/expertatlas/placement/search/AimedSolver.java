@@ -129,13 +129,17 @@ public final class AimedSolver implements PlacementSolver {
       PlacementProblem problem, SolverConfig config, Optional<SolverOutcome> before) {
     long startNanos = System.nanoTime();
     SolverOutcome found = solver.solve(problem, config);
-    if (found.placement().isEmpty() && before.isEmpty()) {
+    Optional<Placement> start =
+        before.isPresent()
+            ? before.get().placement()
+            : config.warmStart().filter(warm -> found.status() == SolverStatus.UNKNOWN);
+    if (found.placement().isEmpty() && start.filter(problem::isMetBy).isEmpty()) {
       return found;
     }
 
     Optional<Placement> best = Optional.empty();
     List<Placement> candidates = new ArrayList<>();
-    before.flatMap(SolverOutcome::placement).ifPresent(candidates::add);
+    start.filter(problem::isMetBy).ifPresent(candidates::add);
     found.placement().ifPresent(candidates::add);
     for (Placement candidate : candidates) {
       best = Optional.of(better(problem, best, renamed(problem, candidate)));
@@ -146,7 +150,7 @@ public final class AimedSolver implements PlacementSolver {
     String note =
         found.placement().isPresent()
             ? found.note()
-            : "the plan before, as %s".formatted(found.note());
+            : "the plan that it began with, as %s".formatted(found.note());
     if (bound < objective && !boundLimit.isZero()) {
       long reached = objective;
       ProvenBound proven =
