@@ -252,7 +252,7 @@ class AimedSolverTest {
     }
 
     Placement before = new Placement(topology, map);
-    Placement after = Relabelling.of(problem.counts(), before).orElseThrow();
+    Placement after = Relabelling.of(problem.counts().transitions(), before).orElseThrow();
     PlacementCost old = PlacementCost.of(problem.counts(), before);
     PlacementCost cost = PlacementCost.of(problem.counts(), after);
     assertThat(cost.gpuTouches()).isEqualTo(old.gpuTouches());
@@ -262,7 +262,7 @@ class AimedSolverTest {
     }
 
     assertThat(cost.hops()).isEqualTo(bestOfAllNames(problem, map));
-    assertThat(Relabelling.of(problem.counts(), after).map(p -> PlacementCost.of(problem.counts(), p).hops()))
+    assertThat(Relabelling.of(problem.counts().transitions(), after).map(p -> PlacementCost.of(problem.counts(), p).hops()))
         .contains(cost.hops());
   }
 
@@ -341,12 +341,11 @@ class AimedSolverTest {
         List.of(
             new Topology(1, 2).withSlots(2, 3),
             new Topology(1, 2).withHopCosts(new int[][] {{0, 1}, {1, 0}}))) {
-      assertThat(Relabelling.of(problem.counts(), new Placement(topology, map))).isEmpty();
+      assertThat(Relabelling.of(problem.counts().transitions(), new Placement(topology, map))).isEmpty();
     }
 
     assertThat(
-            Relabelling.of(
-                problem.counts(), new Placement(new Topology(1, 2).withSlots(3, 3), map)))
+            Relabelling.of(problem.counts().transitions(), new Placement(new Topology(1, 2).withSlots(3, 3), map)))
         .isPresent();
   }
 }
