@@ -73,7 +73,7 @@ final class PlaceCommand implements Callable<Integer> {
       converter = SolverConverter.class,
       paramLabel = "S",
       description =
-          "auto, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
+          "auto, pool, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
               + " assignment (default: ${DEFAULT-VALUE}).")
   private PlacementSolver solver;
 
@@ -84,6 +84,15 @@ final class PlaceCommand implements Callable<Integer> {
       paramLabel = "T",
       description = "Of each solve, like 60s (default: ${DEFAULT-VALUE}).")
   private Duration timeLimit;
+
+  @Option(
+      names = "--step-limit",
+      paramLabel = "N",
+      description =
+          "Most steps of a search, 1024 proposed changes or one start each. The same seed and limit"
+              + " give the same plan on any number of threads, if the time limit is not hit"
+              + " (default: none).")
+  private Long stepLimit;
 
   @Option(
       names = "--seed",
@@ -150,6 +159,11 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
+    if (stepLimit != null && stepLimit < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid step limit: %d, at least 1".formatted(stepLimit));
+    }
+
     OutputFolder folder = OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
@@ -168,28 +182,31 @@ final class PlaceCommand implements Callable<Integer> {
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
     Source source = source(fit.folders());
-    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
-    if (outcome.placement().isEmpty()) {
-      throw new IllegalStateException(
-          "Cannot place with %s: %s, %s"
-              .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+    try (StopSignal stop = new StopSignal(err)) {
+      SolverOutcome outcome = fitting.solve(solver, problem, config(problem).withStop(stop::isStopped));
+      if (outcome.placement().isEmpty()) {
+        throw new IllegalStateException(
+            "Cannot place with %s: %s, %s"
+                .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+      }
+
+      PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
+      PlacementDocument document =
+          new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
+      Map<String, byte[]> files = new TreeMap<>();
+      if (fitting.isNoteworthy()) {
+        files.put(Fitting.FILE, fitting.file(document.placement()));
+      }
+
+      for (PlacementFormat format : exports) {
+        files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
+      }
+
+      folder.write(
+          aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
+      print(problem, outcome, cost, rows, fitting);
     }
 
-    PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
-    PlacementDocument document =
-        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
-    Map<String, byte[]> files = new TreeMap<>();
-    if (fitting.isNoteworthy()) {
-      files.put(Fitting.FILE, fitting.file(document.placement()));
-    }
-
-    for (PlacementFormat format : exports) {
-      files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
-    }
-
-    folder.write(
-        aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows, fitting);
     return 0;
   }
 
@@ -218,7 +235,13 @@ final class PlaceCommand implements Callable<Integer> {
     ProgressLines lines =
         new ProgressLines(spec.commandLine().getErr(), problem.counts().tokens(), objective);
     return new SolverConfig(
-        timeLimit, Long.MAX_VALUE, seed, workers, start, lines::show, () -> false);
+        timeLimit,
+        stepLimit == null ? Long.MAX_VALUE : stepLimit,
+        seed,
+        workers,
+        start,
+        lines::show,
+        () -> false);
   }
 
   /** What the last folder says of itself. */
