@@ -69,7 +69,7 @@ final class PlaceCommand implements Callable<Integer> {
       converter = SolverConverter.class,
       paramLabel = "S",
       description =
-          "auto, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
+          "auto, pool, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
               + " assignment (default: ${DEFAULT-VALUE}).")
   private PlacementSolver solver;
 
@@ -80,6 +80,15 @@ final class PlaceCommand implements Callable<Integer> {
       paramLabel = "T",
       description = "Of each solve, like 60s (default: ${DEFAULT-VALUE}).")
   private Duration timeLimit;
+
+  @Option(
+      names = "--step-limit",
+      paramLabel = "N",
+      description =
+          "Most steps of a search, 1024 proposed changes or one start each. The same seed and limit"
+              + " give the same plan on any number of threads, if the time limit is not hit"
+              + " (default: none).")
+  private Long stepLimit;
 
   @Option(
       names = "--seed",
@@ -149,6 +158,11 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
+    if (stepLimit != null && stepLimit < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid step limit: %d, at least 1".formatted(stepLimit));
+    }
+
     if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
       throw new ParameterException(
           spec.commandLine(),
@@ -187,36 +201,39 @@ final class PlaceCommand implements Callable<Integer> {
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
     Source source = source(fit.folders());
-    if (aim.isFront()) {
-      new FrontRun(spec, aim, problem, source, output, json)
-          .call(folder, solver, aims, config(problem));
-      return 0;
+    try (StopSignal stop = new StopSignal(err)) {
+      SolverConfig how = config(problem).withStop(stop::isStopped);
+      if (aim.isFront()) {
+        new FrontRun(spec, aim, problem, source, output, json).call(folder, solver, aims, how);
+        return 0;
+      }
+
+      boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+      solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
+      SolverOutcome outcome = fitting.solve(solver, problem, how);
+      if (outcome.placement().isEmpty()) {
+        throw new IllegalStateException(
+            "Cannot place with %s: %s, %s"
+                .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+      }
+
+      PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
+      PlacementDocument document =
+          new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
+      Map<String, byte[]> files = new TreeMap<>();
+      if (fitting.isNoteworthy()) {
+        files.put(Fitting.FILE, fitting.file(document.placement()));
+      }
+
+      for (PlacementFormat format : exports) {
+        files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
+      }
+
+      folder.write(
+          aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
+      print(problem, outcome, cost, rows, fitting, new AimReport(caps, aim.traffic(config)));
     }
 
-    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
-    solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
-    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
-    if (outcome.placement().isEmpty()) {
-      throw new IllegalStateException(
-          "Cannot place with %s: %s, %s"
-              .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
-    }
-
-    PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
-    PlacementDocument document =
-        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
-    Map<String, byte[]> files = new TreeMap<>();
-    if (fitting.isNoteworthy()) {
-      files.put(Fitting.FILE, fitting.file(document.placement()));
-    }
-
-    for (PlacementFormat format : exports) {
-      files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
-    }
-
-    folder.write(
-        aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows, fitting, new AimReport(caps, aim.traffic(config)));
     return 0;
   }
 
@@ -245,7 +262,13 @@ final class PlaceCommand implements Callable<Integer> {
     ProgressLines lines =
         new ProgressLines(spec.commandLine().getErr(), problem.counts().tokens(), objective);
     return new SolverConfig(
-        timeLimit, Long.MAX_VALUE, seed, workers, start, lines::show, () -> false);
+        timeLimit,
+        stepLimit == null ? Long.MAX_VALUE : stepLimit,
+        seed,
+        workers,
+        start,
+        lines::show,
+        () -> false);
   }
 
   /** What the last folder says of itself. */

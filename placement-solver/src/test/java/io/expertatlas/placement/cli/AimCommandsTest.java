@@ -259,13 +259,20 @@ class AimCommandsTest {
     assertThat(folder.resolve("better/sglang.json")).exists();
     assertThat(PlacementCost.of(COUNTS, placed("better")).hops())
         .isEqualTo(after.get("total-hops").asLong());
+    Path copies =
+        Files.writeString(
+            folder.resolve("copies.json"),
+            "[[0,1,2,3,4,5,6,7,0,1,2,3],[0,1,2,3,4,5,6,7,0,1,2,3],[0,1,2,3,4,5,6,7,0,1,2,3],"
+                + "[0,1,2,3,4,5,6,7,0,1,2,3],[0,1,2,3,4,5,6,7,0,1,2,3]]");
     assertThat(
             run(
                 "relabel",
                 "--placement",
-                "random",
-                "--topology",
-                topology("\"gpus-of-node\": [3, 1]"),
+                copies.toString(),
+                "--nodes",
+                "1",
+                "--gpus-per-node",
+                "4",
                 "--affinity",
                 affinity,
                 "--output",
@@ -273,7 +280,6 @@ class AimCommandsTest {
         .isEqualTo(1);
     assertThat(err.toString())
         .isEqualToIgnoringNewLines(
-            "atlas: Cannot relabel random: the GPUs of 3+1 are not interchangeable: nodes, links or"
-                + " slots differ");
+            "atlas: Cannot relabel " + copies + ": experts have several copies");
   }
 }
