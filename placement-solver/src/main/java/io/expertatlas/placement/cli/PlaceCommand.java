@@ -11,6 +11,7 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.MoveOptions.Terms;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
 import io.expertatlas.placement.format.LayerRows;
 import io.expertatlas.placement.format.ModelConfig;
@@ -58,6 +59,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
   @Mixin private FitOptions fit;
+  @Mixin private MoveOptions move;
 
   @Option(
       names = "--objective",
@@ -106,6 +108,14 @@ final class PlaceCommand implements Callable<Integer> {
   private String warmStart;
 
   @Option(
+      names = "--current",
+      paramLabel = "P",
+      description =
+          "Placement that runs now: change it only where that pays within --horizon, and write the"
+              + " moves in a safe order.")
+  private String current;
+
+  @Option(
       names = "--csv-name",
       defaultValue = "placement",
       paramLabel = "NAME",
@@ -150,6 +160,8 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
+    Optional<Terms> terms =
+        current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
     OutputFolder folder = OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
@@ -168,11 +180,22 @@ final class PlaceCommand implements Callable<Integer> {
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
     Source source = source(fit.folders());
-    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
+    Optional<Placement> present = placement(current, problem);
+    SolverConfig how = config(problem);
+    SolverOutcome outcome = fitting.solve(solver, problem, how);
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place with %s: %s, %s"
               .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+    }
+
+    Optional<Moving> moving = Optional.empty();
+    if (present.isPresent()) {
+      moving =
+          Optional.of(
+              Moving.choose(
+                  problem, present.get(), outcome.placement().get(), terms.get(), how));
+      outcome = moving.get().outcome(problem, outcome);
     }
 
     PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
@@ -183,13 +206,14 @@ final class PlaceCommand implements Callable<Integer> {
       files.put(Fitting.FILE, fitting.file(document.placement()));
     }
 
+    moving.ifPresent(moves -> files.put(Moving.FILE, moves.file()));
     for (PlacementFormat format : exports) {
       files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
     }
 
     folder.write(
         aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows, fitting);
+    print(problem, outcome, cost, rows, fitting, moving);
     return 0;
   }
 
@@ -202,17 +226,21 @@ final class PlaceCommand implements Callable<Integer> {
     }
   }
 
+  private Optional<Placement> placement(String argument, PlacementProblem problem)
+      throws IOException {
+    return argument == null
+        ? Optional.empty()
+        : Optional.of(
+            PlacementInput.parse(argument)
+                .read(
+                    problem.shape(),
+                    problem.topology(),
+                    seed,
+                    new Reading(Optional.empty(), model.read())));
+  }
+
   private SolverConfig config(PlacementProblem problem) throws IOException {
-    Optional<Placement> start =
-        warmStart == null
-            ? Optional.empty()
-            : Optional.of(
-                PlacementInput.parse(warmStart)
-                    .read(
-                        problem.shape(),
-                        problem.topology(),
-                        seed,
-                        new Reading(Optional.empty(), model.read())));
+    Optional<Placement> start = placement(warmStart, problem);
     int workers =
         threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
     ProgressLines lines =
@@ -250,7 +278,8 @@ final class PlaceCommand implements Callable<Integer> {
       SolverOutcome outcome,
       PlacementCost cost,
       LayerRows layers,
-      Fitting fitting) {
+      Fitting fitting,
+      Optional<Moving> moving) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
@@ -282,6 +311,8 @@ final class PlaceCommand implements Callable<Integer> {
     err.print(CostTable.of(rows, rows.get(0).cost()));
     printExports(err, layers);
     fitting.print(plans);
+    moving.ifPresent(moves -> err.print(moves.table()));
+    err.flush();
     if (json) {
       ObjectNode node =
           CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
@@ -295,6 +326,7 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
       fitting.addTo(node, outcome.placement().orElseThrow());
+      moving.ifPresent(moves -> node.set("moving", moves.node()));
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");
