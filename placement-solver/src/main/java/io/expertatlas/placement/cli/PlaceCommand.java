@@ -6,6 +6,7 @@ import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
+import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
@@ -20,7 +21,10 @@ import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
+import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.search.EplbSolver;
+import io.expertatlas.placement.search.Relabelling;
+import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
@@ -60,14 +64,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Mixin private ModelOptions model;
   @Mixin private FitOptions fit;
   @Mixin private MoveOptions move;
-
-  @Option(
-      names = "--objective",
-      defaultValue = "hops",
-      converter = ObjectiveConverter.class,
-      paramLabel = "O",
-      description = "hops (1 in a node, 2 across) or crossings (default: ${DEFAULT-VALUE}).")
-  private Objective objective;
+  @Mixin private AimOptions aim;
 
   @Option(
       names = "--solver",
@@ -147,6 +144,9 @@ final class PlaceCommand implements Callable<Integer> {
       description = "Folder to write: placement.json, the csv and what --export names.")
   private Path output;
 
+  private Objective objective; // the last one aimed at
+  private Caps caps = Caps.NONE; // within which it was solved last
+
   private enum CsvName {
     placement,
     exflow
@@ -160,16 +160,41 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
+    if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --csv-name: exflow, which has no name for the unequal nodes of %s"
+              .formatted(topology));
+    }
+
+    Optional<ModelConfig> config = model.read();
+    Aims aims = aim.aims(config);
+    objective = aims.last();
+    if (aim.isFront()) {
+      aim.frontObjectives(aims);
+      aim.frontCaps();
+      if (fit.isRobust() || fit.isIncremental() || fit.shrinkage().orElse(1) > 0) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "Invalid options: --pareto with --robust, --shrinkage or increments, expected one affinity folder as it is");
+      }
+    }
+
+    if (aim.isFront() && current != null) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
+    }
+
     Optional<Terms> terms =
         current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
-    OutputFolder folder = OutputFiles.folder(output, overwrite);
+    OutputFolder folder =
+        aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
     RouteCounts counts = fitting.counts();
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
-    Optional<ModelConfig> config = model.read();
     LayerRows rows = ModelOptions.rows(config, counts.shape());
-    exports.forEach(format -> format.check(counts.shape().experts(), topology));
+    exports.forEach(format -> format.check(counts.shape().experts(), counts.shape().experts(), topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
       solver = eplb.withGroups(config.get().groups());
     }
@@ -180,9 +205,18 @@ final class PlaceCommand implements Callable<Integer> {
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
     Source source = source(fit.folders());
+    if (aim.isFront()) {
+      new FrontRun(spec, aim, problem, source, output, json)
+          .call(folder, solver, aims, config(problem));
+      return 0;
+    }
+
+    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+    PlacementSolver plain = solver;
+    solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
     Optional<Placement> present = placement(current, problem);
     SolverConfig how = config(problem);
-    SolverOutcome outcome = fitting.solve(solver, problem, how);
+    SolverOutcome outcome = fitting.solve(solver, plain, problem, how);
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place with %s: %s, %s"
@@ -213,8 +247,24 @@ final class PlaceCommand implements Callable<Integer> {
 
     folder.write(
         aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows, fitting, moving);
+    AimReport aimed = new AimReport(caps, aim.traffic(config));
+    print(problem, outcome, cost, rows, fitting, aimed, moving);
     return 0;
+  }
+
+  /** Says so if other names of the GPUs would save hops. */
+  private void offer(PrintWriter err, PlacementProblem problem, Placement found) {
+    long hops = PlacementCost.of(problem.counts(), found).hops();
+    Relabelling.of(problem.counts(), found)
+        .map(other -> PlacementCost.of(problem.counts(), other))
+        .filter(cost -> cost.hops() < hops)
+        .ifPresent(
+            cost ->
+                err.printf(
+                    "Other names of the GPUs would save hops at no cost in fan-out and load: %.4f a"
+                        + " token. Maybe run: atlas relabel --placement %s --affinity %s --output"
+                        + " ...%n",
+                    cost.hopsPerToken(), output, fit.last()));
   }
 
   private void printExports(PrintWriter err, LayerRows rows) {
@@ -279,6 +329,7 @@ final class PlaceCommand implements Callable<Integer> {
       PlacementCost cost,
       LayerRows layers,
       Fitting fitting,
+      AimReport aimed,
       Optional<Moving> moving) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
@@ -309,6 +360,8 @@ final class PlaceCommand implements Callable<Integer> {
         100 * outcome.gap(),
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
+    aimed.print(err, cost, rows);
+    offer(err, problem, outcome.placement().orElseThrow());
     printExports(err, layers);
     fitting.print(plans);
     moving.ifPresent(moves -> err.print(moves.table()));
@@ -325,6 +378,7 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      aimed.addTo(node, cost);
       fitting.addTo(node, outcome.placement().orElseThrow());
       moving.ifPresent(moves -> node.set("moving", moves.node()));
       if (!exports.isEmpty()) {
@@ -335,13 +389,6 @@ final class PlaceCommand implements Callable<Integer> {
 
       spec.commandLine().getOut().println(node);
       spec.commandLine().getOut().flush();
-    }
-  }
-
-  private static final class ObjectiveConverter implements ITypeConverter<Objective> {
-    @Override
-    public Objective convert(String value) {
-      return Terminal.option(() -> Objective.ofWord(value));
     }
   }
 

@@ -98,7 +98,7 @@ public final class MovingSearch {
   /** The map with its nodes, and the parts in them, renamed so that most experts stay. */
   public int[][] renamed(int[][] wanted) {
     Topology topology = chain.parts();
-    if (!chain.isSymmetric()) {
+    if (!chain.isSymmetric() || !topology.isSymmetric() || !topology.hasEqualNodes()) {
       return wanted;
     }
 
