@@ -184,6 +184,7 @@ final class BenchmarkCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     List<TimedSolver> timed = solvers.stream().map(this::solver).toList();
     check();
+    List<Long> seeds = this.seeds.stream().distinct().toList();
     List<BenchmarkRun> runs = new ArrayList<>(readRuns());
     List<Dataset> datasets = datasets();
     int all = datasets.size() * clusters.size() * objectives.size() * timed.size() * seeds.size();

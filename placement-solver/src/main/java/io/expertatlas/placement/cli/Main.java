@@ -13,7 +13,8 @@ import picocli.CommandLine.Command;
       RelabelCommand.class,
       FrontsCommand.class,
       EvaluateCommand.class,
-      BenchmarkCommand.class
+      BenchmarkCommand.class,
+      WindowsCommand.class
     })
 public final class Main {
   Main() {}
