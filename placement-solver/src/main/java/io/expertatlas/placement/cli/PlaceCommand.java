@@ -23,7 +23,6 @@ import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
 import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.search.EplbSolver;
-import io.expertatlas.placement.search.Relabelling;
 import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
@@ -252,21 +251,6 @@ final class PlaceCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** Says so if other names of the GPUs would save hops. */
-  private void offer(PrintWriter err, PlacementProblem problem, Placement found) {
-    long hops = PlacementCost.of(problem.counts(), found).hops();
-    Relabelling.of(problem.counts(), found)
-        .map(other -> PlacementCost.of(problem.counts(), other))
-        .filter(cost -> cost.hops() < hops)
-        .ifPresent(
-            cost ->
-                err.printf(
-                    "Other names of the GPUs would save hops at no cost in fan-out and load: %.4f a"
-                        + " token. Maybe run: atlas relabel --placement %s --affinity %s --output"
-                        + " ...%n",
-                    cost.hopsPerToken(), output, fit.last()));
-  }
-
   private void printExports(PrintWriter err, LayerRows rows) {
     if (!exports.isEmpty()) {
       err.printf("Files of engines, %s%n", rows.inWords());
@@ -361,7 +345,8 @@ final class PlaceCommand implements Callable<Integer> {
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
     aimed.print(err, cost, rows);
-    offer(err, problem, outcome.placement().orElseThrow());
+    RelabelOffer.print(
+        err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
     printExports(err, layers);
     fitting.print(plans);
     moving.ifPresent(moves -> err.print(moves.table()));

@@ -109,7 +109,7 @@ final class RelabelCommand implements Callable<Integer> {
     RouteCounts counts = AffinityFiles.read(affinity);
     Placement before = input.read(counts.shape(), topology, seed, reading);
     Placement after =
-        Relabelling.of(counts, before)
+        Relabelling.of(counts.transitions(), before)
             .orElseThrow(
                 () ->
                     new PlacementFormatException(

@@ -1,6 +1,6 @@
 package io.expertatlas.placement.search;
 
-import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.affinity.Transitions;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.Topology;
 import java.util.Arrays;
@@ -20,7 +20,7 @@ public final class Relabelling {
    *
    * @return empty if names are not free: nodes, links or slots differ, or experts have copies
    */
-  public static Optional<Placement> of(RouteCounts counts, Placement placement) {
+  public static Optional<Placement> of(Transitions transitions, Placement placement) {
     Topology topology = placement.topology();
     if (!isFree(topology) || placement.hasCopies()) {
       return Optional.empty();
@@ -36,7 +36,7 @@ public final class Relabelling {
       for (int from = 0; from < map[layer].length; from++) {
         int row = map[layer - 1][from] * gpus;
         for (int to = 0; to < map[layer].length; to++) {
-          stays[row + map[layer][to]] += counts.transitions().firstChoices(layer - 1, from, to);
+          stays[row + map[layer][to]] += transitions.firstChoices(layer - 1, from, to);
         }
       }
 
@@ -47,6 +47,24 @@ public final class Relabelling {
     }
 
     return Optional.of(new Placement(topology, map));
+  }
+
+  /** Hops of all tokens under a placement without copies. */
+  public static long hops(Transitions transitions, Placement placement) {
+    long hops = 0;
+    for (int gap = 0; gap < transitions.gaps(); gap++) {
+      for (int from = 0; from < placement.experts(); from++) {
+        for (int to = 0; to < placement.experts(); to++) {
+          hops +=
+              transitions.firstChoices(gap, from, to)
+                  * placement
+                      .topology()
+                      .hopCost(placement.gpu(gap, from), placement.gpu(gap + 1, to));
+        }
+      }
+    }
+
+    return hops;
   }
 
   private static boolean isFree(Topology topology) {
