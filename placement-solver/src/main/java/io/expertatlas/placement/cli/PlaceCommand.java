@@ -12,6 +12,7 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.MoveOptions.Terms;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
 import io.expertatlas.placement.format.LayerRows;
 import io.expertatlas.placement.format.ModelConfig;
@@ -61,6 +62,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
   @Mixin private FitOptions fit;
+  @Mixin private MoveOptions move;
   @Mixin private AimOptions aim;
 
   @Option(
@@ -109,6 +111,14 @@ final class PlaceCommand implements Callable<Integer> {
       description =
           "Placement to start from: csv, placement.json, a folder with one or a file of an engine.")
   private String warmStart;
+
+  @Option(
+      names = "--current",
+      paramLabel = "P",
+      description =
+          "Placement that runs now: change it only where that pays within --horizon, and write the"
+              + " moves in a safe order.")
+  private String current;
 
   @Option(
       names = "--csv-name",
@@ -183,6 +193,13 @@ final class PlaceCommand implements Callable<Integer> {
       }
     }
 
+    if (aim.isFront() && current != null) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
+    }
+
+    Optional<Terms> terms =
+        current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
     OutputFolder folder =
         aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
     folder.check();
@@ -209,12 +226,23 @@ final class PlaceCommand implements Callable<Integer> {
       }
 
       boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+      PlacementSolver plain = solver;
       solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
-      SolverOutcome outcome = fitting.solve(solver, problem, how);
+      Optional<Placement> present = placement(current, problem);
+      SolverOutcome outcome = fitting.solve(solver, plain, problem, how);
       if (outcome.placement().isEmpty()) {
         throw new IllegalStateException(
             "Cannot place with %s: %s, %s"
                 .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+      }
+
+      Optional<Moving> moving = Optional.empty();
+      if (present.isPresent()) {
+        moving =
+            Optional.of(
+                Moving.choose(
+                    problem, present.get(), outcome.placement().get(), terms.get(), how));
+        outcome = moving.get().outcome(problem, outcome);
       }
 
       PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
@@ -225,13 +253,15 @@ final class PlaceCommand implements Callable<Integer> {
         files.put(Fitting.FILE, fitting.file(document.placement()));
       }
 
+      moving.ifPresent(moves -> files.put(Moving.FILE, moves.file()));
       for (PlacementFormat format : exports) {
         files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
       }
 
       folder.write(
           aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-      print(problem, outcome, cost, rows, fitting, new AimReport(caps, aim.traffic(config)));
+      AimReport aimed = new AimReport(caps, aim.traffic(config));
+      print(problem, outcome, cost, rows, fitting, aimed, moving);
     }
 
     return 0;
@@ -246,17 +276,21 @@ final class PlaceCommand implements Callable<Integer> {
     }
   }
 
+  private Optional<Placement> placement(String argument, PlacementProblem problem)
+      throws IOException {
+    return argument == null
+        ? Optional.empty()
+        : Optional.of(
+            PlacementInput.parse(argument)
+                .read(
+                    problem.shape(),
+                    problem.topology(),
+                    seed,
+                    new Reading(Optional.empty(), model.read())));
+  }
+
   private SolverConfig config(PlacementProblem problem) throws IOException {
-    Optional<Placement> start =
-        warmStart == null
-            ? Optional.empty()
-            : Optional.of(
-                PlacementInput.parse(warmStart)
-                    .read(
-                        problem.shape(),
-                        problem.topology(),
-                        seed,
-                        new Reading(Optional.empty(), model.read())));
+    Optional<Placement> start = placement(warmStart, problem);
     int workers =
         threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
     ProgressLines lines =
@@ -301,7 +335,8 @@ final class PlaceCommand implements Callable<Integer> {
       PlacementCost cost,
       LayerRows layers,
       Fitting fitting,
-      AimReport aimed) {
+      AimReport aimed,
+      Optional<Moving> moving) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
@@ -336,6 +371,8 @@ final class PlaceCommand implements Callable<Integer> {
         err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
     printExports(err, layers);
     fitting.print(plans);
+    moving.ifPresent(moves -> err.print(moves.table()));
+    err.flush();
     if (json) {
       ObjectNode node =
           CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
@@ -350,6 +387,7 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("note", outcome.note());
       aimed.addTo(node, cost);
       fitting.addTo(node, outcome.placement().orElseThrow());
+      moving.ifPresent(moves -> node.set("moving", moves.node()));
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");
