@@ -13,6 +13,8 @@ import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
+import io.expertatlas.placement.copies.CopyProblem;
+import io.expertatlas.placement.copies.CopySolver;
 import io.expertatlas.placement.format.LayerRows;
 import io.expertatlas.placement.format.ModelConfig;
 import io.expertatlas.placement.format.PlacementFormat;
@@ -60,6 +62,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
+  @Mixin private CopyOptions copies;
 
   @Option(
       names = "--affinity",
@@ -161,13 +164,19 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
+    if (copies.given(spec)) {
+      checkCopies();
+    }
+
     OutputFolder folder = OutputFiles.folder(output, overwrite);
     folder.check();
     RouteCounts counts = AffinityFiles.read(affinity.get(affinity.size() - 1));
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     Optional<ModelConfig> config = model.read();
     LayerRows rows = ModelOptions.rows(config, counts.shape());
-    exports.forEach(format -> format.check(counts.shape().experts(), counts.shape().experts(), topology));
+    Optional<CopyProblem> redundant = copies.problem(problem);
+    int slots = redundant.map(CopyProblem::slots).orElse(counts.shape().experts());
+    exports.forEach(format -> format.check(counts.shape().experts(), slots, topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
       solver = eplb.withGroups(config.get().groups());
     }
@@ -175,10 +184,20 @@ final class PlaceCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
-        counts.tokens(), counts.shape(), topology, problem.balance());
+        counts.tokens(),
+        counts.shape(),
+        topology,
+        redundant.isEmpty()
+            ? problem.balance()
+            : "%d slots of each layer on every GPU, %d redundant ones in all"
+                .formatted(redundant.get().slotsPerGpu(), redundant.get().redundant()));
     err.flush();
     Source source = source(affinity);
-    SolverOutcome outcome = solve(problem, config(problem));
+    int groups = config.map(ModelConfig::groups).orElse(1);
+    SolverOutcome outcome =
+        redundant.isPresent()
+            ? CopySolver.solve(solver.name(), redundant.get(), config(problem), groups)
+            : solve(problem, config(problem));
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place with %s: %s, %s"
@@ -195,8 +214,39 @@ final class PlaceCommand implements Callable<Integer> {
 
     folder.write(
         aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows);
+    List<CostTable.Row> others = new ArrayList<>();
+    if (redundant.isPresent() && !outcome.solver().equals(CopySolver.EPLB)) {
+      CopySolver.solve(CopySolver.EPLB, redundant.get().withoutCaps(), SolverConfig.DEFAULT, groups)
+          .placement()
+          .ifPresent(
+              eplb ->
+                  others.add(
+                      new CostTable.Row(CopySolver.EPLB, PlacementCost.of(counts, eplb))));
+    }
+
+    print(problem, outcome, cost, rows, others);
     return 0;
+  }
+
+  private void checkCopies() {
+    List<String> solvers = List.of(CopySolver.AUTO, CopySolver.EPLB);
+    if (!solvers.contains(solver.name())) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid solver for redundant slots: %s, one of %s"
+              .formatted(solver.name(), String.join(", ", solvers)));
+    }
+
+    if (affinity.size() > 1) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Redundant slots are dealt for one affinity folder, here are " + affinity.size());
+    }
+
+    if (csvName == CsvName.exflow) {
+      throw new ParameterException(
+          spec.commandLine(), "ExFlow's csv has no place for copies of experts");
+    }
   }
 
   private void printExports(PrintWriter err, LayerRows rows) {
@@ -280,7 +330,11 @@ final class PlaceCommand implements Callable<Integer> {
   }
 
   private void print(
-      PlacementProblem problem, SolverOutcome outcome, PlacementCost cost, LayerRows layers) {
+      PlacementProblem problem,
+      SolverOutcome outcome,
+      PlacementCost cost,
+      LayerRows layers,
+      List<CostTable.Row> others) {
     List<CostTable.Row> rows = new ArrayList<>();
     for (String name : BASELINES) {
       Placement baseline =
@@ -291,6 +345,7 @@ final class PlaceCommand implements Callable<Integer> {
       rows.add(new CostTable.Row(name, PlacementCost.of(problem.counts(), baseline)));
     }
 
+    rows.addAll(others);
     if (!BASELINES.contains(outcome.solver())) {
       rows.add(new CostTable.Row(outcome.solver(), cost));
     }
@@ -307,6 +362,14 @@ final class PlaceCommand implements Callable<Integer> {
         100 * outcome.gap(),
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
+    if (cost.estimated()) {
+      err.println("~ estimated: pairs of experts do not tell which copy a token is on");
+    }
+
+    if (outcome.placement().orElseThrow().hasCopies()) {
+      err.println("Experts have copies: no csv was written, as ExFlow's has no place for them");
+    }
+
     printExports(err, layers);
     err.println("On the tokens it was fitted on. Score it on others with: atlas evaluate");
     err.flush();
@@ -322,6 +385,10 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      if (copies.given(spec)) {
+        node.put("redundant", outcome.placement().orElseThrow().slots(0) - cost.shape().experts());
+      }
+
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");

@@ -75,6 +75,11 @@ public final class SolverRun {
                 : body.apply(run));
   }
 
+  /** The solver's name. */
+  public String name() {
+    return solver;
+  }
+
   /** The problem. */
   public PlacementProblem problem() {
     return problem;
