@@ -6,7 +6,7 @@ import java.util.stream.Collectors;
 
 /** What a placement is chosen for: an exact total over all tokens, the less the better. */
 public enum Objective {
-  /** Hops of first choices between adjacent layers: 1 inside a node, 2 across nodes. */
+  /** Hops of first choices between adjacent layers, at the topology's costs: usually 1 or 2. */
   HOPS {
     @Override
     public long total(PlacementCost cost) {
@@ -47,7 +47,7 @@ public enum Objective {
 
   /** The cluster as this objective sees it: {@link #CROSSINGS} sees no nodes. */
   public Topology view(Topology topology) {
-    return this == CROSSINGS ? new Topology(1, topology.gpus()) : topology;
+    return this == CROSSINGS ? topology.flat() : topology;
   }
 
   /** This objective's total of a cost. */

@@ -25,7 +25,8 @@ import java.util.Optional;
  * @param shape the model's shape
  * @param topology the cluster
  * @param tokens number of tokens
- * @param hops over all gaps: 0 on the same GPU, 1 in the same node, 2 across nodes
+ * @param hops over all gaps: what the topology says a hop costs, usually 0 on the same GPU, 1 in
+ *     the same node, 2 across nodes
  * @param crossings gaps with a change of GPU
  * @param interNode gaps with a change of node
  * @param gpuTouches over all tokens and layers: distinct GPUs of the top-k choices
@@ -79,6 +80,7 @@ public record PlacementCost(
     }
 
     Topology topology = placement.topology();
+    long hops = 0;
     long crossings = 0;
     long interNode = 0;
     for (int gap = 0; gap < shape.layers() - 1; gap++) {
@@ -88,6 +90,7 @@ public record PlacementCost(
           int next = placement.gpu(gap + 1, to);
           if (gpu != next) {
             long tokens = counts.transitions().firstChoices(gap, from, to);
+            hops += tokens * topology.hopCost(gpu, next);
             crossings += tokens;
             interNode += topology.node(gpu) != topology.node(next) ? tokens : 0;
           }
@@ -122,7 +125,7 @@ public record PlacementCost(
         shape,
         topology,
         counts.tokens(),
-        crossings + interNode,
+        hops,
         crossings,
         interNode,
         gpuTouches,
@@ -271,6 +274,8 @@ public record PlacementCost(
   /**
    * ExFlow's {@code avg_intra}: hops inside a node per token and possible peer there. ExFlow
    * divides by zero on one GPU per node; here it is 0, as no hop can stay in such a node.
+   *
+   * @throws IllegalStateException if the nodes are not equal
    */
   public double avgIntra() {
     return topology.gpusPerNode() == 1
@@ -278,7 +283,11 @@ public record PlacementCost(
         : perToken(intraNode()) * exflowFactor() / (topology.gpusPerNode() - 1);
   }
 
-  /** ExFlow's {@code avg_inter}: hops across nodes per token and possible peer; 0 on one node. */
+  /**
+   * ExFlow's {@code avg_inter}: hops across nodes per token and possible peer; 0 on one node.
+   *
+   * @throws IllegalStateException if the nodes are not equal
+   */
   public double avgInter() {
     return topology.nodes() == 1
         ? 0

@@ -41,7 +41,8 @@ public record PlacementProblem(
 
   /**
    * The problem of equal expert counts without caps: each GPU holds {@code E / G} experts of each
-   * layer, rounded down or up where E is no multiple of G.
+   * layer, rounded down or up where E is no multiple of G. If the topology says how many slots GPUs
+   * have, these are the only bounds.
    */
   public static PlacementProblem balanced(
       RouteCounts counts, Topology topology, Objective objective) {
@@ -49,7 +50,7 @@ public record PlacementProblem(
         counts,
         topology,
         objective,
-        SlotBounds.balanced(counts.shape().experts(), topology.gpus()),
+        SlotBounds.of(counts.shape().experts(), topology),
         Caps.NONE);
   }
 

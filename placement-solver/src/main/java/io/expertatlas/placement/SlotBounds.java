@@ -48,6 +48,21 @@ public final class SlotBounds {
     return uniform(gpus, experts / gpus, (experts + gpus - 1) / gpus);
   }
 
+  /** The slots that a topology says; if it says none, equal counts. */
+  public static SlotBounds of(int experts, Topology topology) {
+    if (!topology.hasSlots()) {
+      return balanced(experts, topology.gpus());
+    }
+
+    int[] least = new int[topology.gpus()];
+    int[] most = new int[topology.gpus()];
+    Arrays.setAll(most, topology::slots);
+    long all = Arrays.stream(most).asLongStream().sum();
+    Arrays.setAll(
+        least, gpu -> (int) Math.min(most[gpu], Math.max(0, experts - (all - most[gpu]))));
+    return new SlotBounds(least, most);
+  }
+
   /** Number of GPUs. */
   public int gpus() {
     return least.length;

@@ -1,20 +1,28 @@
 package io.expertatlas.placement.cli;
 
+import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.copies.CopyProblem;
-import java.util.Optional;
+import io.expertatlas.placement.copies.CopySolver;
+import io.expertatlas.placement.solver.PlacementSolver;
+import io.expertatlas.placement.solver.SolverConfig;
+import java.util.List;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The options for redundant slots: a picocli {@code @Mixin}. */
 final class CopyOptions {
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec command;
+
   @Option(
       names = "--redundant",
       paramLabel = "R",
       description =
-          "Slots of each layer above one for each expert, in all: experts get copies. Solvers auto"
-              + " and eplb; experts + R must be a multiple of the GPUs.")
+          "Slots of each layer above one for each expert, in all: experts get copies. With solvers"
+              + " auto and eplb; experts + R must be a multiple of the GPUs.")
   private Integer redundant;
 
   @Option(
@@ -23,40 +31,89 @@ final class CopyOptions {
       description = "The same, for each GPU.")
   private Integer perGpu;
 
-  /**
-   * Whether redundant slots are given.
-   *
-   * @throws ParameterException if they are given in both ways or below 0
-   */
-  boolean given(CommandSpec command) {
-    if (redundant != null && perGpu != null) {
-      throw new ParameterException(
-          command.commandLine(), "Give --redundant or --redundant-per-gpu, not both");
-    }
-
-    Integer value = redundant == null ? perGpu : redundant;
-    if (value != null && value < 0) {
-      throw new ParameterException(
-          command.commandLine(), "Invalid redundant slots: %d, at least 0".formatted(value));
-    }
-
-    return value != null;
+  /** Whether redundant slots are given. */
+  boolean given() {
+    return redundant != null || perGpu != null;
   }
 
   /**
-   * The problem with redundant slots, if they are given.
+   * Refuses what does not go together.
    *
-   * @throws IllegalArgumentException if the slots do not fill the GPUs equally
+   * @throws ParameterException if slots are given in both ways or below 0, or with another solver
+   *     or increments
    */
-  Optional<CopyProblem> problem(PlacementProblem problem) {
-    if (redundant != null) {
-      return Optional.of(CopyProblem.ofRedundant(problem, redundant));
+  void check(PlacementSolver solver, boolean isIncremental) {
+    if (redundant != null && perGpu != null) {
+      throw usage("Invalid options: --redundant and --redundant-per-gpu, expected one of them");
     }
 
-    return perGpu == null
-        ? Optional.empty()
-        : Optional.of(
-            CopyProblem.ofRedundant(
-                problem, Math.multiplyExact(perGpu, problem.topology().gpus())));
+    if (given() && (redundant == null ? perGpu : redundant) < 0) {
+      throw usage(
+          "Invalid redundant slots: %d, at least 0".formatted(redundant == null ? perGpu : redundant));
+    }
+
+    List<String> able = List.of(CopySolver.AUTO, CopySolver.EPLB);
+    if (given() && !able.contains(solver.name())) {
+      throw usage(
+          "Invalid solver for redundant slots: %s, one of %s"
+              .formatted(solver.name(), String.join(", ", able)));
+    }
+
+    if (given() && isIncremental) {
+      throw usage("Invalid options: redundant slots and increments, which start from one another");
+    }
+  }
+
+  private ParameterException usage(String message) {
+    return new ParameterException(command.commandLine(), message);
+  }
+
+  /**
+   * Slots of a layer in all.
+   *
+   * @throws IllegalArgumentException if they do not fill the GPUs equally
+   */
+  int slots(PlacementProblem problem) {
+    return given()
+        ? CopyProblem.ofRedundant(problem, redundant(problem)).slots()
+        : problem.shape().experts();
+  }
+
+  private int redundant(PlacementProblem problem) {
+    return redundant == null
+        ? Math.multiplyExact(perGpu, problem.topology().gpus())
+        : redundant;
+  }
+
+  /** The slots in words, for tables and logs. */
+  String inWords(PlacementProblem problem) {
+    return given()
+        ? "%d slots of each layer on every GPU, %d redundant ones in all"
+            .formatted(slots(problem) / problem.topology().gpus(), redundant(problem))
+        : problem.balance();
+  }
+
+  /**
+   * The solver that deals redundant slots, or the one that was asked for if there are none.
+   *
+   * @param groups groups of experts that the router picks from
+   */
+  PlacementSolver solver(PlacementSolver asked, PlacementProblem problem, int groups) {
+    return given() ? CopySolver.of(asked.name(), redundant(problem), groups) : asked;
+  }
+
+  /** The load balancer's plan to compare with; none without redundant slots. */
+  List<CostTable.Row> baseline(PlacementSolver solver, PlacementProblem problem, int groups) {
+    return !given() || solver.name().equals(CopySolver.EPLB)
+        ? List.of()
+        : CopySolver.of(CopySolver.EPLB, redundant(problem), groups)
+            .solve(problem, SolverConfig.DEFAULT)
+            .placement()
+            .map(
+                plan ->
+                    new CostTable.Row(
+                        CopySolver.EPLB, PlacementCost.of(problem.counts(), plan)))
+            .stream()
+            .toList();
   }
 }

@@ -21,7 +21,7 @@ final class OutputFiles {
   private static final Pattern FILES =
       Pattern.compile(
           Stream.concat(
-                  Stream.of("placement\\.json", ".*\\.csv"),
+                  Stream.of("placement\\.json", "fit\\.json", "moves\\.json", ".*\\.csv"),
                   PlacementFormats.all().stream().map(format -> Pattern.quote(format.fileName())))
               .collect(Collectors.joining("|")));
 

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
-import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
@@ -13,8 +12,6 @@ import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
-import io.expertatlas.placement.copies.CopyProblem;
-import io.expertatlas.placement.copies.CopySolver;
 import io.expertatlas.placement.format.LayerRows;
 import io.expertatlas.placement.format.ModelConfig;
 import io.expertatlas.placement.format.PlacementFormat;
@@ -23,7 +20,6 @@ import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
 import io.expertatlas.placement.search.EplbSolver;
-import io.expertatlas.placement.solver.Incremental;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
@@ -42,7 +38,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
-import java.util.function.Supplier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
@@ -63,15 +58,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
   @Mixin private CopyOptions copies;
-
-  @Option(
-      names = "--affinity",
-      required = true,
-      paramLabel = "A",
-      description =
-          "Affinity folder. Several, of growing prefixes of a trace, are solved one after the"
-              + " other, each from the plan before it.")
-  private List<Path> affinity;
+  @Mixin private FitOptions fit;
 
   @Option(
       names = "--objective",
@@ -164,18 +151,15 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
-    if (copies.given(spec)) {
-      checkCopies();
-    }
-
+    copies.check(solver, fit.isIncremental());
     OutputFolder folder = OutputFiles.folder(output, overwrite);
     folder.check();
-    RouteCounts counts = AffinityFiles.read(affinity.get(affinity.size() - 1));
+    Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
+    RouteCounts counts = fitting.counts();
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     Optional<ModelConfig> config = model.read();
     LayerRows rows = ModelOptions.rows(config, counts.shape());
-    Optional<CopyProblem> redundant = copies.problem(problem);
-    int slots = redundant.map(CopyProblem::slots).orElse(counts.shape().experts());
+    int slots = copies.slots(problem);
     exports.forEach(format -> format.check(counts.shape().experts(), slots, topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
       solver = eplb.withGroups(config.get().groups());
@@ -187,17 +171,12 @@ final class PlaceCommand implements Callable<Integer> {
         counts.tokens(),
         counts.shape(),
         topology,
-        redundant.isEmpty()
-            ? problem.balance()
-            : "%d slots of each layer on every GPU, %d redundant ones in all"
-                .formatted(redundant.get().slotsPerGpu(), redundant.get().redundant()));
+        copies.inWords(problem));
     err.flush();
-    Source source = source(affinity);
+    Source source = source(fit.folders());
     int groups = config.map(ModelConfig::groups).orElse(1);
-    SolverOutcome outcome =
-        redundant.isPresent()
-            ? CopySolver.solve(solver.name(), redundant.get(), config(problem), groups)
-            : solve(problem, config(problem));
+    PlacementSolver chosen = copies.solver(solver, problem, groups);
+    SolverOutcome outcome = fitting.solve(chosen, problem, config(problem));
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place with %s: %s, %s"
@@ -208,45 +187,18 @@ final class PlaceCommand implements Callable<Integer> {
     PlacementDocument document =
         new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
     Map<String, byte[]> files = new TreeMap<>();
+    if (fitting.isNoteworthy()) {
+      files.put(Fitting.FILE, fitting.file(document.placement()));
+    }
+
     for (PlacementFormat format : exports) {
       files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
     }
 
     folder.write(
         aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    List<CostTable.Row> others = new ArrayList<>();
-    if (redundant.isPresent() && !outcome.solver().equals(CopySolver.EPLB)) {
-      CopySolver.solve(CopySolver.EPLB, redundant.get().withoutCaps(), SolverConfig.DEFAULT, groups)
-          .placement()
-          .ifPresent(
-              eplb ->
-                  others.add(
-                      new CostTable.Row(CopySolver.EPLB, PlacementCost.of(counts, eplb))));
-    }
-
-    print(problem, outcome, cost, rows, others);
+    print(problem, outcome, cost, rows, fitting, copies.baseline(solver, problem, groups));
     return 0;
-  }
-
-  private void checkCopies() {
-    List<String> solvers = List.of(CopySolver.AUTO, CopySolver.EPLB);
-    if (!solvers.contains(solver.name())) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "Invalid solver for redundant slots: %s, one of %s"
-              .formatted(solver.name(), String.join(", ", solvers)));
-    }
-
-    if (affinity.size() > 1) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "Redundant slots are dealt for one affinity folder, here are " + affinity.size());
-    }
-
-    if (csvName == CsvName.exflow) {
-      throw new ParameterException(
-          spec.commandLine(), "ExFlow's csv has no place for copies of experts");
-    }
   }
 
   private void printExports(PrintWriter err, LayerRows rows) {
@@ -275,34 +227,6 @@ final class PlaceCommand implements Callable<Integer> {
         new ProgressLines(spec.commandLine().getErr(), problem.counts().tokens(), objective);
     return new SolverConfig(
         timeLimit, Long.MAX_VALUE, seed, workers, start, lines::show, () -> false);
-  }
-
-  private SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    if (affinity.size() == 1) {
-      return solver.solve(problem, config);
-    }
-
-    List<Supplier<RouteCounts>> prefixes = new ArrayList<>();
-    for (Path folder : affinity.subList(0, affinity.size() - 1)) {
-      prefixes.add(
-          () -> {
-            RouteCounts prefix = AffinityFiles.read(folder);
-            if (!prefix.shape().equals(problem.shape())) {
-              throw new AffinityFormatException(
-                  "Cannot use %s: it is of %s, %s of %s"
-                      .formatted(
-                          folder,
-                          prefix.shape(),
-                          affinity.get(affinity.size() - 1),
-                          problem.shape()));
-            }
-
-            return prefix;
-          });
-    }
-
-    prefixes.add(problem::counts);
-    return Incremental.solve(solver, prefixes, problem.topology(), objective, config);
   }
 
   /** What the last folder says of itself. */
@@ -334,8 +258,10 @@ final class PlaceCommand implements Callable<Integer> {
       SolverOutcome outcome,
       PlacementCost cost,
       LayerRows layers,
+      Fitting fitting,
       List<CostTable.Row> others) {
     List<CostTable.Row> rows = new ArrayList<>();
+    List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
       Placement baseline =
           PlacementSolvers.find(name)
@@ -343,11 +269,13 @@ final class PlaceCommand implements Callable<Integer> {
               .placement()
               .orElseThrow();
       rows.add(new CostTable.Row(name, PlacementCost.of(problem.counts(), baseline)));
+      plans.add(new HeldOutTable.Plan(name, baseline));
     }
 
     rows.addAll(others);
     if (!BASELINES.contains(outcome.solver())) {
       rows.add(new CostTable.Row(outcome.solver(), cost));
+      plans.add(new HeldOutTable.Plan(outcome.solver(), outcome.placement().orElseThrow()));
     }
 
     PrintWriter err = spec.commandLine().getErr();
@@ -371,8 +299,7 @@ final class PlaceCommand implements Callable<Integer> {
     }
 
     printExports(err, layers);
-    err.println("On the tokens it was fitted on. Score it on others with: atlas evaluate");
-    err.flush();
+    fitting.print(plans);
     if (json) {
       ObjectNode node =
           CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
@@ -385,10 +312,11 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
-      if (copies.given(spec)) {
+      if (copies.given()) {
         node.put("redundant", outcome.placement().orElseThrow().slots(0) - cost.shape().experts());
       }
 
+      fitting.addTo(node, outcome.placement().orElseThrow());
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");

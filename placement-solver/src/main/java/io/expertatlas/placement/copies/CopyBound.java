@@ -24,15 +24,24 @@ final class CopyBound {
       case LOAD -> load;
       case CROSSINGS -> apart(problem, topology.gpus(), problem.slotsPerGpu());
       case HOPS ->
-          apart(problem, topology.gpus(), problem.slotsPerGpu())
-              + (nodes ? apart(problem, topology.nodes(), perNode(problem)) : 0);
+          topology.lowestCost() * apart(problem, topology.gpus(), problem.slotsPerGpu())
+              + (nodes
+                  ? Math.max(0, topology.lowestCostAcross() - topology.lowestCost())
+                      * apart(problem, topology.nodes(), perNode(problem))
+                  : 0);
       case FANOUT ->
           touches(problem, problem.slotsPerGpu()) + (nodes ? touches(problem, perNode(problem)) : 0);
     };
   }
 
   private static int perNode(CopyProblem problem) {
-    return problem.slotsPerGpu() * problem.problem().topology().gpusPerNode();
+    Topology topology = problem.problem().topology();
+    int most = 0;
+    for (int node = 0; node < topology.nodes(); node++) {
+      most = Math.max(most, topology.gpusOf(node));
+    }
+
+    return problem.slotsPerGpu() * most;
   }
 
   /** Tokens that change their group in some gap, at least. */

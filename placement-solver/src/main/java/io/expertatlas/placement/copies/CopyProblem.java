@@ -1,6 +1,5 @@
 package io.expertatlas.placement.copies;
 
-import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.PlacementProblem;
 import java.util.Objects;
 
@@ -45,11 +44,6 @@ public record CopyProblem(PlacementProblem problem, int slotsPerGpu) {
     }
 
     return new CopyProblem(problem, Math.toIntExact(slots / gpus));
-  }
-
-  /** The same without caps. */
-  public CopyProblem withoutCaps() {
-    return new CopyProblem(problem.withCaps(Caps.NONE), slotsPerGpu);
   }
 
   /** Slots of a layer in all. */

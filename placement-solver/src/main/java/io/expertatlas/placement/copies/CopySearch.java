@@ -168,21 +168,24 @@ final class CopySearch {
 
   /** Exchanges names of GPUs, and of nodes, as long as that lowers the cost. */
   private void rename(Packing packing, HopCost cost, boolean withinNodes) {
-    int perNode = topology.gpusPerNode();
     boolean better = true;
     while (better && !isOver.getAsBoolean()) {
       better = false;
       for (int one = 0; one < topology.gpus(); one++) {
         for (int other = one + 1; other < topology.gpus(); other++) {
-          if (!withinNodes || one / perNode == other / perNode) {
+          if (!withinNodes || topology.node(one) == topology.node(other)) {
             better |= rename(packing, cost, one, other, 1);
           }
         }
       }
 
-      for (int one = 0; perNode > 1 && one < topology.gpus(); one += perNode) {
-        for (int other = one + perNode; other < topology.gpus(); other += perNode) {
-          better |= rename(packing, cost, one, other, perNode);
+      for (int one = 0; one < topology.nodes(); one++) {
+        for (int other = one + 1; other < topology.nodes(); other++) {
+          int width = topology.gpusOf(one);
+          if (width == topology.gpusOf(other) && (width > 1 || withinNodes)) {
+            better |=
+                rename(packing, cost, topology.firstGpu(one), topology.firstGpu(other), width);
+          }
         }
       }
     }

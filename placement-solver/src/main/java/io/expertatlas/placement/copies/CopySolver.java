@@ -7,6 +7,7 @@ import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.SlotBounds;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.search.Eplb;
+import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
@@ -64,13 +65,34 @@ public final class CopySolver {
   }
 
   /**
+   * A solver that deals redundant slots for any problem.
+   *
+   * @param solver {@link #AUTO} or {@link #EPLB}
+   * @param redundant slots of each layer above one for each expert
+   * @param groups groups of experts that the router picks from; 1 if it has none
+   */
+  public static PlacementSolver of(String solver, int redundant, int groups) {
+    return new PlacementSolver() {
+      @Override
+      public String name() {
+        return solver;
+      }
+
+      @Override
+      public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
+        return CopySolver.solve(solver, CopyProblem.ofRedundant(problem, redundant), config, groups);
+      }
+    };
+  }
+
+  /**
    * Solves a problem.
    *
    * @param solver {@link #AUTO} or {@link #EPLB}
    * @param groups groups of experts that the router picks from; 1 if it has none
    * @throws IllegalArgumentException if the solver is another one
    */
-  public static SolverOutcome solve(
+  static SolverOutcome solve(
       String solver, CopyProblem problem, SolverConfig config, int groups) {
     if (!solver.equals(AUTO) && !solver.equals(EPLB)) {
       throw new IllegalArgumentException(
@@ -100,7 +122,7 @@ public final class CopySolver {
     }
 
     if (solver.equals(EPLB)) {
-      Eplb balancer = balancer(groups, topology().nodes());
+      Eplb balancer = balancer(groups, balancedNodes());
       how =
           balancer.isHierarchical() && topology().nodes() > 1
               ? "groups on nodes first: %d groups".formatted(groups)
@@ -127,6 +149,11 @@ public final class CopySolver {
 
   private int gpus() {
     return topology().gpus();
+  }
+
+  /** Nodes that the balancer sees: none if they are unequal. */
+  private int balancedNodes() {
+    return topology().hasEqualNodes() ? topology().nodes() : 1;
   }
 
   private Eplb balancer(int ofGroups, int ofNodes) {
@@ -172,7 +199,7 @@ public final class CopySolver {
   /** The packings with the least load, in every layer at most the greedy's. */
   private Packing[] loadPackings() {
     Packing[] best = packings(balancer(1, 1));
-    Eplb grouped = balancer(groups, topology().nodes());
+    Eplb grouped = balancer(groups, balancedNodes());
     Packing[] other = grouped.isHierarchical() ? packings(grouped) : best;
     int proven = 0;
     long total = 0;
@@ -223,7 +250,7 @@ public final class CopySolver {
                 packing.choices(),
                 gpus(),
                 packing.toArray(),
-                run.secondsLeft() / (2 * (bounds.length - layer)),
+                run.secondsLeft() / (4 * (bounds.length - layer)),
                 run.config().seed());
         bounds[layer] = Math.max(bounds[layer], result.bound());
         Packing found = new Packing(packing.choices(), gpus(), result.expertOf());

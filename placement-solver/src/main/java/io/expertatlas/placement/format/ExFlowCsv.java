@@ -131,8 +131,18 @@ public final class ExFlowCsv {
     Files.writeString(file, text, StandardCharsets.US_ASCII);
   }
 
-  /** The name that ExFlow gives its file: the cluster and the costs on the tokens it solved for. */
+  /**
+   * The name that ExFlow gives its file: the cluster and the costs on the tokens it solved for.
+   *
+   * @throws PlacementFormatException if the nodes are not equal, which such a name cannot say
+   */
   public static String fileName(PlacementCost cost) {
+    if (!cost.topology().hasEqualNodes()) {
+      throw new PlacementFormatException(
+          "Cannot name a csv as ExFlow does: the nodes of %s are not equal"
+              .formatted(cost.topology()));
+    }
+
     return "solution_intra%d_inter%d_cost%s_cintra%s_cinter%s.csv"
         .formatted(
             cost.topology().gpusPerNode(),

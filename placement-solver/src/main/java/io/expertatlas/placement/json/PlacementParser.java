@@ -45,9 +45,7 @@ public final class PlacementParser {
     shape.put("experts", document.shape().experts());
     shape.put("top-k", document.shape().topK());
     Placement placement = document.placement();
-    ObjectNode topology = root.putObject("topology");
-    topology.put("nodes", placement.topology().nodes());
-    topology.put("gpus-per-node", placement.topology().gpusPerNode());
+    TopologyParser.put(placement.topology(), root.putObject("topology"));
     root.put("objective", document.objective().word());
     SolverOutcome outcome = document.outcome();
     ObjectNode solver = root.putObject("solver");
@@ -155,14 +153,8 @@ public final class PlacementParser {
             (int) whole(shapeNode, "layers", 1 << 16),
             (int) whole(shapeNode, "experts", 1 << 16),
             (int) whole(shapeNode, "top-k", 1 << 16));
-    JsonNode topology = object(root, "topology");
     Placement placement =
-        placement(
-            root,
-            shape,
-            new Topology(
-                (int) whole(topology, "nodes", 1 << 16),
-                (int) whole(topology, "gpus-per-node", 1 << 16)));
+        placement(root, shape, TopologyParser.topology(object(root, "topology")));
     JsonNode solver = object(root, "solver");
     SolverOutcome outcome =
         new SolverOutcome(
@@ -271,7 +263,7 @@ public final class PlacementParser {
         "status is %s, expected optimal or feasible".formatted(word));
   }
 
-  private static JsonNode field(JsonNode parent, String name) {
+  static JsonNode field(JsonNode parent, String name) {
     JsonNode node = parent.get(name);
     if (node == null || node.isNull()) {
       throw new IllegalArgumentException(
@@ -281,11 +273,11 @@ public final class PlacementParser {
     return node;
   }
 
-  private static JsonNode object(JsonNode parent, String name) {
+  static JsonNode object(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isObject(), name, "an object");
   }
 
-  private static JsonNode array(JsonNode parent, String name) {
+  static JsonNode array(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isArray(), name, "an array");
   }
 
@@ -298,11 +290,11 @@ public final class PlacementParser {
         .asBoolean();
   }
 
-  private static double number(JsonNode parent, String name) {
+  static double number(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isNumber(), name, "a number").asDouble();
   }
 
-  private static long whole(JsonNode parent, String name, long most) {
+  static long whole(JsonNode parent, String name, long most) {
     long value = anyWhole(parent, name);
     if (value < 0 || (value > most && !name.equals("format-version"))) {
       throw new IllegalArgumentException("%s is %d, expected 0 to %d".formatted(name, value, most));
@@ -317,7 +309,7 @@ public final class PlacementParser {
         .asLong();
   }
 
-  private static JsonNode typed(JsonNode node, boolean fits, String name, String expected) {
+  static JsonNode typed(JsonNode node, boolean fits, String name, String expected) {
     if (!fits) {
       throw new IllegalArgumentException("%s is %s, expected %s".formatted(name, node, expected));
     }

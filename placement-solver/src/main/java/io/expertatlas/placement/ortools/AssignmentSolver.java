@@ -28,7 +28,7 @@ public final class AssignmentSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.ofPairs(name(), problem, config, AssignmentSolver::solve);
+    return SolverRun.ofUsualPairs(name(), problem, config, AssignmentSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {

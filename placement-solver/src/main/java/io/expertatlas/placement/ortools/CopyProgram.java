@@ -30,6 +30,7 @@ public final class CopyProgram implements ExactPacking {
   private static final int MOST_VARIABLES = 800;
   private static final int MOST_COPIES = 8;
   private static final long MOST_TOTAL = 1L << 45;
+  private static final double MOST_EFFORT = 0.5; // CP-SAT's deterministic seconds
 
   /** For the service loader. */
   public CopyProgram() {}
@@ -83,6 +84,7 @@ public final class CopyProgram implements ExactPacking {
     model.minimize(hottest);
     CpSolver solver = new CpSolver();
     solver.getParameters().setMaxTimeInSeconds(Math.max(0.001, seconds));
+    solver.getParameters().setMaxDeterministicTime(MOST_EFFORT);
     solver.getParameters().setRandomSeed((int) (seed & Integer.MAX_VALUE));
     solver.getParameters().setNumWorkers(1);
     CpSolverStatus status = solver.solve(model);

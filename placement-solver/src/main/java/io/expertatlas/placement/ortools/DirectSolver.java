@@ -24,7 +24,7 @@ public final class DirectSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.ofPairs(name(), problem, config, DirectSolver::solve);
+    return SolverRun.ofUsualPairs(name(), problem, config, DirectSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {

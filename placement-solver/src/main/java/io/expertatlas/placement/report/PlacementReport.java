@@ -192,6 +192,10 @@ public final class PlacementReport {
   }
 
   private static String words(Topology topology) {
+    if (!topology.hasEqualNodes()) {
+      return "%d GPUs in %d unequal nodes".formatted(topology.gpus(), topology.nodes());
+    }
+
     return topology.nodes() == 1
         ? "%d GPUs of one node".formatted(topology.gpus())
         : "%d nodes of %d GPUs".formatted(topology.nodes(), topology.gpusPerNode());

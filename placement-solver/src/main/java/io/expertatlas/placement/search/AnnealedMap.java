@@ -26,7 +26,7 @@ final class AnnealedMap {
     this.chain = chain;
     this.asserting = asserting;
     this.parts = chain.parts().gpus();
-    this.oneNode = chain.parts().nodes() == 1;
+    this.oneNode = chain.parts().nodes() == 1 && chain.parts().hasUsualCosts();
     this.link = new long[parts * parts];
     for (int at = 0; at < link.length; at++) {
       link[at] = chain.parts().hopCost(at / parts, at % parts);

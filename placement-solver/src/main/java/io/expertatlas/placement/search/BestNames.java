@@ -9,6 +9,8 @@ import io.expertatlas.placement.Topology;
 final class BestNames {
   private final int nodes;
   private final int perNode;
+  private final long near; // saved by staying on a part
+  private final long far; // saved by staying in a node
   private final Assignment inNode;
   private final Assignment ofNodes;
   private final long[] block; // [place][place] of one pair of nodes
@@ -19,6 +21,8 @@ final class BestNames {
   BestNames(Topology parts) {
     this.nodes = parts.nodes();
     this.perNode = parts.gpusPerNode();
+    this.near = parts.costInNode();
+    this.far = parts.costAcrossNodes() - near;
     this.inNode = new Assignment(perNode);
     this.ofNodes = new Assignment(nodes);
     this.block = new long[perNode * perNode];
@@ -28,8 +32,8 @@ final class BestNames {
   }
 
   /**
-   * The largest total of stays: weight that stays on its part plus, on several nodes, weight that
-   * stays in its node.
+   * The largest saving: the weight that stays on its part times what a hop in a node costs plus, on
+   * several nodes, the weight that stays in its node times what a hop across costs more.
    *
    * @param stays {@code [part before * parts + part now]} weight between two parts
    */
@@ -71,12 +75,12 @@ final class BestNames {
     for (int i = 0; i < perNode; i++) {
       for (int j = 0; j < perNode; j++) {
         long weight = stays[(before * perNode + i) * parts + now * perNode + j];
-        block[i * perNode + j] = -weight;
+        block[i * perNode + j] = -weight * near;
         inside += weight;
       }
     }
 
-    return minimize(inNode, perNode, block, placeOf) - (nodes == 1 ? 0 : inside);
+    return minimize(inNode, perNode, block, placeOf) - (nodes == 1 ? 0 : inside * far);
   }
 
   private static long minimize(Assignment assignment, int n, long[] costs, int[] columnOf) {

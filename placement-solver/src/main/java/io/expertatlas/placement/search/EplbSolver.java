@@ -67,7 +67,8 @@ public final class EplbSolver implements PlacementSolver {
           "%d groups do not divide %d experts".formatted(groups, experts));
     }
 
-    Eplb balancer = new Eplb(experts, groups, problem.topology().nodes(), gpus);
+    int nodes = problem.topology().hasEqualNodes() ? problem.topology().nodes() : 1;
+    Eplb balancer = new Eplb(experts, groups, nodes, gpus);
     int[][] map = new int[problem.shape().layers()][experts];
     long[] load = new long[experts];
     for (int layer = 0; layer < map.length; layer++) {
@@ -84,7 +85,7 @@ public final class EplbSolver implements PlacementSolver {
     return run.solved(
         map,
         GapBound.of(run.chain()),
-        balancer.isHierarchical() && problem.topology().nodes() > 1
+        balancer.isHierarchical() && nodes > 1
             ? "groups on nodes first: %d groups".formatted(groups)
             : "one flat pass over the GPUs");
   }

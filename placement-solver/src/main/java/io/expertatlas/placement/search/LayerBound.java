@@ -4,6 +4,7 @@ import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import io.expertatlas.placement.solver.SetCounts;
 import java.util.Arrays;
+import java.util.function.IntUnaryOperator;
 
 /**
  * Lower bounds on what the layers of a chain cost by themselves. A set of k experts touches at
@@ -17,11 +18,11 @@ final class LayerBound {
   static long of(Chain chain, int layer) {
     long bound = 0;
     if (chain.prices().gpuTouch() > 0) {
-      bound += chain.prices().gpuTouch() * touches(chain, layer, 1);
+      bound += chain.prices().gpuTouch() * touches(chain, layer, part -> part);
     }
 
     if (chain.prices().nodeTouch() > 0) {
-      bound += chain.prices().nodeTouch() * touches(chain, layer, chain.parts().gpusPerNode());
+      bound += chain.prices().nodeTouch() * touches(chain, layer, chain.parts()::node);
     }
 
     return chain.prices().hottest() > 0
@@ -29,11 +30,11 @@ final class LayerBound {
         : bound;
   }
 
-  private static long touches(Chain chain, int layer, int width) {
+  private static long touches(Chain chain, int layer, IntUnaryOperator groupOf) {
     Topology parts = chain.parts();
-    long[] room = new long[parts.gpus() / width]; // [group]
+    long[] room = new long[groupOf.applyAsInt(parts.gpus() - 1) + 1]; // [group]
     for (int part = 0; part < parts.gpus(); part++) {
-      room[part / width] += chain.most(layer, part);
+      room[groupOf.applyAsInt(part)] += chain.most(layer, part);
     }
 
     Arrays.sort(room);

@@ -122,7 +122,7 @@ public final class Viterbi {
       }
 
       long most = Arrays.stream(next).max().orElse(0);
-      bound += chain.total(gap) * (chain.parts().nodes() == 1 ? 1 : 2) - most;
+      bound += chain.total(gap) * chain.parts().highestCost() - most;
     }
 
     return Optional.of(bound);

@@ -24,6 +24,13 @@ public final class ViterbiSolver implements PlacementSolver {
   }
 
   private static SolverOutcome solve(SolverRun run) {
+    if (!run.chain().isSymmetric()) {
+      return run.unsolved(
+          SolverStatus.UNSUPPORTED,
+          "the GPUs of %s are not interchangeable: slots, links or nodes differ"
+              .formatted(run.problem().topology()));
+    }
+
     Optional<Viterbi> viterbi = Viterbi.of(run.chain(), run::isTimeUp);
     if (viterbi.isEmpty()) {
       return run.unsolved(

@@ -252,8 +252,15 @@ public final class Chain {
     return sets[layer];
   }
 
-  /** Whether in each layer all parts have the same bounds, so that their names do not matter. */
+  /**
+   * Whether the names of parts inside a node, and of nodes, do not matter: in each layer all parts
+   * have the same bounds, and the topology is symmetric.
+   */
   public boolean isSymmetric() {
+    if (!parts.isSymmetric()) {
+      return false;
+    }
+
     for (int layer = 0; layer < layers(); layer++) {
       for (int part = 1; part < parts.gpus(); part++) {
         if (least[layer][part] != least[layer][0] || most[layer][part] != most[layer][0]) {
@@ -295,7 +302,8 @@ public final class Chain {
     }
 
     if (prices.nodeTouch() > 0) {
-      cost += prices.nodeTouch() * sets[layer].touches(map, parts.gpusPerNode());
+      int[] nodes = Arrays.stream(map).map(parts::node).toArray();
+      cost += prices.nodeTouch() * sets[layer].touches(nodes, 1);
     }
 
     return prices.hottest() > 0 ? cost + prices.hottest() * hottest(layer, map) : cost;

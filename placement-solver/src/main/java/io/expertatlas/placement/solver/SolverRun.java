@@ -3,6 +3,7 @@ package io.expertatlas.placement.solver;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.Topology;
 import java.util.Optional;
 import java.util.function.Function;
 
@@ -73,6 +74,32 @@ public final class SolverRun {
                             problem.objective().word(),
                             problem.caps().isNone() ? "no caps" : "caps"))
                 : body.apply(run));
+  }
+
+  /**
+   * The same for a solver that also splits equal nodes at the usual costs: other clusters are
+   * unsupported.
+   */
+  public static SolverOutcome ofUsualPairs(
+      String solver,
+      PlacementProblem problem,
+      SolverConfig config,
+      Function<SolverRun, SolverOutcome> body) {
+    Topology topology = problem.topology();
+    return ofPairs(
+        solver,
+        problem,
+        config,
+        run ->
+            topology.hasEqualNodes() && topology.hasUsualCosts()
+                ? body.apply(run)
+                : run.unsolved(
+                    SolverStatus.UNSUPPORTED,
+                    "%s needs equal nodes and hops of cost 1 and 2, the cluster %s has %s"
+                        .formatted(
+                            solver,
+                            topology,
+                            topology.hasEqualNodes() ? "other costs" : "unequal nodes")));
   }
 
   /** The solver's name. */
