@@ -1,12 +1,17 @@
 package io.expertatlas.placement.cli;
 
+import io.expertatlas.placement.Caps;
+import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.copies.AimedCopySolver;
 import io.expertatlas.placement.copies.CopyProblem;
 import io.expertatlas.placement.copies.CopySolver;
+import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.SolverConfig;
 import java.util.List;
+import java.util.function.Consumer;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -39,10 +44,10 @@ final class CopyOptions {
   /**
    * Refuses what does not go together.
    *
-   * @throws ParameterException if slots are given in both ways or below 0, or with another solver
-   *     or increments
+   * @throws ParameterException if slots are given in both ways or below 0, or with another solver,
+   *     increments, several objectives or a front
    */
-  void check(PlacementSolver solver, boolean isIncremental) {
+  void check(PlacementSolver solver, Aims aims, boolean isIncremental, boolean isFront) {
     if (redundant != null && perGpu != null) {
       throw usage("Invalid options: --redundant and --redundant-per-gpu, expected one of them");
     }
@@ -57,6 +62,17 @@ final class CopyOptions {
       throw usage(
           "Invalid solver for redundant slots: %s, one of %s"
               .formatted(solver.name(), String.join(", ", able)));
+    }
+
+    if (given() && isFront) {
+      throw usage("Invalid options: redundant slots and --pareto, expected one of them");
+    }
+
+    if (given() && (aims.objectives().size() > 1 || aims.last() == Objective.COPIES)) {
+      throw usage(
+          "Invalid --objective with redundant slots: %s, one of load, hops, crossings, fanout"
+              .formatted(
+                  String.join(",", aims.objectives().stream().map(Objective::word).toList())));
     }
 
     if (given() && isIncremental) {
@@ -94,12 +110,18 @@ final class CopyOptions {
   }
 
   /**
-   * The solver that deals redundant slots, or the one that was asked for if there are none.
+   * The solver that deals redundant slots, in place of the one that was asked for.
    *
    * @param groups groups of experts that the router picks from
+   * @param watch told the caps of each solve
    */
-  PlacementSolver solver(PlacementSolver asked, PlacementProblem problem, int groups) {
-    return given() ? CopySolver.of(asked.name(), redundant(problem), groups) : asked;
+  PlacementSolver solver(
+      PlacementSolver asked,
+      PlacementProblem problem,
+      int groups,
+      Aims aims,
+      Consumer<Caps> watch) {
+    return new AimedCopySolver(asked.name(), redundant(problem), groups, aims, watch);
   }
 
   /** The load balancer's plan to compare with; none without redundant slots. */

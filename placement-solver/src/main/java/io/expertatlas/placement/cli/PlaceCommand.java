@@ -6,6 +6,7 @@ import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
+import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
@@ -19,7 +20,10 @@ import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
+import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.search.EplbSolver;
+import io.expertatlas.placement.search.Relabelling;
+import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
@@ -59,14 +63,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Mixin private ModelOptions model;
   @Mixin private CopyOptions copies;
   @Mixin private FitOptions fit;
-
-  @Option(
-      names = "--objective",
-      defaultValue = "hops",
-      converter = ObjectiveConverter.class,
-      paramLabel = "O",
-      description = "hops (1 in a node, 2 across) or crossings (default: ${DEFAULT-VALUE}).")
-  private Objective objective;
+  @Mixin private AimOptions aim;
 
   @Option(
       names = "--solver",
@@ -138,6 +135,9 @@ final class PlaceCommand implements Callable<Integer> {
       description = "Folder to write: placement.json, the csv and what --export names.")
   private Path output;
 
+  private Objective objective; // the last one aimed at
+  private Caps caps = Caps.NONE; // within which it was solved last
+
   private enum CsvName {
     placement,
     exflow
@@ -151,13 +151,33 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
-    copies.check(solver, fit.isIncremental());
-    OutputFolder folder = OutputFiles.folder(output, overwrite);
+    if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --csv-name: exflow, which has no name for the unequal nodes of %s"
+              .formatted(topology));
+    }
+
+    Optional<ModelConfig> config = model.read();
+    Aims aims = aim.aims(config);
+    objective = aims.last();
+    if (aim.isFront()) {
+      aim.frontObjectives(aims);
+      aim.frontCaps();
+      if (fit.isRobust() || fit.isIncremental() || fit.shrinkage().orElse(1) > 0) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "Invalid options: --pareto with --robust, --shrinkage or increments, expected one affinity folder as it is");
+      }
+    }
+
+    copies.check(solver, aims, fit.isIncremental(), aim.isFront());
+    OutputFolder folder =
+        aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
     RouteCounts counts = fitting.counts();
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
-    Optional<ModelConfig> config = model.read();
     LayerRows rows = ModelOptions.rows(config, counts.shape());
     int slots = copies.slots(problem);
     exports.forEach(format -> format.check(counts.shape().experts(), slots, topology));
@@ -174,9 +194,20 @@ final class PlaceCommand implements Callable<Integer> {
         copies.inWords(problem));
     err.flush();
     Source source = source(fit.folders());
+    if (aim.isFront()) {
+      new FrontRun(spec, aim, problem, source, output, json)
+          .call(folder, solver, aims, config(problem));
+      return 0;
+    }
+
+    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
     int groups = config.map(ModelConfig::groups).orElse(1);
-    PlacementSolver chosen = copies.solver(solver, problem, groups);
-    SolverOutcome outcome = fitting.solve(chosen, problem, config(problem));
+    List<CostTable.Row> others = copies.baseline(solver, problem, groups);
+    solver =
+        copies.given()
+            ? copies.solver(solver, problem, groups, aims, solved -> caps = solved)
+            : new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
+    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place with %s: %s, %s"
@@ -197,8 +228,24 @@ final class PlaceCommand implements Callable<Integer> {
 
     folder.write(
         aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows, fitting, copies.baseline(solver, problem, groups));
+    AimReport aimed = new AimReport(caps, aim.traffic(config));
+    print(problem, outcome, cost, rows, fitting, aimed, others);
     return 0;
+  }
+
+  /** Says so if other names of the GPUs would save hops. */
+  private void offer(PrintWriter err, PlacementProblem problem, Placement found) {
+    long hops = PlacementCost.of(problem.counts(), found).hops();
+    Relabelling.of(problem.counts(), found)
+        .map(other -> PlacementCost.of(problem.counts(), other))
+        .filter(cost -> cost.hops() < hops)
+        .ifPresent(
+            cost ->
+                err.printf(
+                    "Other names of the GPUs would save hops at no cost in fan-out and load: %.4f a"
+                        + " token. Maybe run: atlas relabel --placement %s --affinity %s --output"
+                        + " ...%n",
+                    cost.hopsPerToken(), output, fit.last()));
   }
 
   private void printExports(PrintWriter err, LayerRows rows) {
@@ -259,6 +306,7 @@ final class PlaceCommand implements Callable<Integer> {
       PlacementCost cost,
       LayerRows layers,
       Fitting fitting,
+      AimReport aimed,
       List<CostTable.Row> others) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
@@ -298,6 +346,8 @@ final class PlaceCommand implements Callable<Integer> {
       err.println("Experts have copies: no csv was written, as ExFlow's has no place for them");
     }
 
+    aimed.print(err, cost, rows);
+    offer(err, problem, outcome.placement().orElseThrow());
     printExports(err, layers);
     fitting.print(plans);
     if (json) {
@@ -316,6 +366,7 @@ final class PlaceCommand implements Callable<Integer> {
         node.put("redundant", outcome.placement().orElseThrow().slots(0) - cost.shape().experts());
       }
 
+      aimed.addTo(node, cost);
       fitting.addTo(node, outcome.placement().orElseThrow());
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
@@ -325,13 +376,6 @@ final class PlaceCommand implements Callable<Integer> {
 
       spec.commandLine().getOut().println(node);
       spec.commandLine().getOut().flush();
-    }
-  }
-
-  private static final class ObjectiveConverter implements ITypeConverter<Objective> {
-    @Override
-    public Objective convert(String value) {
-      return Terminal.option(() -> Objective.ofWord(value));
     }
   }
 

@@ -29,6 +29,9 @@ final class CopyBound {
                   ? Math.max(0, topology.lowestCostAcross() - topology.lowestCost())
                       * apart(problem, topology.nodes(), perNode(problem))
                   : 0);
+      case COPIES ->
+          apart(problem, topology.gpus(), problem.slotsPerGpu())
+              + 2 * touches(problem, problem.slotsPerGpu());
       case FANOUT ->
           touches(problem, problem.slotsPerGpu()) + (nodes ? touches(problem, perNode(problem)) : 0);
     };

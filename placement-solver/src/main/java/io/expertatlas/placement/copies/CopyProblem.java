@@ -26,6 +26,14 @@ public record CopyProblem(PlacementProblem problem, int slotsPerGpu) {
           "Invalid slots: %d per GPU on %d GPUs, in all at least %d, one for each expert, and at most %d"
               .formatted(slotsPerGpu, problem.topology().gpus(), problem.shape().experts(), 1 << 20));
     }
+
+    for (int gpu = 0; problem.topology().hasSlots() && gpu < problem.topology().gpus(); gpu++) {
+      if (problem.topology().slots(gpu) < slotsPerGpu) {
+        throw new IllegalArgumentException(
+            "Invalid slots: %d of a layer on each GPU, GPU %d of the cluster has %d"
+                .formatted(slotsPerGpu, gpu, problem.topology().slots(gpu)));
+      }
+    }
   }
 
   /**

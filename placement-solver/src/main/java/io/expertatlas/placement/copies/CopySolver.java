@@ -398,7 +398,8 @@ public final class CopySolver {
     long proven = CopyBound.of(problem, Arrays.stream(bounds).sum());
     boolean isEstimate =
         cost.estimated()
-            && (one.objective() == Objective.HOPS || one.objective() == Objective.CROSSINGS);
+            && one.objective() != Objective.FANOUT
+            && one.objective() != Objective.LOAD;
     long bound = isEstimate ? Math.min(objective, proven) : proven; // an estimate is rounded
     return new SolverOutcome(
         run.name(),

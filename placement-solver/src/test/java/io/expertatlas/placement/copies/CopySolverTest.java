@@ -16,8 +16,10 @@ import io.expertatlas.placement.search.Eplb;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
+import io.expertatlas.trace.Cases;
 import java.util.Arrays;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -32,7 +34,7 @@ class CopySolverTest {
   }
 
   private static SolverOutcome solve(String solver, CopyProblem problem) {
-    return CopySolver.solve(solver, problem, SolverConfig.DEFAULT.withSeed(4).withStepLimit(40), 1);
+    return CopySolver.solve(solver, problem, SolverConfig.DEFAULT.withSeed(4).withStepLimit(20), 1);
   }
 
   private static CopyProblem random(SplittableRandom random, Objective objective, long seed) {
@@ -45,8 +47,12 @@ class CopySolverTest {
     return problem(counts, topology, objective, missing + topology.gpus() * random.nextInt(3));
   }
 
+  static Stream<Long> seeds() {
+    return Cases.seeded(40);
+  }
+
   @ParameterizedTest(name = "seed {0}")
-  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  @MethodSource("seeds")
   void loadIsNeverAboveTheGreedysInAnyLayer(long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     CopyProblem problem = random(random, Objective.LOAD, seed);
@@ -75,7 +81,7 @@ class CopySolverTest {
   }
 
   @ParameterizedTest(name = "seed {0}")
-  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  @MethodSource("seeds")
   void noDealIsCoolerThanTheBoundAndTheProgramIsExact(long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     int gpus = 1 + random.nextInt(3);
@@ -120,7 +126,9 @@ class CopySolverTest {
   }
 
   @ParameterizedTest
-  @EnumSource(Objective.class)
+  @EnumSource(
+      value = Objective.class,
+      names = {"HOPS", "CROSSINGS", "FANOUT", "LOAD"})
   void theSamePlanComesFromTheSameSeed(Objective objective) {
     RouteCounts counts = Routes.count(Routes.random(4, 12, 3, 400, 2));
     CopyProblem problem = problem(counts, new Topology(2, 2), objective, 4);
