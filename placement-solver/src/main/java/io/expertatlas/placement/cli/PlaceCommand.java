@@ -61,6 +61,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
+  @Mixin private CopyOptions copies;
   @Mixin private FitOptions fit;
   @Mixin private MoveOptions move;
   @Mixin private AimOptions aim;
@@ -200,6 +201,7 @@ final class PlaceCommand implements Callable<Integer> {
 
     Optional<Terms> terms =
         current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
+    copies.check(solver, aims, fit.isIncremental(), aim.isFront());
     OutputFolder folder =
         aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
     folder.check();
@@ -207,7 +209,8 @@ final class PlaceCommand implements Callable<Integer> {
     RouteCounts counts = fitting.counts();
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     LayerRows rows = ModelOptions.rows(config, counts.shape());
-    exports.forEach(format -> format.check(counts.shape().experts(), counts.shape().experts(), topology));
+    int slots = copies.slots(problem);
+    exports.forEach(format -> format.check(counts.shape().experts(), slots, topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
       solver = eplb.withGroups(config.get().groups());
     }
@@ -215,7 +218,10 @@ final class PlaceCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
-        counts.tokens(), counts.shape(), topology, problem.balance());
+        counts.tokens(),
+        counts.shape(),
+        topology,
+        copies.inWords(problem));
     err.flush();
     Source source = source(fit.folders());
     try (StopSignal stop = new StopSignal(err)) {
@@ -227,7 +233,12 @@ final class PlaceCommand implements Callable<Integer> {
 
       boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
       PlacementSolver plain = solver;
-      solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
+      int groups = config.map(ModelConfig::groups).orElse(1);
+      List<CostTable.Row> others = copies.baseline(solver, problem, groups);
+      solver =
+          copies.given()
+              ? copies.solver(solver, problem, groups, aims, solved -> caps = solved)
+              : new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
       Optional<Placement> present = placement(current, problem);
       SolverOutcome outcome = fitting.solve(solver, plain, problem, how);
       if (outcome.placement().isEmpty()) {
@@ -261,7 +272,7 @@ final class PlaceCommand implements Callable<Integer> {
       folder.write(
           aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
       AimReport aimed = new AimReport(caps, aim.traffic(config));
-      print(problem, outcome, cost, rows, fitting, aimed, moving);
+      print(problem, outcome, cost, rows, fitting, aimed, moving, others);
     }
 
     return 0;
@@ -336,7 +347,8 @@ final class PlaceCommand implements Callable<Integer> {
       LayerRows layers,
       Fitting fitting,
       AimReport aimed,
-      Optional<Moving> moving) {
+      Optional<Moving> moving,
+      List<CostTable.Row> others) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
@@ -349,6 +361,7 @@ final class PlaceCommand implements Callable<Integer> {
       plans.add(new HeldOutTable.Plan(name, baseline));
     }
 
+    rows.addAll(others);
     if (!BASELINES.contains(outcome.solver())) {
       rows.add(new CostTable.Row(outcome.solver(), cost));
       plans.add(new HeldOutTable.Plan(outcome.solver(), outcome.placement().orElseThrow()));
@@ -366,6 +379,14 @@ final class PlaceCommand implements Callable<Integer> {
         100 * outcome.gap(),
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
+    if (cost.estimated()) {
+      err.println("~ estimated: pairs of experts do not tell which copy a token is on");
+    }
+
+    if (outcome.placement().orElseThrow().hasCopies()) {
+      err.println("Experts have copies: no csv was written, as ExFlow's has no place for them");
+    }
+
     aimed.print(err, cost, rows);
     RelabelOffer.print(
         err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
@@ -385,6 +406,10 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      if (copies.given()) {
+        node.put("redundant", outcome.placement().orElseThrow().slots(0) - cost.shape().experts());
+      }
+
       aimed.addTo(node, cost);
       fitting.addTo(node, outcome.placement().orElseThrow());
       moving.ifPresent(moves -> node.set("moving", moves.node()));
