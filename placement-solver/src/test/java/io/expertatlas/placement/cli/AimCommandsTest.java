@@ -93,7 +93,7 @@ class AimCommandsTest {
     assertThat(plan.held(0)).containsExactly(3, 3, 2);
     assertThat(json().get("total-hops").asLong())
         .isEqualTo(PlacementCost.of(COUNTS, plan).hops());
-    assertThat(json().get("note").asText()).contains("not interchangeable");
+    assertThat(json().get("status").asText()).isEqualTo("optimal");
     assertThat(place("two", "--topology", file, "--export", "sglang")).isEqualTo(1);
     assertThat(err.toString()).contains("atlas: Cannot export sglang: ");
     assertThat(folder.resolve("two")).doesNotExist();
