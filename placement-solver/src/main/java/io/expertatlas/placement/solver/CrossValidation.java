@@ -93,8 +93,7 @@ public final class CrossValidation {
     }
 
     long millis = config.timeLimit().toMillis() / ((long) untried.size() * folds.size());
-    SolverConfig each =
-        config.withTimeLimit(Duration.ofMillis(Math.max(LEAST_MILLIS, millis)));
+    SolverConfig each = config.withTimeLimit(Duration.ofMillis(Math.max(LEAST_MILLIS, millis)));
     List<Candidate> scored = new ArrayList<>();
     for (Candidate candidate : untried) {
       double sum = 0;
@@ -103,8 +102,7 @@ public final class CrossValidation {
         RouteCounts seen =
             CountsShrinkage.shrink(others.get(fold), candidate.targets(), candidate.strength());
         PlacementProblem problem =
-            new PlacementProblem(
-                seen, like.topology(), like.objective(), like.slots(), Caps.NONE);
+            new PlacementProblem(seen, like.topology(), like.objective(), like.slots(), Caps.NONE);
         SolverOutcome outcome = solver.solve(problem, each);
         if (outcome.placement().isEmpty()) {
           throw new IllegalStateException(

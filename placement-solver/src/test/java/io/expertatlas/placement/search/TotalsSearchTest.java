@@ -38,8 +38,7 @@ class TotalsSearchTest {
     Objective[] kinds = {Objective.HOPS, Objective.FANOUT, Objective.LOAD};
     Objective minimised = kinds[random.nextInt(3)];
     Objective capped = minimised == Objective.HOPS ? Objective.FANOUT : Objective.HOPS;
-    long least =
-        new ExhaustiveSolver().solve(free.withObjective(capped), CONFIG).objective();
+    long least = new ExhaustiveSolver().solve(free.withObjective(capped), CONFIG).objective();
     long cap = (long) (least * (1 + random.nextDouble() / 2));
     PlacementProblem problem =
         free.withObjective(minimised).withCaps(Caps.NONE.withTotal(capped, cap));
@@ -63,7 +62,8 @@ class TotalsSearchTest {
     PlacementProblem free = Routes.problem(Routes.random(4, 8, 2, 300, 3), 1, 4);
     PlacementProblem loose =
         free.withCaps(Caps.NONE.withTotal(Objective.FANOUT, Long.MAX_VALUE - 1));
-    assertThat(solve(loose).objective()).isEqualTo(new ViterbiSolver().solve(free, CONFIG).objective());
+    assertThat(solve(loose).objective())
+        .isEqualTo(new ViterbiSolver().solve(free, CONFIG).objective());
   }
 
   @Test
