@@ -38,6 +38,16 @@ public enum Objective {
 
       return total;
     }
+  },
+  /**
+   * Copies of hidden states that are sent if a token stays with its first choice: a change of GPU,
+   * and there and back for each further GPU of its choices; {@link Traffic} has the formula.
+   */
+  COPIES {
+    @Override
+    public long total(PlacementCost cost) {
+      return cost.crossings() + 2 * cost.gpuTouches();
+    }
   };
 
   /** The word of {@code --objective} and of files. */
@@ -45,9 +55,9 @@ public enum Objective {
     return name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
-  /** The cluster as this objective sees it: {@link #CROSSINGS} sees no nodes. */
+  /** The cluster as this objective sees it: crossings and copies see no nodes. */
   public Topology view(Topology topology) {
-    return this == CROSSINGS ? topology.flat() : topology;
+    return this == CROSSINGS || this == COPIES ? topology.flat() : topology;
   }
 
   /** This objective's total of a cost. */

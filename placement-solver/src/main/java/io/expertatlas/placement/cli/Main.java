@@ -8,7 +8,7 @@ import picocli.CommandLine.Command;
     name = "placement-solver",
     description = "Chooses and evaluates placements of experts on GPUs.",
     mixinStandardHelpOptions = true,
-    subcommands = {PlaceCommand.class, EvaluateCommand.class})
+    subcommands = {PlaceCommand.class, RelabelCommand.class, FrontsCommand.class, EvaluateCommand.class})
 public final class Main {
   Main() {}
 

@@ -25,7 +25,15 @@ final class OutputFiles {
                   PlacementFormats.all().stream().map(format -> Pattern.quote(format.fileName())))
               .collect(Collectors.joining("|")));
 
+  private static final Pattern FRONT_FILES =
+      Pattern.compile("front\\.json|front\\.html|point-\\d+\\.json");
+
   private OutputFiles() {}
+
+  /** The folder of a front. */
+  static OutputFolder front(Path path, boolean overwrite) {
+    return new OutputFolder(path, overwrite, "folder of a front", FRONT_FILES);
+  }
 
   static OutputFolder folder(Path path, boolean overwrite) {
     return new OutputFolder(path, overwrite, "placement folder", FILES);

@@ -6,6 +6,7 @@ import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
+import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
@@ -19,7 +20,9 @@ import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
+import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.search.EplbSolver;
+import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
@@ -58,14 +61,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
   @Mixin private FitOptions fit;
-
-  @Option(
-      names = "--objective",
-      defaultValue = "hops",
-      converter = ObjectiveConverter.class,
-      paramLabel = "O",
-      description = "hops (1 in a node, 2 across) or crossings (default: ${DEFAULT-VALUE}).")
-  private Objective objective;
+  @Mixin private AimOptions aim;
 
   @Option(
       names = "--solver",
@@ -146,6 +142,11 @@ final class PlaceCommand implements Callable<Integer> {
       description = "Folder to write: placement.json, the csv and what --export names.")
   private Path output;
 
+  private Objective objective; // the last one aimed at
+  private Caps caps = Caps.NONE; // within which it was solved last
+
+  private StopSignal stop;
+
   private enum CsvName {
     placement,
     exflow
@@ -153,6 +154,13 @@ final class PlaceCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    try (StopSignal signal = new StopSignal(spec.commandLine().getErr())) {
+      stop = signal;
+      return place();
+    }
+  }
+
+  private int place() throws IOException {
     Topology topology = cluster.topology(spec);
     if (threads != null && threads < 1) {
       throw new ParameterException(
@@ -164,12 +172,32 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid step limit: %d, at least 1".formatted(stepLimit));
     }
 
-    OutputFolder folder = OutputFiles.folder(output, overwrite);
+    if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --csv-name: exflow, which has no name for the unequal nodes of %s"
+              .formatted(topology));
+    }
+
+    Optional<ModelConfig> config = model.read();
+    Aims aims = aim.aims(config);
+    objective = aims.last();
+    if (aim.isFront()) {
+      aim.frontObjectives(aims);
+      aim.frontCaps();
+      if (fit.isRobust() || fit.isIncremental() || fit.shrinkage().orElse(1) > 0) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "Invalid options: --pareto with --robust, --shrinkage or increments, expected one affinity folder as it is");
+      }
+    }
+
+    OutputFolder folder =
+        aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
     RouteCounts counts = fitting.counts();
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
-    Optional<ModelConfig> config = model.read();
     LayerRows rows = ModelOptions.rows(config, counts.shape());
     exports.forEach(format -> format.check(counts.shape().experts(), counts.shape().experts(), topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
@@ -182,31 +210,37 @@ final class PlaceCommand implements Callable<Integer> {
         counts.tokens(), counts.shape(), topology, problem.balance());
     err.flush();
     Source source = source(fit.folders());
-    try (StopSignal stop = new StopSignal(err)) {
-      SolverOutcome outcome = fitting.solve(solver, problem, config(problem).withStop(stop::isStopped));
-      if (outcome.placement().isEmpty()) {
-        throw new IllegalStateException(
-            "Cannot place with %s: %s, %s"
-                .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
-      }
-
-      PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
-      PlacementDocument document =
-          new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
-      Map<String, byte[]> files = new TreeMap<>();
-      if (fitting.isNoteworthy()) {
-        files.put(Fitting.FILE, fitting.file(document.placement()));
-      }
-
-      for (PlacementFormat format : exports) {
-        files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
-      }
-
-      folder.write(
-          aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-      print(problem, outcome, cost, rows, fitting);
+    stop.listen();
+    if (aim.isFront()) {
+      new FrontRun(spec, aim, problem, source, output, json)
+          .call(folder, solver, aims, config(problem));
+      return 0;
     }
 
+    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+    solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
+    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
+    if (outcome.placement().isEmpty()) {
+      throw new IllegalStateException(
+          "Cannot place with %s: %s, %s"
+              .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+    }
+
+    PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
+    PlacementDocument document =
+        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
+    Map<String, byte[]> files = new TreeMap<>();
+    if (fitting.isNoteworthy()) {
+      files.put(Fitting.FILE, fitting.file(document.placement()));
+    }
+
+    for (PlacementFormat format : exports) {
+      files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
+    }
+
+    folder.write(
+        aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
+    print(problem, outcome, cost, rows, fitting, new AimReport(caps, aim.traffic(config)));
     return 0;
   }
 
@@ -241,7 +275,7 @@ final class PlaceCommand implements Callable<Integer> {
         workers,
         start,
         lines::show,
-        () -> false);
+        stop::isStopped);
   }
 
   /** What the last folder says of itself. */
@@ -273,7 +307,8 @@ final class PlaceCommand implements Callable<Integer> {
       SolverOutcome outcome,
       PlacementCost cost,
       LayerRows layers,
-      Fitting fitting) {
+      Fitting fitting,
+      AimReport aimed) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
@@ -303,6 +338,9 @@ final class PlaceCommand implements Callable<Integer> {
         100 * outcome.gap(),
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
+    aimed.print(err, cost, rows);
+    RelabelOffer.print(
+        err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
     printExports(err, layers);
     fitting.print(plans);
     if (json) {
@@ -317,6 +355,7 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      aimed.addTo(node, cost);
       fitting.addTo(node, outcome.placement().orElseThrow());
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
@@ -326,13 +365,6 @@ final class PlaceCommand implements Callable<Integer> {
 
       spec.commandLine().getOut().println(node);
       spec.commandLine().getOut().flush();
-    }
-  }
-
-  private static final class ObjectiveConverter implements ITypeConverter<Objective> {
-    @Override
-    public Objective convert(String value) {
-      return Terminal.option(() -> Objective.ofWord(value));
     }
   }
 

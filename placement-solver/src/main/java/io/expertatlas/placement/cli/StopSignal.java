@@ -4,17 +4,19 @@ import java.io.PrintWriter;
 import java.util.concurrent.CountDownLatch;
 
 /**
- * Lets Ctrl-C (SIGINT), or SIGTERM, end a solve instead of the process: while this is open, the
- * signal raises {@link #isStopped}, and the process ends only when this is closed, after the best
- * placement so far has been written. Its exit code is then the signal's, 130 or 143.
+ * Lets Ctrl-C (SIGINT), or SIGTERM, end a solve instead of the process: once this {@linkplain
+ * #listen listens}, the signal raises {@link #isStopped}, and the process ends only when this is
+ * closed, after the best placement so far has been written. Its exit code is then the signal's, 130
+ * or 143.
  */
 final class StopSignal implements AutoCloseable {
   private final CountDownLatch closed = new CountDownLatch(1);
   private final Thread hook;
+  private boolean listens;
   private volatile boolean stopped;
 
   /**
-   * Waits for the signal from now on.
+   * Prepares to listen.
    *
    * @param err is told that the signal came
    */
@@ -28,7 +30,12 @@ final class StopSignal implements AutoCloseable {
               awaitClose();
             },
             "stop-signal");
+  }
+
+  /** Waits for the signal from now on; before, it ends the process at once. */
+  void listen() {
     Runtime.getRuntime().addShutdownHook(hook);
+    listens = true;
   }
 
   private void awaitClose() {
@@ -47,7 +54,7 @@ final class StopSignal implements AutoCloseable {
   @Override
   public void close() {
     closed.countDown();
-    if (!stopped) {
+    if (listens && !stopped) {
       try {
         Runtime.getRuntime().removeShutdownHook(hook);
       } catch (IllegalStateException e) {

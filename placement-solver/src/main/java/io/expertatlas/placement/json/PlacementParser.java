@@ -281,7 +281,7 @@ public final class PlacementParser {
     return typed(field(parent, name), field(parent, name).isArray(), name, "an array");
   }
 
-  private static String text(JsonNode parent, String name) {
+  static String text(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isTextual(), name, "a text").asText();
   }
 

@@ -12,7 +12,7 @@ import java.util.Arrays;
  * possible. Who shares a GPU or a node stays as it is, so load and fan-out do too. The best names
  * of a layer depend on the layer before alone: one assignment a gap is exact.
  */
-public final class Relabel {
+final class Relabel {
   private Relabel() {}
 
   /**
@@ -20,7 +20,7 @@ public final class Relabel {
    *
    * @param map {@code [layer][expert]} of the whole problem
    */
-  public static int[][] of(PlacementProblem problem, int[][] map) {
+  static int[][] of(PlacementProblem problem, int[][] map) {
     PlacementProblem hops = problem.withCaps(Caps.NONE).withObjective(Objective.HOPS);
     return of(Chain.of(hops, new Prices(1, 0, 0, 0)), map);
   }

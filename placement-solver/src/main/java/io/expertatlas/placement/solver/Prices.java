@@ -32,6 +32,7 @@ public record Prices(long hop, long gpuTouch, long nodeTouch, long hottest) {
       case HOPS, CROSSINGS -> new Prices(1, 0, 0, 0);
       case FANOUT -> new Prices(0, 1, topology.nodes() > 1 ? 1 : 0, 0);
       case LOAD -> new Prices(0, 0, 0, 1);
+      case COPIES -> new Prices(1, 2, 0, 0);
     };
   }
 

@@ -123,7 +123,8 @@ class EngineFormatsTest {
             IntStream.range(0, layers).map(l -> dense + 2 * l).boxed().toList(),
             mtp,
             experts,
-            1);
+            1,
+            0);
     int placed = random.nextBoolean() ? layers : layers + mtp;
     LayerRows rows =
         random.nextBoolean() ? LayerRows.plain(placed) : LayerRows.of(config, placed, experts);
