@@ -85,9 +85,13 @@ public record PlacementProblem(
         && (caps.isNone() || caps.violation(PlacementCost.of(counts, placement)).isEmpty());
   }
 
-  /** Whether a placement is for this model and cluster and meets the slots, whatever the caps. */
+  /**
+   * Whether a placement is for this model and cluster, with one copy of each expert, and meets the
+   * slots, whatever the caps.
+   */
   public boolean hasSlotsFor(Placement placement) {
-    if (!placement.topology().equals(topology)
+    if (placement.hasCopies()
+        || !placement.topology().equals(topology)
         || placement.layers() != shape().layers()
         || placement.experts() != shape().experts()) {
       return false;

@@ -42,6 +42,10 @@ final class CostJson {
     node.put("loadMeanMaxOverMean", six(cost.loadMeanMaxOverMean()));
     node.put("loadWorstMaxOverMean", six(cost.loadWorstMaxOverMean()));
     node.put("balanced", cost.balanced());
+    if (cost.estimated()) {
+      node.put("hops-estimated", true);
+    }
+
     node.put("avg_cost", cost.avgCost());
     if (cost.topology().hasEqualNodes()) {
       node.put("avg_intra", cost.avgIntra());

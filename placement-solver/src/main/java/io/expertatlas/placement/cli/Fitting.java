@@ -68,15 +68,22 @@ final class Fitting {
   /**
    * Solves a problem of {@link #counts}.
    *
+   * @param solver of the placement
+   * @param quick of the many solves of cross-validation and of several traces, which need no proof
+   *     beyond what is there at once
    * @return its objective and bound are those of the counts as they are
    */
-  SolverOutcome solve(PlacementSolver solver, PlacementProblem problem, SolverConfig config)
+  SolverOutcome solve(
+      PlacementSolver solver,
+      PlacementSolver quick,
+      PlacementProblem problem,
+      SolverConfig config)
       throws IOException {
     if (options.isRobust()) {
-      return solveRobust(solver, problem, config);
+      return solveRobust(quick, problem, config);
     }
 
-    strength = strength(solver, problem, config);
+    strength = strength(quick, problem, config);
     if (strength > 0) {
       checkPairs(problem);
     }

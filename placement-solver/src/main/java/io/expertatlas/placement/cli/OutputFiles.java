@@ -39,7 +39,10 @@ final class OutputFiles {
     return new OutputFolder(path, overwrite, "placement folder", FILES);
   }
 
-  /** Writes the csv, the json and files of engines by their names into a folder. */
+  /**
+   * Writes the csv, the json and files of engines by their names into a folder; no csv if experts
+   * have copies.
+   */
   static void write(
       Path folder,
       boolean exflowName,
@@ -47,8 +50,11 @@ final class OutputFiles {
       PlacementCost cost,
       Map<String, byte[]> exports)
       throws IOException {
-    String csv = exflowName ? ExFlowCsv.fileName(cost) : CSV;
-    ExFlowCsv.write(document.placement(), folder.resolve(csv));
+    if (!document.placement().hasCopies()) {
+      String csv = exflowName ? ExFlowCsv.fileName(cost) : CSV;
+      ExFlowCsv.write(document.placement(), folder.resolve(csv));
+    }
+
     Files.writeString(folder.resolve(JSON), PlacementParser.toJson(document));
     for (Map.Entry<String, byte[]> export : exports.entrySet()) {
       Files.write(folder.resolve(export.getKey()), export.getValue());

@@ -12,6 +12,7 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.MoveOptions.Terms;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
 import io.expertatlas.placement.format.LayerRows;
 import io.expertatlas.placement.format.ModelConfig;
@@ -60,7 +61,9 @@ final class PlaceCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
+  @Mixin private CopyOptions copies;
   @Mixin private FitOptions fit;
+  @Mixin private MoveOptions move;
   @Mixin private AimOptions aim;
 
   @Option(
@@ -111,6 +114,14 @@ final class PlaceCommand implements Callable<Integer> {
   private String warmStart;
 
   @Option(
+      names = "--current",
+      paramLabel = "P",
+      description =
+          "Placement that runs now: change it only where that pays within --horizon, and write the"
+              + " moves in a safe order.")
+  private String current;
+
+  @Option(
       names = "--csv-name",
       defaultValue = "placement",
       paramLabel = "NAME",
@@ -145,8 +156,6 @@ final class PlaceCommand implements Callable<Integer> {
   private Objective objective; // the last one aimed at
   private Caps caps = Caps.NONE; // within which it was solved last
 
-  private StopSignal stop;
-
   private enum CsvName {
     placement,
     exflow
@@ -154,13 +163,6 @@ final class PlaceCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    try (StopSignal signal = new StopSignal(spec.commandLine().getErr())) {
-      stop = signal;
-      return place();
-    }
-  }
-
-  private int place() throws IOException {
     Topology topology = cluster.topology(spec);
     if (threads != null && threads < 1) {
       throw new ParameterException(
@@ -192,6 +194,14 @@ final class PlaceCommand implements Callable<Integer> {
       }
     }
 
+    if (aim.isFront() && current != null) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
+    }
+
+    Optional<Terms> terms =
+        current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
+    copies.check(solver, aims, fit.isIncremental(), aim.isFront());
     OutputFolder folder =
         aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
     folder.check();
@@ -199,7 +209,8 @@ final class PlaceCommand implements Callable<Integer> {
     RouteCounts counts = fitting.counts();
     PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     LayerRows rows = ModelOptions.rows(config, counts.shape());
-    exports.forEach(format -> format.check(counts.shape().experts(), counts.shape().experts(), topology));
+    int slots = copies.slots(problem);
+    exports.forEach(format -> format.check(counts.shape().experts(), slots, topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
       solver = eplb.withGroups(config.get().groups());
     }
@@ -207,40 +218,63 @@ final class PlaceCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
-        counts.tokens(), counts.shape(), topology, problem.balance());
+        counts.tokens(),
+        counts.shape(),
+        topology,
+        copies.inWords(problem));
     err.flush();
     Source source = source(fit.folders());
-    stop.listen();
-    if (aim.isFront()) {
-      new FrontRun(spec, aim, problem, source, output, json)
-          .call(folder, solver, aims, config(problem));
-      return 0;
+    try (StopSignal stop = new StopSignal(err)) {
+      SolverConfig how = config(problem).withStop(stop::isStopped);
+      if (aim.isFront()) {
+        new FrontRun(spec, aim, problem, source, output, json).call(folder, solver, aims, how);
+        return 0;
+      }
+
+      boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+      PlacementSolver plain = solver;
+      int groups = config.map(ModelConfig::groups).orElse(1);
+      List<CostTable.Row> others = copies.baseline(solver, problem, groups);
+      solver =
+          copies.given()
+              ? copies.solver(solver, problem, groups, aims, solved -> caps = solved)
+              : new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
+      Optional<Placement> present = placement(current, problem);
+      SolverOutcome outcome = fitting.solve(solver, plain, problem, how);
+      if (outcome.placement().isEmpty()) {
+        throw new IllegalStateException(
+            "Cannot place with %s: %s, %s"
+                .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+      }
+
+      Optional<Moving> moving = Optional.empty();
+      if (present.isPresent()) {
+        moving =
+            Optional.of(
+                Moving.choose(
+                    problem, present.get(), outcome.placement().get(), terms.get(), how));
+        outcome = moving.get().outcome(problem, outcome);
+      }
+
+      PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
+      PlacementDocument document =
+          new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
+      Map<String, byte[]> files = new TreeMap<>();
+      if (fitting.isNoteworthy()) {
+        files.put(Fitting.FILE, fitting.file(document.placement()));
+      }
+
+      moving.ifPresent(moves -> files.put(Moving.FILE, moves.file()));
+      for (PlacementFormat format : exports) {
+        files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
+      }
+
+      folder.write(
+          aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
+      AimReport aimed = new AimReport(caps, aim.traffic(config));
+      print(problem, outcome, cost, rows, fitting, aimed, moving, others);
     }
 
-    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
-    solver = new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
-    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
-    if (outcome.placement().isEmpty()) {
-      throw new IllegalStateException(
-          "Cannot place with %s: %s, %s"
-              .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
-    }
-
-    PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
-    PlacementDocument document =
-        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
-    Map<String, byte[]> files = new TreeMap<>();
-    if (fitting.isNoteworthy()) {
-      files.put(Fitting.FILE, fitting.file(document.placement()));
-    }
-
-    for (PlacementFormat format : exports) {
-      files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
-    }
-
-    folder.write(
-        aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows, fitting, new AimReport(caps, aim.traffic(config)));
     return 0;
   }
 
@@ -253,17 +287,21 @@ final class PlaceCommand implements Callable<Integer> {
     }
   }
 
+  private Optional<Placement> placement(String argument, PlacementProblem problem)
+      throws IOException {
+    return argument == null
+        ? Optional.empty()
+        : Optional.of(
+            PlacementInput.parse(argument)
+                .read(
+                    problem.shape(),
+                    problem.topology(),
+                    seed,
+                    new Reading(Optional.empty(), model.read())));
+  }
+
   private SolverConfig config(PlacementProblem problem) throws IOException {
-    Optional<Placement> start =
-        warmStart == null
-            ? Optional.empty()
-            : Optional.of(
-                PlacementInput.parse(warmStart)
-                    .read(
-                        problem.shape(),
-                        problem.topology(),
-                        seed,
-                        new Reading(Optional.empty(), model.read())));
+    Optional<Placement> start = placement(warmStart, problem);
     int workers =
         threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
     ProgressLines lines =
@@ -275,7 +313,7 @@ final class PlaceCommand implements Callable<Integer> {
         workers,
         start,
         lines::show,
-        stop::isStopped);
+        () -> false);
   }
 
   /** What the last folder says of itself. */
@@ -308,7 +346,9 @@ final class PlaceCommand implements Callable<Integer> {
       PlacementCost cost,
       LayerRows layers,
       Fitting fitting,
-      AimReport aimed) {
+      AimReport aimed,
+      Optional<Moving> moving,
+      List<CostTable.Row> others) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
@@ -321,6 +361,7 @@ final class PlaceCommand implements Callable<Integer> {
       plans.add(new HeldOutTable.Plan(name, baseline));
     }
 
+    rows.addAll(others);
     if (!BASELINES.contains(outcome.solver())) {
       rows.add(new CostTable.Row(outcome.solver(), cost));
       plans.add(new HeldOutTable.Plan(outcome.solver(), outcome.placement().orElseThrow()));
@@ -338,11 +379,21 @@ final class PlaceCommand implements Callable<Integer> {
         100 * outcome.gap(),
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
+    if (cost.estimated()) {
+      err.println("~ estimated: pairs of experts do not tell which copy a token is on");
+    }
+
+    if (outcome.placement().orElseThrow().hasCopies()) {
+      err.println("Experts have copies: no csv was written, as ExFlow's has no place for them");
+    }
+
     aimed.print(err, cost, rows);
     RelabelOffer.print(
         err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
     printExports(err, layers);
     fitting.print(plans);
+    moving.ifPresent(moves -> err.print(moves.table()));
+    err.flush();
     if (json) {
       ObjectNode node =
           CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
@@ -355,8 +406,13 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      if (copies.given()) {
+        node.put("redundant", outcome.placement().orElseThrow().slots(0) - cost.shape().experts());
+      }
+
       aimed.addTo(node, cost);
       fitting.addTo(node, outcome.placement().orElseThrow());
+      moving.ifPresent(moves -> node.set("moving", moves.node()));
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");

@@ -2,7 +2,7 @@ package io.expertatlas.placement.cli;
 
 import io.expertatlas.affinity.Transitions;
 import io.expertatlas.placement.Placement;
-import io.expertatlas.placement.search.Relabelling;
+import io.expertatlas.placement.search.Relabel;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import java.io.PrintWriter;
@@ -47,10 +47,10 @@ final class RelabelOffer {
 
   /** The same for transitions that are counted already. */
   static void print(PrintWriter err, String label, Transitions transitions, Placement placement) {
-    Optional<Placement> other = Relabelling.of(transitions, placement);
+    Optional<Placement> other = Relabel.of(transitions, placement);
     if (other.isPresent()) {
-      long before = Relabelling.hops(transitions, placement);
-      long after = Relabelling.hops(transitions, other.get());
+      long before = hops(transitions, placement);
+      long after = hops(transitions, other.get());
       if (after < before * (1 - WORTHWHILE)) {
         err.printf(
             "Other names of its GPUs would give %s %.1f %% fewer hops, with fan-out and load as they"
@@ -58,5 +58,22 @@ final class RelabelOffer {
             label, 100.0 * (before - after) / before);
       }
     }
+  }
+
+  private static long hops(Transitions transitions, Placement placement) {
+    long hops = 0;
+    for (int gap = 0; gap < transitions.gaps(); gap++) {
+      for (int from = 0; from < placement.experts(); from++) {
+        for (int to = 0; to < placement.experts(); to++) {
+          hops +=
+              transitions.firstChoices(gap, from, to)
+                  * placement
+                      .topology()
+                      .hopCost(placement.gpu(gap, from), placement.gpu(gap + 1, to));
+        }
+      }
+    }
+
+    return hops;
   }
 }

@@ -4,19 +4,17 @@ import java.io.PrintWriter;
 import java.util.concurrent.CountDownLatch;
 
 /**
- * Lets Ctrl-C (SIGINT), or SIGTERM, end a solve instead of the process: once this {@linkplain
- * #listen listens}, the signal raises {@link #isStopped}, and the process ends only when this is
- * closed, after the best placement so far has been written. Its exit code is then the signal's, 130
- * or 143.
+ * Lets Ctrl-C (SIGINT), or SIGTERM, end a solve instead of the process: while this is open, the
+ * signal raises {@link #isStopped}, and the process ends only when this is closed, after the best
+ * placement so far has been written. Its exit code is then the signal's, 130 or 143.
  */
 final class StopSignal implements AutoCloseable {
   private final CountDownLatch closed = new CountDownLatch(1);
   private final Thread hook;
-  private boolean listens;
   private volatile boolean stopped;
 
   /**
-   * Prepares to listen.
+   * Waits for the signal from now on.
    *
    * @param err is told that the signal came
    */
@@ -30,12 +28,7 @@ final class StopSignal implements AutoCloseable {
               awaitClose();
             },
             "stop-signal");
-  }
-
-  /** Waits for the signal from now on; before, it ends the process at once. */
-  void listen() {
     Runtime.getRuntime().addShutdownHook(hook);
-    listens = true;
   }
 
   private void awaitClose() {
@@ -54,7 +47,7 @@ final class StopSignal implements AutoCloseable {
   @Override
   public void close() {
     closed.countDown();
-    if (listens && !stopped) {
+    if (!stopped) {
       try {
         Runtime.getRuntime().removeShutdownHook(hook);
       } catch (IllegalStateException e) {

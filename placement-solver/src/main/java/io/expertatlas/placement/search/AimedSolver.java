@@ -199,7 +199,7 @@ public final class AimedSolver implements PlacementSolver {
       return placement;
     }
 
-    return Relabelling.of(problem.counts().transitions(), placement)
+    return Relabel.of(problem.counts().transitions(), placement)
         .filter(other -> hops(problem, other) < hops(problem, placement))
         .filter(problem::isMetBy)
         .orElse(placement);

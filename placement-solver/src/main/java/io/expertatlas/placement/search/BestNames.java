@@ -26,13 +26,8 @@ final class BestNames {
   private final int[] kind; // [part]; null if all are equal
   private final long[] saved; // [part * parts + part], with a matrix of costs; else empty
 
-  /** Names of a chain's parts. */
   BestNames(Chain chain) {
-    this(chain.parts(), chain.isSymmetric() ? null : kinds(chain));
-  }
-
-  private BestNames(Topology topology, int[] kind) {
-    this.topology = topology;
+    this.topology = chain.parts();
     this.nodes = topology.nodes();
     this.parts = topology.gpus();
     this.near = topology.costInNode();
@@ -47,15 +42,10 @@ final class BestNames {
     this.placeOf = new int[largest];
     this.nodeCosts = new long[nodes * nodes];
     this.nodeOf = new int[nodes];
-    this.kind = kind;
+    this.kind = chain.isSymmetric() ? null : kinds(chain);
     this.saved = new long[topology.hasCostMatrix() ? parts * parts : 0];
     long highest = topology.highestCost();
     Arrays.setAll(saved, at -> highest - topology.hopCost(at / parts, at % parts));
-  }
-
-  /** Names of parts that are all of one kind. */
-  static BestNames ofEqualParts(Topology topology) {
-    return new BestNames(topology, null);
   }
 
   private static int[] kinds(Chain chain) {

@@ -57,7 +57,7 @@ public final class EplbSolver implements PlacementSolver {
     if (missing != 0 || !problem.slots().allows(0, experts / gpus)) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
-          "equal slots for %d experts on %d GPUs need %d replicas, which are not supported yet"
+          "equal slots for %d experts on %d GPUs need copies of experts. Maybe use --redundant %d"
               .formatted(experts, gpus, missing));
     }
 

@@ -102,6 +102,11 @@ public final class SolverRun {
                             topology.hasEqualNodes() ? "other costs" : "unequal nodes")));
   }
 
+  /** The solver's name. */
+  public String name() {
+    return solver;
+  }
+
   /** The problem. */
   public PlacementProblem problem() {
     return problem;

@@ -252,7 +252,7 @@ class AimedSolverTest {
     }
 
     Placement before = new Placement(topology, map);
-    Placement after = Relabelling.of(problem.counts().transitions(), before).orElseThrow();
+    Placement after = Relabel.of(problem.counts().transitions(), before).orElseThrow();
     PlacementCost old = PlacementCost.of(problem.counts(), before);
     PlacementCost cost = PlacementCost.of(problem.counts(), after);
     assertThat(cost.gpuTouches()).isEqualTo(old.gpuTouches());
@@ -262,7 +262,7 @@ class AimedSolverTest {
     }
 
     assertThat(cost.hops()).isEqualTo(bestOfAllNames(problem, map));
-    assertThat(Relabelling.of(problem.counts().transitions(), after).map(p -> PlacementCost.of(problem.counts(), p).hops()))
+    assertThat(Relabel.of(problem.counts().transitions(), after).map(p -> PlacementCost.of(problem.counts(), p).hops()))
         .contains(cost.hops());
   }
 
@@ -336,16 +336,19 @@ class AimedSolverTest {
   @Test
   void namesThatAreNotFreeAreKept() {
     PlacementProblem problem = Routes.problem(Routes.CASE_A, 1, 2);
-    int[][] map = {{0, 0, 1, 1}, {0, 0, 1, 1}, {0, 1, 1, 1}};
+    int[][] map = {{0, 1, 1, 1}, {1, 0, 1, 1}, {0, 1, 1, 1}};
     for (Topology topology :
         List.of(
-            new Topology(1, 2).withSlots(2, 3),
+            new Topology(1, 2).withSlots(1, 3),
             new Topology(1, 2).withHopCosts(new int[][] {{0, 1}, {1, 0}}))) {
-      assertThat(Relabelling.of(problem.counts().transitions(), new Placement(topology, map))).isEmpty();
+      Placement placement = new Placement(topology, map);
+      assertThat(Relabel.of(problem.counts().transitions(), placement)).contains(placement);
     }
 
-    assertThat(
-            Relabelling.of(problem.counts().transitions(), new Placement(new Topology(1, 2).withSlots(3, 3), map)))
-        .isPresent();
+    Placement copies =
+        Placement.ofCopies(
+            new Topology(1, 2),
+            new int[][][] {{{0, 1}, {0}, {1}, {1}}, {{0}, {0}, {1}, {1}}, {{0}, {0}, {1}, {1}}});
+    assertThat(Relabel.of(problem.counts().transitions(), copies)).isEmpty();
   }
 }
