@@ -62,8 +62,7 @@ class StopSignalTest {
       }
 
       assertThat(line).as("progress after: %s", seen).isNotNull();
-      Process kill =
-          new ProcessBuilder("/bin/kill", "-INT", Long.toString(process.pid())).start();
+      Process kill = new ProcessBuilder("/bin/kill", "-INT", Long.toString(process.pid())).start();
       assertThat(kill.waitFor()).isZero();
       List<String> rest = err.lines().toList();
       assertThat(rest)

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.Objective;
+import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Routes;
 import io.expertatlas.placement.Topology;
@@ -12,6 +13,7 @@ import io.expertatlas.placement.solver.Prices;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
+import io.expertatlas.trace.ModelShape;
 import java.time.Duration;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
@@ -196,7 +198,11 @@ class PoolSearchTest {
 
   @ParameterizedTest(name = "{0}, {1} steps, capped: {2}")
   @CsvSource({
-    "hops,700,false", "hops,1500,true", "fanout,500,false", "fanout,900,true", "crossings,61,false"
+    "hops,700,false",
+    "hops,1500,true",
+    "fanout,500,false",
+    "fanout,900,true",
+    "crossings,61,false"
   })
   void theStepLimitGivesTheSamePlanOnAnyNumberOfThreads(
       String objective, long steps, boolean capped) {
@@ -217,6 +223,18 @@ class PoolSearchTest {
 
     SolverOutcome longer = new PoolSolver().solve(problem, config.withStepLimit(10 * steps));
     assertThat(longer.objective()).isLessThanOrEqualTo(once.objective());
+  }
+
+  @Test
+  void aPlantedPlacementIsFound() {
+    Planted planted = Planted.draw(new ModelShape(10, 32, 3), new Topology(4, 4), 4000, 5);
+    PlacementProblem problem =
+        PlacementProblem.balanced(planted.counts(), new Topology(4, 4), Objective.HOPS);
+    SolverOutcome found =
+        new PoolSolver().solve(problem, config(1, 1).withStepLimit(16_000));
+    assertThat(found.objective())
+        .isLessThanOrEqualTo(
+            Objective.HOPS.total(PlacementCost.of(planted.counts(), planted.placement())));
   }
 
   @Test
@@ -249,8 +267,7 @@ class PoolSearchTest {
         Routes.problem(
             Routes.trace(4, new int[][] {{0}, {0}, {0}, {0}, {1}, {1}, {1}, {2}, {2}, {3}}), 1, 2);
     SolverOutcome outcome =
-        new PoolSolver()
-            .solve(problem.withCaps(Caps.NONE.withLoad(4)), SolverConfig.DEFAULT);
+        new PoolSolver().solve(problem.withCaps(Caps.NONE.withLoad(4)), SolverConfig.DEFAULT);
     assertThat(outcome.status()).isEqualTo(SolverStatus.INFEASIBLE);
     assertThat(outcome.note())
         .isEqualTo(

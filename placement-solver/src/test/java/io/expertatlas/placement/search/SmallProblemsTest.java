@@ -51,7 +51,8 @@ class SmallProblemsTest {
         case 1 -> topology = Topology.ofNodes(1, 2);
         case 2 -> topology = topology.withHopCosts(2, 7);
         case 3 ->
-            topology = new Topology(1, 3).withHopCosts(new int[][] {{0, 1, 4}, {1, 0, 2}, {4, 2, 0}});
+            topology =
+                new Topology(1, 3).withHopCosts(new int[][] {{0, 1, 4}, {1, 0, 2}, {4, 2, 0}});
         default -> {}
       }
 
@@ -159,8 +160,7 @@ class SmallProblemsTest {
     }
 
     Topology topology = c.problem.topology();
-    int[] gpuOf =
-        topology.isSymmetric() ? gpuNames(topology, random) : identity(topology.gpus());
+    int[] gpuOf = topology.isSymmetric() ? gpuNames(topology, random) : identity(topology.gpus());
     SlotBounds slots = c.problem.slots();
     int[] least = new int[gpuOf.length];
     int[] most = new int[gpuOf.length];
