@@ -59,7 +59,8 @@ public final class FrontPage {
                       "%s %s".formatted(fixed(front.reference().hops()), "hops"),
                       fixed(front.reference().gpus()),
                       fixed(front.reference().load())))
-          .table("Placements of the front, on the tokens they were fitted on.", header(), rows(front));
+          .table(
+              "Placements of the front, on the tokens they were fitted on.", header(), rows(front));
     }
 
     return page;
@@ -127,11 +128,7 @@ public final class FrontPage {
             .add(across)
             .add(rounded(point.costs().of(front.minimised()) / unit))
             .add(point.capInWords());
-        bound
-            .addArray()
-            .add(across)
-            .add(rounded(point.bound() / unit))
-            .add(point.capInWords());
+        bound.addArray().add(across).add(rounded(point.bound() / unit)).add(point.capInWords());
       }
     }
 
@@ -156,7 +153,15 @@ public final class FrontPage {
 
   private static List<String> header() {
     return List.of(
-        "Cap", "Hops", "GPUs / layer", "Nodes / layer", "Load", "Worst layer", "Bound", "Gap", "File");
+        "Cap",
+        "Hops",
+        "GPUs / layer",
+        "Nodes / layer",
+        "Load",
+        "Worst layer",
+        "Bound",
+        "Gap",
+        "File");
   }
 
   private static List<List<String>> rows(Front front) {
