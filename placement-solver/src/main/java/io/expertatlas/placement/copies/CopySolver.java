@@ -44,6 +44,7 @@ public final class CopySolver {
 
   private static final int STARTS = 3;
   private static final double ONE_COPY_PART = 0.4; // of the time
+  private static final double RENAMING_PART = 0.1; // of the time that is left
   private static final double NEAR = 5e-4; // of a load: closer is as good
 
   private final CopyProblem problem;
@@ -269,11 +270,7 @@ public final class CopySolver {
         caps,
         layer ->
             one.caps().load(layer) == Long.MAX_VALUE ? Double.MAX_VALUE : one.caps().load(layer));
-    SolverOutcome single =
-        PlacementSolvers.find("auto")
-            .solve(
-                run.problem(),
-                run.config().withTimeLimit(part(ONE_COPY_PART)).withProgress(step -> {}));
+    SolverOutcome single = oneCopyEach();
     Optional<SolverOutcome> first = Optional.empty();
     if (single.placement().isPresent()) {
       Packing[] layers = filled(single.placement().get(), caps);
@@ -302,8 +299,24 @@ public final class CopySolver {
         : second;
   }
 
-  private Duration part(double share) {
-    return Duration.ofNanos(Math.max(1_000_000, (long) (run.secondsLeft() * share * 1e9)));
+  private SolverOutcome oneCopyEach() {
+    for (int layer = 0; layer < bounds.length; layer++) {
+      long hottest = Arrays.stream(problem.choices(layer)).max().orElseThrow();
+      long cap = problem.problem().caps().load(layer);
+      if (hottest > cap) {
+        return run.unsolved(
+            SolverStatus.INFEASIBLE,
+            "an expert of layer %d has %d choices, at most %d".formatted(layer, hottest, cap));
+      }
+    }
+
+    long nanos = (long) (run.secondsLeft() * ONE_COPY_PART * 1e9);
+    return PlacementSolvers.find("auto")
+        .solve(
+            run.problem(),
+            run.config()
+                .withTimeLimit(Duration.ofNanos(Math.max(1_000_000, nanos)))
+                .withProgress(step -> {}));
   }
 
   private Optional<String> tooHot(Packing[] layers) {
@@ -327,12 +340,20 @@ public final class CopySolver {
       return;
     }
 
-    CopySearch search = search(topology(), caps);
+    double reserved = RENAMING_PART * run.secondsLeft();
     if (gpus() <= TouchCost.MOST_GPUS) {
-      search.lowerTouches(layers, touches -> run.report("touches", touches, 0));
+      new CopySearch(
+              one.counts(),
+              topology(),
+              caps,
+              () -> run.isTimeUp() || run.secondsLeft() < reserved,
+              random.split())
+          .lowerTouches(layers, touches -> run.report("touches", touches, 0));
+    } else {
+      how += ", above %d GPUs only the loads and names are searched".formatted(TouchCost.MOST_GPUS);
     }
 
-    search.lowerHops(layers, true, true, hops -> {});
+    search(topology(), caps).lowerHops(layers, true, true, hops -> {});
   }
 
   /** The packings of a placement of one copy each, the spare slots filled by what saves most. */
