@@ -5,10 +5,10 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * The transfers that lead from one placement to another, in an order in which no GPU ever holds more
- * experts of a layer than its slots. Layers are changed one after the other. A move into a free slot
- * needs nothing; where all GPUs on the way are full, the experts that wait for each other form a
- * cycle, which is broken by {@link Staging}.
+ * The transfers that lead from one placement to another, in an order in which no GPU ever holds
+ * more experts of a layer than its slots. Layers are changed one after the other. A move into a
+ * free slot needs nothing; where all GPUs on the way are full, the experts that wait for each other
+ * form a cycle, which is broken by {@link Staging}.
  *
  * @param steps in the order in which they are to be carried out
  * @param staging how cycles are broken

@@ -31,8 +31,7 @@ class MovePlanTest {
   }
 
   /** Carries the steps out one by one and looks at every GPU after each. */
-  private static void simulate(
-      Placement current, Placement target, int slots, MovePlan plan) {
+  private static void simulate(Placement current, Placement target, int slots, MovePlan plan) {
     int[][] map = current.toArray();
     int[][] held = new int[current.layers()][current.topology().gpus()];
     for (int layer = 0; layer < map.length; layer++) {
@@ -127,13 +126,12 @@ class MovePlanTest {
     Placement wide = new Placement(new Topology(1, 2), new int[][] {{0, 0, 1, 1}});
 
     assertThatThrownBy(
-            () ->
-                MovePlan.between(current, wide, SlotBounds.uniform(2, 0, 2), Staging.SPARE))
+            () -> MovePlan.between(current, wide, SlotBounds.uniform(2, 0, 2), Staging.SPARE))
         .hasMessage(
             "Cannot move between placements of 1 layers x 3 experts on 1x2 GPUs and 1 x 4 on 1x2");
     assertThatThrownBy(
-            () ->
-                MovePlan.between(current, current, SlotBounds.uniform(2, 0, 1), Staging.SPARE))
-        .hasMessage("Cannot move layer 0: GPU 0 holds 2 experts before and 2 after, it has 1 slots");
+            () -> MovePlan.between(current, current, SlotBounds.uniform(2, 0, 1), Staging.SPARE))
+        .hasMessage(
+            "Cannot move layer 0: GPU 0 holds 2 experts before and 2 after, it has 1 slots");
   }
 }

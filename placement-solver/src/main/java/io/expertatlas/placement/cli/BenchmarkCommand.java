@@ -193,8 +193,7 @@ final class BenchmarkCommand implements Callable<Integer> {
       for (Dataset dataset : datasets) {
         for (Topology cluster : clusters) {
           for (Objective objective : objectives) {
-            PlacementProblem problem =
-                PlacementProblem.balanced(dataset.fit(), cluster, objective);
+            PlacementProblem problem = PlacementProblem.balanced(dataset.fit(), cluster, objective);
             for (TimedSolver one : timed) {
               boolean warm = false;
               for (long seed : seeds) {
@@ -203,7 +202,9 @@ final class BenchmarkCommand implements Callable<Integer> {
                     runs.stream().filter(run -> run.key().equals(key)).findFirst();
                 if (known.isEmpty()) {
                   bar.setExtraMessage(
-                      " %s %s %s %s".formatted(dataset.name(), cluster, objective.word(), one.solver().name()));
+                      " %s %s %s %s"
+                          .formatted(
+                              dataset.name(), cluster, objective.word(), one.solver().name()));
                   if (!warm) {
                     one.solver().solve(problem, config(warmUp, seed));
                     warm = true;
@@ -477,8 +478,7 @@ final class BenchmarkCommand implements Callable<Integer> {
 
       return Terminal.option(
           () ->
-              new Topology(
-                  Integer.parseInt(matcher.group(1)), Integer.parseInt(matcher.group(2))));
+              new Topology(Integer.parseInt(matcher.group(1)), Integer.parseInt(matcher.group(2))));
     }
   }
 }

@@ -74,10 +74,7 @@ final class Fitting {
    * @return its objective and bound are those of the counts as they are
    */
   SolverOutcome solve(
-      PlacementSolver solver,
-      PlacementSolver quick,
-      PlacementProblem problem,
-      SolverConfig config)
+      PlacementSolver solver, PlacementSolver quick, PlacementProblem problem, SolverConfig config)
       throws IOException {
     if (options.isRobust()) {
       return solveRobust(quick, problem, config);
@@ -106,8 +103,7 @@ final class Fitting {
     }
 
     prefixes.add(problem::counts);
-    return Incremental.solve(
-        solver, prefixes, problem.topology(), problem.objective(), config);
+    return Incremental.solve(solver, prefixes, problem.topology(), problem.objective(), config);
   }
 
   private PlacementProblem shrunken(PlacementProblem problem) {
@@ -273,8 +269,7 @@ final class Fitting {
           robust.get().bound());
       for (int i = 0; i < input.traces().size(); i++) {
         err.printf(
-            "  %s: %.4f a token%n",
-            input.traces().get(i).folder(), robust.get().costs().get(i));
+            "  %s: %.4f a token%n", input.traces().get(i).folder(), robust.get().costs().get(i));
       }
     }
 
@@ -295,8 +290,7 @@ final class Fitting {
 
   private String foldInWords() {
     FitInput.Trace first = input.traces().get(0);
-    return "fold %d of 0 to %d"
-        .formatted(first.fold().orElseThrow(), first.fitFolds().size());
+    return "fold %d of 0 to %d".formatted(first.fold().orElseThrow(), first.fitFolds().size());
   }
 
   /** Adds what there is to tell to the object of {@code --json}. */
@@ -359,9 +353,7 @@ final class Fitting {
     robust.ifPresent(
         result -> {
           ObjectNode node = root.putObject("robust");
-          node.put(
-              "mode",
-              options.robust() == FitOptions.Robust.WEIGHTED ? "weighted" : "worst");
+          node.put("mode", options.robust() == FitOptions.Robust.WEIGHTED ? "weighted" : "worst");
           node.put("value", result.value());
           node.put("bound", result.bound());
           node.put("solves", result.solves());

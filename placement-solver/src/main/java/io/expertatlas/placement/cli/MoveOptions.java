@@ -62,8 +62,7 @@ final class MoveOptions {
    * @param minGain least share of the bytes that moving must save
    * @param staging how cycles are broken
    */
-  record Terms(
-      long horizon, long expertBytes, long hopBytes, double minGain, Staging staging) {}
+  record Terms(long horizon, long expertBytes, long hopBytes, double minGain, Staging staging) {}
 
   /**
    * The terms that were given.

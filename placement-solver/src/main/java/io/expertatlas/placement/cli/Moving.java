@@ -79,11 +79,7 @@ record Moving(Terms terms, Option stay, Option wanted, Option chosen, MovePlan p
             () -> System.nanoTime() > end || config.isStopped().getAsBoolean());
     Option stay = option(problem, present, present, terms);
     Option wanted =
-        option(
-            problem,
-            present,
-            Chain.placement(problem, search.renamed(best.toArray())),
-            terms);
+        option(problem, present, Chain.placement(problem, search.renamed(best.toArray())), terms);
     Option cheapest = option(problem, present, Chain.placement(problem, found), terms);
     boolean isWorthIt =
         cheapest.bytes() < stay.bytes()

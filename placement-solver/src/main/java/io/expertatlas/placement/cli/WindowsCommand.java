@@ -284,8 +284,7 @@ final class WindowsCommand implements Callable<Integer> {
   }
 
   private Placement solved(PlacementProblem problem, Optional<Placement> start) {
-    SolverConfig config =
-        start.isEmpty() ? config() : config().withWarmStart(start.get());
+    SolverConfig config = start.isEmpty() ? config() : config().withWarmStart(start.get());
     SolverOutcome outcome = solver.solve(problem, config);
     return outcome
         .placement()

@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * What a model's {@code config.json} says of the sizes of what travels: a token's activations and an
- * expert's weights.
+ * What a model's {@code config.json} says of the sizes of what travels: a token's activations and
+ * an expert's weights.
  *
  * @param hidden {@code hidden_size}
  * @param intermediate of a routed expert: {@code moe_intermediate_size}, else {@code

@@ -153,9 +153,7 @@ public final class BenchmarkRuns {
         number(node, "value"),
         number(node, "bound"),
         number(node, "seconds"),
-        node.has("held-out")
-            ? OptionalDouble.of(number(node, "held-out"))
-            : OptionalDouble.empty(),
+        node.has("held-out") ? OptionalDouble.of(number(node, "held-out")) : OptionalDouble.empty(),
         number(node, "gpus-per-token"),
         number(node, "load-mean-max-over-mean"),
         number(node, "load-held-out"),
@@ -168,7 +166,11 @@ public final class BenchmarkRuns {
   }
 
   private static long whole(JsonNode node, String name) {
-    return field(node, name, value -> value.isIntegralNumber() && value.canConvertToLong(), "a whole number")
+    return field(
+            node,
+            name,
+            value -> value.isIntegralNumber() && value.canConvertToLong(),
+            "a whole number")
         .asLong();
   }
 
@@ -177,10 +179,7 @@ public final class BenchmarkRuns {
   }
 
   private static JsonNode field(
-      JsonNode node,
-      String name,
-      Predicate<JsonNode> fits,
-      String expected) {
+      JsonNode node, String name, Predicate<JsonNode> fits, String expected) {
     JsonNode value = node.get(name);
     if (value == null || !fits.test(value)) {
       throw new IllegalArgumentException(

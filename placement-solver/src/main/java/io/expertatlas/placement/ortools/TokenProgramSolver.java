@@ -27,10 +27,10 @@ import java.util.stream.IntStream;
 
 /**
  * ExFlow's own program (arXiv 2401.08383) as a baseline: recursive bisection, and in each split a
- * binary cost for every token and gap, {@code cost >= x[a] - x[a']} and {@code cost >= x[a'] - x[a]}
- * with both experts in the part, equal counts, from no start. Tokens with equal pairs have equal
- * rows here, so the program needs no more than the counts; it is built token by token all the same.
- * The time limit is shared by the splits. Made to be measured, not to be used.
+ * binary cost for every token and gap, {@code cost >= x[a] - x[a']} and {@code cost >= x[a'] -
+ * x[a]} with both experts in the part, equal counts, from no start. Tokens with equal pairs have
+ * equal rows here, so the program needs no more than the counts; it is built token by token all the
+ * same. The time limit is shared by the splits. Made to be measured, not to be used.
  */
 public abstract class TokenProgramSolver implements PlacementSolver {
   /** The most binaries of a program: beyond, memory is the limit. */
@@ -245,14 +245,12 @@ public abstract class TokenProgramSolver implements PlacementSolver {
     int[][] room = new int[whole.layers()][2];
     for (int layer = 0; layer < members.length; layer++) {
       int[] here = gpu[layer];
-      members[layer] =
-          IntStream.range(0, here.length).filter(e -> here[e] == first).toArray();
+      members[layer] = IntStream.range(0, here.length).filter(e -> here[e] == first).toArray();
       room[layer][0] = (middle - first) * slots;
       room[layer][1] = members[layer].length - room[layer][0];
     }
 
-    Chain part =
-        whole.select(members, new Topology(1, 2), room, room);
+    Chain part = whole.select(members, new Topology(1, 2), room, room);
     Optional<int[][]> sides = split(part, room, seconds, run.config());
     for (int layer = 0; sides.isPresent() && layer < members.length; layer++) {
       for (int i = 0; i < members[layer].length; i++) {

@@ -81,7 +81,8 @@ public final class BenchmarkReport {
           bars(solved, heldOut));
     }
 
-    List<String> header = new ArrayList<>(List.of("Solver", "Solved", "Median", "Over best", "Worst seed"));
+    List<String> header =
+        new ArrayList<>(List.of("Solver", "Solved", "Median", "Over best", "Worst seed"));
     if (heldOut) {
       header.add("Held out");
     }
@@ -94,15 +95,18 @@ public final class BenchmarkReport {
     header.addAll(List.of("Seconds", "to 1 %"));
     page.table(
         "Seconds to 1 %: until the objective was within 1 % of the best of this instance.",
-        header,
-        instance.solvers().stream().map(one -> row(instance, one, heldOut)).toList());
+        header, instance.solvers().stream().map(one -> row(instance, one, heldOut)).toList());
   }
 
   private static List<String> row(Instance instance, Solver solver, boolean heldOut) {
-    List<String> row = new ArrayList<>(List.of(solver.name(), solver.solved() + "/" + solver.runs()));
+    List<String> row =
+        new ArrayList<>(List.of(solver.name(), solver.solved() + "/" + solver.runs()));
     boolean any = solver.solved() > 0;
     row.add(any ? fixed(solver.value(), 4) : "");
-    row.add(any && instance.best() > 0 ? fixed(100 * (solver.value() / instance.best() - 1), 2) + " %" : "");
+    row.add(
+        any && instance.best() > 0
+            ? fixed(100 * (solver.value() / instance.best() - 1), 2) + " %"
+            : "");
     row.add(any ? fixed(solver.worst(), 4) : "");
     if (heldOut) {
       row.add(solver.heldOut().isPresent() ? fixed(solver.heldOut().getAsDouble(), 4) : "");
@@ -115,7 +119,10 @@ public final class BenchmarkReport {
     }
 
     row.add(any ? fixed(solver.seconds(), 2) : "");
-    row.add(Double.isInfinite(solver.secondsToOnePercent()) ? "" : fixed(solver.secondsToOnePercent(), 2));
+    row.add(
+        Double.isInfinite(solver.secondsToOnePercent())
+            ? ""
+            : fixed(solver.secondsToOnePercent(), 2));
     return row;
   }
 

@@ -133,9 +133,7 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
 
   private static String name(BenchmarkRun.Key key) {
     String seconds =
-        BigDecimal.valueOf(key.timeLimit().toMillis(), 3)
-            .stripTrailingZeros()
-            .toPlainString();
+        BigDecimal.valueOf(key.timeLimit().toMillis(), 3).stripTrailingZeros().toPlainString();
     return "%s@%ss%s"
         .formatted(key.solver(), seconds, key.threads() == 1 ? "" : " x" + key.threads());
   }

@@ -8,8 +8,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.arrow.FoldFiles;
-import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Objective;
+import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Routes;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.PlacementSolvers;
@@ -74,7 +74,12 @@ class BenchmarkCommandTest {
   @Test
   void everyCombinationIsRunOnceAndScoredOnTheFoldHeldOut() throws IOException {
     String[] what = {
-      "--affinity", affinity.toString(), "--solvers", "viterbi,vanilla@3s", "--objectives", "hops,fanout"
+      "--affinity",
+      affinity.toString(),
+      "--solvers",
+      "viterbi,vanilla@3s",
+      "--objectives",
+      "hops,fanout"
     };
     assertThat(benchmark(what)).as(err.toString()).isZero();
 
@@ -176,7 +181,8 @@ class BenchmarkCommandTest {
             new String[] {"{}", "format-version is missing, expected a whole number"},
             new String[] {"{\"format-version\": 2}", "format-version is 2, expected 1"},
             new String[] {
-              "{\"format-version\": 1, \"points\": [[1]]}", "points has [1], expected [seconds, value]"
+              "{\"format-version\": 1, \"points\": [[1]]}",
+              "points has [1], expected [seconds, value]"
             })) {
       Files.writeString(runs, broken[0] + "\n");
       assertThat(benchmark("--affinity", affinity.toString(), "--solvers", "vanilla")).isEqualTo(1);

@@ -132,7 +132,8 @@ class WindowsCommandTest {
 
     assertThat(follow.get("moved").asInt()).isPositive();
     assertThat(follow.get("hops").asDouble()).isLessThan(stay.get("hops").asDouble());
-    assertThat(err.toString()).contains("4 windows of 100 tokens after the first", "follow, gain 0");
+    assertThat(err.toString())
+        .contains("4 windows of 100 tokens after the first", "follow, gain 0");
   }
 
   @Test
