@@ -286,7 +286,6 @@ public final class Placement {
 
   @Override
   public int hashCode() {
-    return 31 * (31 * topology.hashCode() + Arrays.deepHashCode(gpu))
-        + Arrays.deepHashCode(copies);
+    return 31 * (31 * topology.hashCode() + Arrays.deepHashCode(gpu)) + Arrays.deepHashCode(copies);
   }
 }

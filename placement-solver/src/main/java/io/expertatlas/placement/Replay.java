@@ -93,8 +93,7 @@ public final class Replay {
   private void load(int layer, int expert) {
     int copies = placement.copies(layer, expert);
     for (int copy = 0; copy < copies; copy++) {
-      loads[layer * topology.gpus() + placement.gpu(layer, expert, copy)] +=
-          shares[layer] / copies;
+      loads[layer * topology.gpus() + placement.gpu(layer, expert, copy)] += shares[layer] / copies;
     }
   }
 

@@ -28,8 +28,7 @@ public final class TokenFlow {
 
   /** The flow of counted tokens under a placement of the same shape. */
   public static TokenFlow of(Transitions transitions, Placement placement) {
-    TokenFlow flow =
-        new TokenFlow(placement.topology(), transitions.gaps(), isExact(placement));
+    TokenFlow flow = new TokenFlow(placement.topology(), transitions.gaps(), isExact(placement));
     double[][] on = atStart(placement);
     for (int gap = 0; gap < flow.gaps; gap++) {
       on = flow.add(transitions, placement, gap, on);
@@ -70,8 +69,7 @@ public final class TokenFlow {
   }
 
   /** Adds a gap; gives the part of each expert's tokens on each GPU after it. */
-  private double[][] add(
-      Transitions transitions, Placement placement, int gap, double[][] on) {
+  private double[][] add(Transitions transitions, Placement placement, int gap, double[][] on) {
     int gpus = topology.gpus();
     int experts = placement.experts();
     double[][] after = new double[experts][];
@@ -99,7 +97,13 @@ public final class TokenFlow {
   }
 
   private void send(
-      Placement placement, int gap, int expert, int from, double count, double[] after, double all) {
+      Placement placement,
+      int gap,
+      int expert,
+      int from,
+      double count,
+      double[] after,
+      double all) {
     int copies = placement.copies(gap + 1, expert);
     int nearest = Integer.MAX_VALUE;
     int equallyNear = 0;

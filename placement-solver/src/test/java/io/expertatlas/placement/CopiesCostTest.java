@@ -25,8 +25,7 @@ class CopiesCostTest {
   void aTokenGoesToTheNearestCopy() {
     // Expert 1 of layer 1 on GPUs 1 and 2, of layer 2 on GPU 3 alone.
     Placement placement =
-        Placement.ofCopies(
-            TWO_BY_TWO, new int[][][] {{{0}, {2}}, {{3}, {2, 1}}, {{0}, {3}}});
+        Placement.ofCopies(TWO_BY_TWO, new int[][][] {{{0}, {2}}, {{3}, {2, 1}}, {{0}, {3}}});
     PlacementCost near = replay(Routes.trace(2, new int[][] {{0, 1, 1}}), placement);
     assertThat(near.hops()).isEqualTo(1 + 2); // 0 to 1 in the node, 1 to 3 across
     assertThat(near.crossings()).isEqualTo(2);
@@ -39,8 +38,7 @@ class CopiesCostTest {
   @Test
   void equallyNearCopiesTakeTurns() {
     // From GPU 0 both copies of layer 1 are across; layer 2 tells them apart.
-    Placement placement =
-        Placement.ofCopies(TWO_BY_TWO, new int[][][] {{{0}}, {{2, 3}}, {{2}}});
+    Placement placement = Placement.ofCopies(TWO_BY_TWO, new int[][][] {{{0}}, {{2, 3}}, {{2}}});
     int[][] choices = new int[5][3];
     PlacementCost cost = replay(Routes.trace(1, choices), placement);
     assertThat(cost.hops()).isEqualTo(5 * 2 + 2); // GPUs 2, 3, 2, 3, 2
@@ -50,7 +48,8 @@ class CopiesCostTest {
 
   @Test
   void layerZeroDealsItsCopiesInTurn() {
-    Placement placement = Placement.ofCopies(new Topology(1, 3), new int[][][] {{{0, 1, 2}}, {{1}}});
+    Placement placement =
+        Placement.ofCopies(new Topology(1, 3), new int[][][] {{{0, 1, 2}}, {{1}}});
     assertThat(replay(Routes.trace(1, new int[7][2]), placement).hops()).isEqualTo(5);
   }
 
@@ -81,8 +80,7 @@ class CopiesCostTest {
     RoutingTrace trace =
         Routes.random(1 + random.nextInt(5), experts, topK, random.nextInt(60), seed);
     int perGpu = (experts + topology.gpus() - 1) / topology.gpus() + random.nextInt(3);
-    Placement placement =
-        Copies.random(topology, trace.shape().layers(), experts, perGpu, random);
+    Placement placement = Copies.random(topology, trace.shape().layers(), experts, perGpu, random);
     PlacementCost replay = replay(trace, placement);
     PlacementCost counted = PlacementCost.of(Routes.count(trace), placement);
     assertThat(counted.gpuTouches()).isEqualTo(replay.gpuTouches());
@@ -230,7 +228,8 @@ class CopiesCostTest {
     Placement placement = Placement.ofCopies(TWO_BY_TWO, copies);
     assertThatThrownBy(() -> new Replay(new ModelShape(1, 65, 65), placement))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("Invalid placement for this trace: copies of experts with top-65, at most top-64");
+        .hasMessage(
+            "Invalid placement for this trace: copies of experts with top-65, at most top-64");
   }
 
   @Test

@@ -30,8 +30,7 @@ public final class ExhaustiveSolver implements PlacementSolver {
     return best.isEmpty()
         ? new SolverOutcome(
             name(), SolverStatus.INFEASIBLE, best, 0, 0, 0, config.seed(), "tried them all")
-        : new SolverOutcome(
-            name(), SolverStatus.OPTIMAL, best, least, least, 0, config.seed(), "");
+        : new SolverOutcome(name(), SolverStatus.OPTIMAL, best, least, least, 0, config.seed(), "");
   }
 
   /** Every placement within the slots. */

@@ -30,10 +30,7 @@ final class CopyOptions {
               + " auto and eplb; experts + R must be a multiple of the GPUs.")
   private Integer redundant;
 
-  @Option(
-      names = "--redundant-per-gpu",
-      paramLabel = "R",
-      description = "The same, for each GPU.")
+  @Option(names = "--redundant-per-gpu", paramLabel = "R", description = "The same, for each GPU.")
   private Integer perGpu;
 
   /** Whether redundant slots are given. */
@@ -54,7 +51,8 @@ final class CopyOptions {
 
     if (given() && (redundant == null ? perGpu : redundant) < 0) {
       throw usage(
-          "Invalid redundant slots: %d, at least 0".formatted(redundant == null ? perGpu : redundant));
+          "Invalid redundant slots: %d, at least 0"
+              .formatted(redundant == null ? perGpu : redundant));
     }
 
     List<String> able = List.of(CopySolver.AUTO, CopySolver.EPLB);
@@ -96,9 +94,7 @@ final class CopyOptions {
   }
 
   private int redundant(PlacementProblem problem) {
-    return redundant == null
-        ? Math.multiplyExact(perGpu, problem.topology().gpus())
-        : redundant;
+    return redundant == null ? Math.multiplyExact(perGpu, problem.topology().gpus()) : redundant;
   }
 
   /** The slots in words, for tables and logs. */
@@ -133,8 +129,7 @@ final class CopyOptions {
             .placement()
             .map(
                 plan ->
-                    new CostTable.Row(
-                        CopySolver.EPLB, PlacementCost.of(problem.counts(), plan)))
+                    new CostTable.Row(CopySolver.EPLB, PlacementCost.of(problem.counts(), plan)))
             .stream()
             .toList();
   }

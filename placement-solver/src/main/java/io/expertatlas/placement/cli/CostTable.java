@@ -40,8 +40,7 @@ final class CostTable {
               Locale.ROOT,
               form + "  %9s %10s %9.4f %10.4f %8.4f %9.4f %7.4f %7.4f  %s%n",
               row.label(),
-              String.format(
-                  Locale.ROOT, cost.estimated() ? "~%.4f" : "%.4f", cost.hopsPerToken()),
+              String.format(Locale.ROOT, cost.estimated() ? "~%.4f" : "%.4f", cost.hopsPerToken()),
               change(cost, vanilla),
               cost.crossingsPerToken(),
               cost.interNodePerToken(),

@@ -144,7 +144,8 @@ final class EvaluateCommand implements Callable<Integer> {
     return cluster.topology(spec);
   }
 
-  private void replay(TraceReader reader, List<Replay> replays, RouteCounter counter, RelabelOffer offer) {
+  private void replay(
+      TraceReader reader, List<Replay> replays, RouteCounter counter, RelabelOffer offer) {
     long tokens = 0;
     try (ProgressBar bar = Terminal.progress("evaluate", reader.tokens())) {
       for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {

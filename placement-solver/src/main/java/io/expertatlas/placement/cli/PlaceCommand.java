@@ -203,7 +203,9 @@ final class PlaceCommand implements Callable<Integer> {
         current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
     copies.check(solver, aims, fit.isIncremental(), aim.isFront());
     OutputFolder folder =
-        aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
+        aim.isFront()
+            ? OutputFiles.front(output, overwrite)
+            : OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
     RouteCounts counts = fitting.counts();
@@ -218,10 +220,7 @@ final class PlaceCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
-        counts.tokens(),
-        counts.shape(),
-        topology,
-        copies.inWords(problem));
+        counts.tokens(), counts.shape(), topology, copies.inWords(problem));
     err.flush();
     Source source = source(fit.folders());
     try (StopSignal stop = new StopSignal(err)) {
@@ -251,8 +250,7 @@ final class PlaceCommand implements Callable<Integer> {
       if (present.isPresent()) {
         moving =
             Optional.of(
-                Moving.choose(
-                    problem, present.get(), outcome.placement().get(), terms.get(), how));
+                Moving.choose(problem, present.get(), outcome.placement().get(), terms.get(), how));
         outcome = moving.get().outcome(problem, outcome);
       }
 

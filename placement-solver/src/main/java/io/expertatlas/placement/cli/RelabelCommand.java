@@ -119,7 +119,8 @@ final class RelabelCommand implements Callable<Integer> {
     rows.add(new CostTable.Row("relabelled", PlacementCost.of(counts, after)));
     write(folder, counts, before, after, config, (System.nanoTime() - startNanos) / 1e9);
     Placement vanilla =
-        new PlacementInput("", PlacementInput.VANILLA).read(counts.shape(), topology, seed, reading);
+        new PlacementInput("", PlacementInput.VANILLA)
+            .read(counts.shape(), topology, seed, reading);
     print(rows, counts, PlacementCost.of(counts, vanilla));
     return 0;
   }
@@ -138,8 +139,7 @@ final class RelabelCommand implements Callable<Integer> {
             cost.hops(),
             before.isBalanced()
                 ? GapBound.of(
-                    Chain.of(
-                        PlacementProblem.balanced(counts, after.topology(), Objective.HOPS)))
+                    Chain.of(PlacementProblem.balanced(counts, after.topology(), Objective.HOPS)))
                 : 0);
     SolverOutcome outcome =
         new SolverOutcome(

@@ -33,7 +33,8 @@ final class CopyBound {
           apart(problem, topology.gpus(), problem.slotsPerGpu())
               + 2 * touches(problem, problem.slotsPerGpu());
       case FANOUT ->
-          touches(problem, problem.slotsPerGpu()) + (nodes ? touches(problem, perNode(problem)) : 0);
+          touches(problem, problem.slotsPerGpu())
+              + (nodes ? touches(problem, perNode(problem)) : 0);
     };
   }
 

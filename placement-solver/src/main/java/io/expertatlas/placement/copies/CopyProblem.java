@@ -24,7 +24,8 @@ public record CopyProblem(PlacementProblem problem, int slotsPerGpu) {
     if (slots < problem.shape().experts() || slots > 1 << 20) {
       throw new IllegalArgumentException(
           "Invalid slots: %d per GPU on %d GPUs, in all at least %d, one for each expert, and at most %d"
-              .formatted(slotsPerGpu, problem.topology().gpus(), problem.shape().experts(), 1 << 20));
+              .formatted(
+                  slotsPerGpu, problem.topology().gpus(), problem.shape().experts(), 1 << 20));
     }
 
     for (int gpu = 0; problem.topology().hasSlots() && gpu < problem.topology().gpus(); gpu++) {

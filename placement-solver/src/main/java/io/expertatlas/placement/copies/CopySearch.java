@@ -247,7 +247,8 @@ final class CopySearch {
   }
 
   /**
-   * Replaces second copies that share a GPU with the first: by whatever costs least, within the cap.
+   * Replaces second copies that share a GPU with the first: by whatever costs least, within the
+   * cap.
    */
   void fill(Packing packing, LayerCost cost, int layer) {
     for (int slot = 0; slot < packing.slots() && !isOver.getAsBoolean(); slot++) {

@@ -80,7 +80,8 @@ public final class CopySolver {
 
       @Override
       public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-        return CopySolver.solve(solver, CopyProblem.ofRedundant(problem, redundant), config, groups);
+        return CopySolver.solve(
+            solver, CopyProblem.ofRedundant(problem, redundant), config, groups);
       }
     };
   }
@@ -92,8 +93,7 @@ public final class CopySolver {
    * @param groups groups of experts that the router picks from; 1 if it has none
    * @throws IllegalArgumentException if the solver is another one
    */
-  static SolverOutcome solve(
-      String solver, CopyProblem problem, SolverConfig config, int groups) {
+  static SolverOutcome solve(String solver, CopyProblem problem, SolverConfig config, int groups) {
     if (!solver.equals(AUTO) && !solver.equals(EPLB)) {
       throw new IllegalArgumentException(
           "Invalid solver for redundant slots: %s, one of %s, %s".formatted(solver, AUTO, EPLB));

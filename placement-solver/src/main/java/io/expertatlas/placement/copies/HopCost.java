@@ -66,8 +66,7 @@ final class HopCost implements LayerCost {
     }
 
     for (int gpu = 0; gpu < on.length; gpu++) {
-      if (packing.held(expert, gpu) > 0
-          && (from < 0 || topology.hopCost(from, gpu) == nearest)) {
+      if (packing.held(expert, gpu) > 0 && (from < 0 || topology.hopCost(from, gpu) == nearest)) {
         on[gpu] += count * packing.held(expert, gpu) / equallyNear;
       }
     }

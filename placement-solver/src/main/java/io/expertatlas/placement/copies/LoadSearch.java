@@ -21,8 +21,7 @@ final class LoadSearch {
    * @param enough a load that need not be undercut
    * @param isFree whether the experts that have copies may change
    */
-  static void improve(
-      Packing packing, double enough, boolean isFree, SplittableRandom random) {
+  static void improve(Packing packing, double enough, boolean isFree, SplittableRandom random) {
     int[] best = packing.toArray();
     double hottest = packing.hottest();
     double mean = 0;
@@ -121,10 +120,7 @@ final class LoadSearch {
         int to = packing.gpuOf(other);
         double moved = packing.share(packing.expert(one)) - packing.share(packing.expert(other));
         double after = Math.max(hottest - moved, packing.load(to) + moved);
-        if (to != hot
-            && after < best
-            && !joins(packing, one, to)
-            && !joins(packing, other, hot)) {
+        if (to != hot && after < best && !joins(packing, one, to) && !joins(packing, other, hot)) {
           best = after;
           bestOne = one;
           bestOther = other;

@@ -41,8 +41,8 @@ public interface PlacementFormat {
    *
    * @param layers where the layers that are asked for stand in the model
    * @param experts experts of each layer
-   * @throws PlacementFormatException if it is broken or for another model or cluster; with file
-   *     and line or JSON path
+   * @throws PlacementFormatException if it is broken or for another model or cluster; with file and
+   *     line or JSON path
    * @throws IOException if it cannot be read
    */
   Placement read(Path file, LayerRows layers, int experts, Topology topology) throws IOException;

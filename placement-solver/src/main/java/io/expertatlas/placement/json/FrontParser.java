@@ -81,9 +81,7 @@ public final class FrontParser {
         PlacementParser.typed(node, node.isObject(), "points", "objects");
         points.add(
             new Point(
-                node.has("cap")
-                    ? PlacementParser.number(node, "cap")
-                    : Double.POSITIVE_INFINITY,
+                node.has("cap") ? PlacementParser.number(node, "cap") : Double.POSITIVE_INFINITY,
                 costs(node),
                 PlacementParser.number(node, "bound"),
                 PlacementParser.number(node, "seconds"),

@@ -153,8 +153,7 @@ public final class PlacementParser {
             (int) whole(shapeNode, "layers", 1 << 16),
             (int) whole(shapeNode, "experts", 1 << 16),
             (int) whole(shapeNode, "top-k", 1 << 16));
-    Placement placement =
-        placement(root, shape, TopologyParser.topology(object(root, "topology")));
+    Placement placement = placement(root, shape, TopologyParser.topology(object(root, "topology")));
     JsonNode solver = object(root, "solver");
     SolverOutcome outcome =
         new SolverOutcome(

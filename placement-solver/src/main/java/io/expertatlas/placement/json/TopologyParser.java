@@ -216,7 +216,8 @@ public final class TopologyParser {
     int[][] matrix = new int[costs.size()][];
     for (int from = 0; from < matrix.length; from++) {
       String name = "hop-costs[%d]".formatted(from);
-      JsonNode row = PlacementParser.typed(costs.get(from), costs.get(from).isArray(), name, "a row");
+      JsonNode row =
+          PlacementParser.typed(costs.get(from), costs.get(from).isArray(), name, "a row");
       matrix[from] = wholes(row, name, Topology.MAX_HOP_COST);
     }
 

@@ -129,11 +129,7 @@ public final class FrontPage {
             .add(across)
             .add(rounded(point.costs().of(front.minimised()) / unit))
             .add(point.capInWords());
-        bound
-            .addArray()
-            .add(across)
-            .add(rounded(point.bound() / unit))
-            .add(point.capInWords());
+        bound.addArray().add(across).add(rounded(point.bound() / unit)).add(point.capInWords());
       }
     }
 

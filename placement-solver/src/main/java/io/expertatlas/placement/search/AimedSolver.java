@@ -31,6 +31,9 @@ public final class AimedSolver implements PlacementSolver {
   /** The share of a time limit that goes to finding the least load, if a cap needs it. */
   private static final int LOAD_SHARE = 10;
 
+  /** Solvers that leave caps on totals to {@link TotalsSearch}. */
+  private static final List<String> OWN = List.of("auto", "pool");
+
   private final PlacementSolver solver;
   private final Aims aims;
   private final Duration boundLimit;
@@ -128,7 +131,10 @@ public final class AimedSolver implements PlacementSolver {
   private SolverOutcome stage(
       PlacementProblem problem, SolverConfig config, Optional<SolverOutcome> before) {
     long startNanos = System.nanoTime();
-    SolverOutcome found = solver.solve(problem, config);
+    SolverOutcome found =
+        OWN.contains(solver.name()) && TotalsSearch.knows(problem) && problem.isFeasible()
+            ? TotalsSearch.solve(name(), problem, config, begin(problem, config))
+            : solver.solve(problem, config);
     Optional<Placement> start =
         before.isPresent()
             ? before.get().placement()
@@ -187,6 +193,13 @@ public final class AimedSolver implements PlacementSolver {
         (System.nanoTime() - startNanos) / 1e9,
         config.seed(),
         note);
+  }
+
+  /** A placement within the slots and, if one is known, within the caps on load. */
+  private static Placement begin(PlacementProblem problem, SolverConfig config) {
+    return config
+        .warmStart()
+        .orElseGet(() -> new Placement(problem.topology(), Starts.vanilla(problem)));
   }
 
   private static Duration least(Duration one, Duration other) {

@@ -314,8 +314,7 @@ final class AnnealedMap {
       int size = map[layer].length;
       rise = near * (row[from * size + expert] - row[to * size + expert]);
       if (far > 0) {
-        rise +=
-            far * (row[nodeGroup[from] * size + expert] - row[nodeGroup[to] * size + expert]);
+        rise += far * (row[nodeGroup[from] * size + expert] - row[nodeGroup[to] * size + expert]);
       }
     }
 
@@ -323,9 +322,7 @@ final class AnnealedMap {
       rise += gpuPrice * gpuTouches[layer].moveRise(expert, to);
     }
 
-    return nodePrice > 0
-        ? rise + nodePrice * nodeTouches[layer].moveRise(expert, node(to))
-        : rise;
+    return nodePrice > 0 ? rise + nodePrice * nodeTouches[layer].moveRise(expert, node(to)) : rise;
   }
 
   /** By how much the load above the cap would rise if an expert went to a part. */

@@ -34,8 +34,7 @@ final class FanoutSearch {
    * @param steps most blocks of proposals, {@link Annealing#BLOCK} each, over all layers
    * @param asserting whether to check every change of a cost from scratch: slow
    */
-  FanoutSearch(
-      Chain chain, long seed, long steps, boolean asserting, BooleanSupplier isTimeUp) {
+  FanoutSearch(Chain chain, long seed, long steps, boolean asserting, BooleanSupplier isTimeUp) {
     this.layers = new Chain[chain.layers()];
     Arrays.setAll(layers, chain::layer);
     this.random = new SplittableRandom(seed);

@@ -57,7 +57,8 @@ final class LayerPool {
   void add(int[][] map) {
     for (int layer = 0; layer < map.length; layer++) {
       boolean fits =
-          chain.cap(layer) == Long.MAX_VALUE || chain.hottest(layer, map[layer]) <= chain.cap(layer);
+          chain.cap(layer) == Long.MAX_VALUE
+              || chain.hottest(layer, map[layer]) <= chain.cap(layer);
       if (fits && seen.get(layer).add(fingerprint(map[layer]))) {
         partitions.get(layer).add(map[layer].clone());
         own.get(layer).add(chain.layerCost(layer, map[layer]));

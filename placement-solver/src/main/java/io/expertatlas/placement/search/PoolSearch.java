@@ -20,7 +20,8 @@ import java.util.function.Consumer;
  */
 final class PoolSearch {
   private static final int POPULATION = 8;
-  private static final int WINDOWS = 4; // at least, annealed from the same map before it is replaced
+  private static final int WINDOWS =
+      4; // at least, annealed from the same map before it is replaced
   private static final int FAILURES = 8; // rounds of windows without improvement that end an epoch
   private static final int POOL = 60; // partitions of a layer at most, of 8 parts
   private static final int WIDTH = 8; // layers of a window at most
@@ -32,7 +33,8 @@ final class PoolSearch {
   private static final double COLD = 0.01;
   private static final double REHEATED_LEAST = 0.05;
   private static final double REHEATED_MOST = 0.8;
-  private static final double WINDOW_PROPOSALS = 0.15; // of a window of full width, over an anneal's
+  private static final double WINDOW_PROPOSALS =
+      0.15; // of a window of full width, over an anneal's
 
   private final Chain chain;
   private final PairCounts pairs;
@@ -219,8 +221,7 @@ final class PoolSearch {
         () -> {
           AnnealedMap map = new AnnealedMap(pairs, asserting);
           map.reset(from);
-          double heat =
-              REHEATED_LEAST * Math.pow(REHEATED_MOST / REHEATED_LEAST, own.nextDouble());
+          double heat = REHEATED_LEAST * Math.pow(REHEATED_MOST / REHEATED_LEAST, own.nextDouble());
           return annealed(map, first, first + width - 1, count, heat, own);
         });
   }

@@ -34,8 +34,7 @@ public final class PoolSolver implements PlacementSolver {
     if (run.problem().caps().hasTotals()) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
-          "pool takes caps on the load of layers only, asked is "
-              + run.problem().caps().inWords());
+          "pool takes caps on the load of layers only, asked is " + run.problem().caps().inWords());
     }
 
     long bound = GapBound.of(chain);
@@ -55,7 +54,10 @@ public final class PoolSolver implements PlacementSolver {
       }
 
       if (chain.prices().hottest() > 0) {
-        boolean keep = run.warmStart().isPresent() && chain.isMetBy(start) && chain.cost(start) <= chain.cost(even);
+        boolean keep =
+            run.warmStart().isPresent()
+                && chain.isMetBy(start)
+                && chain.cost(start) <= chain.cost(even);
         return run.solved(keep ? start : even, bound, "");
       }
 
@@ -88,11 +90,7 @@ public final class PoolSolver implements PlacementSolver {
                 run.config().stepLimit(),
                 isAsserting(),
                 run::isTimeUp)
-            .run(
-                start,
-                ROUNDS,
-                workers,
-                map -> run.report("layers", run.chain().cost(map), bound));
+            .run(start, ROUNDS, workers, map -> run.report("layers", run.chain().cost(map), bound));
     return Relabel.of(run.problem(), best);
   }
 

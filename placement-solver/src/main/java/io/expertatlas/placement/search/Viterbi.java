@@ -117,7 +117,10 @@ public final class Viterbi {
       }
 
       before[layer] = new int[next.length];
-      if (layer > 0 && !(hasHops ? step(layer - 1, best, next, before[layer]) : join(best, next, before[layer]))) {
+      if (layer > 0
+          && !(hasHops
+              ? step(layer - 1, best, next, before[layer])
+              : join(best, next, before[layer]))) {
         return Optional.empty();
       }
 

@@ -46,8 +46,7 @@ public final class ViterbiSolver implements PlacementSolver {
       return run.unsolved(
           SolverStatus.INFEASIBLE,
           "no partition of layer %d has at most %d choices on every GPU"
-              .formatted(
-                  infeasible.getAsInt(), run.problem().caps().load(infeasible.getAsInt())));
+              .formatted(infeasible.getAsInt(), run.problem().caps().load(infeasible.getAsInt())));
     }
 
     double seconds = viterbi.get().steps() / STEPS_PER_SECOND;

@@ -51,8 +51,7 @@ class AimCommandsTest {
 
   private int place(String output, String... more) {
     Stream<String> first =
-        Stream.of(
-            "place", "--affinity", affinity, "--output", folder.resolve(output).toString());
+        Stream.of("place", "--affinity", affinity, "--output", folder.resolve(output).toString());
     return run(Stream.concat(first, Stream.of(more)).toArray(String[]::new));
   }
 
@@ -91,9 +90,8 @@ class AimCommandsTest {
     Placement plan = placed("plan");
     assertThat(plan.topology()).isEqualTo(topology);
     assertThat(plan.held(0)).containsExactly(3, 3, 2);
-    assertThat(json().get("total-hops").asLong())
-        .isEqualTo(PlacementCost.of(COUNTS, plan).hops());
-    assertThat(json().get("note").asText()).contains("not interchangeable");
+    assertThat(json().get("total-hops").asLong()).isEqualTo(PlacementCost.of(COUNTS, plan).hops());
+    assertThat(json().get("status").asText()).isEqualTo("optimal");
     assertThat(place("two", "--topology", file, "--export", "sglang")).isEqualTo(1);
     assertThat(err.toString()).contains("atlas: Cannot export sglang: ");
     assertThat(folder.resolve("two")).doesNotExist();
@@ -107,11 +105,7 @@ class AimCommandsTest {
         .contains("Invalid cluster: --topology " + file + " and --nodes exclude each other");
     assertThat(
             place(
-                "plan",
-                "--topology",
-                topology("\"gpus-of-node\": [3, 1]"),
-                "--csv-name",
-                "exflow"))
+                "plan", "--topology", topology("\"gpus-of-node\": [3, 1]"), "--csv-name", "exflow"))
         .isEqualTo(2);
     assertThat(err.toString()).contains("has no name for the unequal nodes of 3+1");
     assertThat(place("plan", "--topology", topology("\"nodes\": 1"))).isEqualTo(1);
@@ -218,7 +212,13 @@ class AimCommandsTest {
 
     Path page = folder.resolve("fronts.html");
     assertThat(
-            run("fronts", "--front", "one=" + file.getParent(), "two=" + file, "--report", "" + page))
+            run(
+                "fronts",
+                "--front",
+                "one=" + file.getParent(),
+                "two=" + file,
+                "--report",
+                "" + page))
         .as(err.toString())
         .isZero();
     assertThat(Files.readString(page)).contains("\"two, bound\"");

@@ -182,7 +182,8 @@ class CopySolverTest {
             load.problem().withCaps(Caps.NONE.withLoad(caps[0], 10, caps[2])), load.slotsPerGpu());
     SolverOutcome refused = solve(CopySolver.AUTO, impossible);
     assertThat(refused.status()).isEqualTo(SolverStatus.INFEASIBLE);
-    assertThat(refused.note()).matches("layer 1 needs 1\\d\\d choices on its hottest GPU, at most 10");
+    assertThat(refused.note())
+        .matches("layer 1 needs 1\\d\\d choices on its hottest GPU, at most 10");
   }
 
   @Test
@@ -206,8 +207,7 @@ class CopySolverTest {
       slots[layer] = new Eplb(16, 4, 2, 8).physicalToLogical(problem.choices(layer));
     }
 
-    assertThat(outcome.placement())
-        .contains(Placement.ofSlots(new Topology(2, 4), 12, slots));
+    assertThat(outcome.placement()).contains(Placement.ofSlots(new Topology(2, 4), 12, slots));
     SolverOutcome flat = solve(CopySolver.EPLB, problem);
     assertThat(flat.note()).isEqualTo("one flat pass over the GPUs");
     SolverOutcome odd = CopySolver.solve("eplb", problem, SolverConfig.DEFAULT, 5);
@@ -218,8 +218,7 @@ class CopySolverTest {
   @Test
   void whatCannotBeDealtIsRefused() {
     RouteCounts counts = Routes.count(Routes.random(2, 8, 2, 50, 1));
-    PlacementProblem one =
-        PlacementProblem.balanced(counts, new Topology(1, 3), Objective.LOAD);
+    PlacementProblem one = PlacementProblem.balanced(counts, new Topology(1, 3), Objective.LOAD);
     assertThatThrownBy(() -> CopyProblem.ofRedundant(one, 2))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
@@ -235,8 +234,7 @@ class CopySolverTest {
         .hasMessage("Invalid solver for redundant slots: pool, one of auto, eplb");
     Placement start = new Placement(new Topology(1, 3), new int[2][8]);
     SolverOutcome warm =
-        CopySolver.solve(
-            "auto", problem, SolverConfig.DEFAULT.withWarmStart(start), 1);
+        CopySolver.solve("auto", problem, SolverConfig.DEFAULT.withWarmStart(start), 1);
     assertThat(warm.status()).isEqualTo(SolverStatus.UNSUPPORTED);
   }
 }

@@ -94,7 +94,8 @@ class BrokenEngineFilesTest {
       throws IOException {
     PlacementFormat format = PlacementFormats.find(name);
     String golden =
-        new String(Engines.golden(prefix + format.fileName()), StandardCharsets.UTF_8).replace("\"", "'");
+        new String(Engines.golden(prefix + format.fileName()), StandardCharsets.UTF_8)
+            .replace("\"", "'");
     String find = replaced.replace("~n~", "\n").replace(";", "|");
     if (!golden.contains(find)) {
       throw new AssertionError("The golden file has no " + find);
@@ -145,8 +146,7 @@ class BrokenEngineFilesTest {
   void slotsThatDoNotFillTheGpusAreNamed() throws IOException {
     Path file = Files.writeString(folder.resolve("row.json"), "[0,1,2,3,4,5,6,7,0]");
     assertThatThrownBy(
-            () ->
-                PlacementFormats.find("vllm-list").read(file, Engines.PLAIN, 8, Engines.CLUSTER))
+            () -> PlacementFormats.find("vllm-list").read(file, Engines.PLAIN, 8, Engines.CLUSTER))
         .isInstanceOf(PlacementFormatException.class)
         .hasMessage(
             "Cannot read %s: the list has 9 slots, expected at least 8, one for each expert, and a multiple of 4 GPUs"

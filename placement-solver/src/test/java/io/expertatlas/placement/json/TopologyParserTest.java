@@ -26,8 +26,7 @@ class TopologyParserTest {
   void equalNodesNeedTwoNumbers() {
     assertThat(parse("\"nodes\": 2, \"gpus-per-node\": 4")).isEqualTo(new Topology(2, 4));
     assertThat(TopologyParser.toJson(new Topology(2, 4)))
-        .isEqualToIgnoringWhitespace(
-            "{\"format-version\": 1, \"nodes\": 2, \"gpus-per-node\": 4}");
+        .isEqualToIgnoringWhitespace("{\"format-version\": 1, \"nodes\": 2, \"gpus-per-node\": 4}");
   }
 
   @Test
@@ -49,9 +48,7 @@ class TopologyParserTest {
             parse(
                 "\"nodes\": 1, \"gpus-per-node\": 3, \"bandwidths\": [[0, 300, 100], [300, null,"
                     + " 120.5], [100, 120.5, 0]]"))
-        .isEqualTo(
-            new Topology(1, 3)
-                .withHopCosts(new int[][] {{0, 1, 3}, {1, 0, 2}, {3, 2, 0}}));
+        .isEqualTo(new Topology(1, 3).withHopCosts(new int[][] {{0, 1, 3}, {1, 0, 2}, {3, 2, 0}}));
   }
 
   @ParameterizedTest(name = "seed {0}")

@@ -69,7 +69,8 @@ class FrontPageTest {
     FrontPage.of(List.of(front("a", Objective.LOAD, 1), front("b", Objective.LOAD, 0.5)))
         .write(file);
     String page = java.nio.file.Files.readString(file);
-    assertThat(page).contains("% of contiguous blocks", "\"b, bound\"", "[1.61,34.463277,\"none\"]");
+    assertThat(page)
+        .contains("% of contiguous blocks", "\"b, bound\"", "[1.61,34.463277,\"none\"]");
   }
 
   @Test

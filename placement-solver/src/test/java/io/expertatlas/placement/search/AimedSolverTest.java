@@ -79,8 +79,7 @@ class AimedSolverTest {
         break; // later ones are within the loads of each layer, not within their sum
       }
 
-      PlacementCost found =
-          PlacementCost.of(problem.counts(), outcome.placement().orElseThrow());
+      PlacementCost found = PlacementCost.of(problem.counts(), outcome.placement().orElseThrow());
       assertThat(objective.total(found)).as(objective.word()).isEqualTo(least);
     }
 
@@ -142,8 +141,7 @@ class AimedSolverTest {
   @Test
   void whatNoPlacementCanMeetIsSaidWithTheNumbers() {
     PlacementProblem problem =
-        Routes.problem(
-            Routes.trace(4, new int[][] {{0}, {0}, {0}, {0}, {1}, {2}}), 1, 2);
+        Routes.problem(Routes.trace(4, new int[][] {{0}, {0}, {0}, {0}, {1}, {2}}), 1, 2);
     SolverOutcome outcome =
         aimed(new Aims(List.of(Objective.HOPS), 0, limits(0, 1.1, 0, 0)))
             .solve(problem, SolverConfig.DEFAULT);
@@ -223,14 +221,12 @@ class AimedSolverTest {
   void aimsAreChecked() {
     assertThatThrownBy(() -> new Aims(List.of(), 0, Limits.NONE))
         .hasMessage("Invalid objectives: , each once, at least one");
-    assertThatThrownBy(
-            () -> new Aims(List.of(Objective.HOPS, Objective.HOPS), 0, Limits.NONE))
+    assertThatThrownBy(() -> new Aims(List.of(Objective.HOPS, Objective.HOPS), 0, Limits.NONE))
         .hasMessage("Invalid objectives: hops, hops, each once, at least one");
     assertThatThrownBy(() -> new Aims(List.of(Objective.HOPS), -1, Limits.NONE))
         .hasMessage("Invalid slack: -1.0, at least 0");
     assertThatThrownBy(() -> limits(0.9, 0, 0, 0))
-        .hasMessage(
-            "Invalid cap on load, as a multiple of the best achievable: 0.9, at least 1.0");
+        .hasMessage("Invalid cap on load, as a multiple of the best achievable: 0.9, at least 1.0");
     assertThatThrownBy(() -> limits(0, 0, Double.NaN, 0))
         .hasMessage("Invalid cap on hops a token: NaN, at least 0.0");
   }
@@ -262,7 +258,9 @@ class AimedSolverTest {
     }
 
     assertThat(cost.hops()).isEqualTo(bestOfAllNames(problem, map));
-    assertThat(Relabel.of(problem.counts().transitions(), after).map(p -> PlacementCost.of(problem.counts(), p).hops()))
+    assertThat(
+            Relabel.of(problem.counts().transitions(), after)
+                .map(p -> PlacementCost.of(problem.counts(), p).hops()))
         .contains(cost.hops());
   }
 
@@ -292,8 +290,7 @@ class AimedSolverTest {
 
         best =
             Math.min(
-                best,
-                PlacementCost.of(problem.counts(), new Placement(topology, renamed)).hops());
+                best, PlacementCost.of(problem.counts(), new Placement(topology, renamed)).hops());
       }
     }
 
@@ -301,8 +298,7 @@ class AimedSolverTest {
   }
 
   /** All renamings that keep GPUs of a node in one node. */
-  private static void permutations(
-      Topology topology, int[] names, int at, List<int[]> found) {
+  private static void permutations(Topology topology, int[] names, int at, List<int[]> found) {
     if (at == names.length) {
       boolean keepsNodes = true;
       for (int i = 0; i < at; i++) {

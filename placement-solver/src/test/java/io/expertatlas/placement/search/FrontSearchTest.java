@@ -32,7 +32,8 @@ class FrontSearchTest {
       List<Capped> front =
           new FrontSearch(new ExhaustiveSolver(), Duration.ZERO)
               .run(problem, capped, CAPS, SolverConfig.DEFAULT, seen::add);
-      assertThat(seen).isEqualTo(front);
+      assertThat(seen.stream().map(one -> one.outcome().placement()))
+          .containsExactlyElementsOf(front.stream().map(one -> one.outcome().placement()).toList());
       long before = Long.MAX_VALUE;
       for (Capped one : front) {
         assertThat(one.outcome().objective()).isLessThanOrEqualTo(before);
@@ -40,15 +41,13 @@ class FrontSearchTest {
       }
 
       assertThat(before)
-          .isEqualTo(
-              new ExhaustiveSolver().solve(problem, SolverConfig.DEFAULT).objective());
+          .isEqualTo(new ExhaustiveSolver().solve(problem, SolverConfig.DEFAULT).objective());
       long least =
           new ExhaustiveSolver()
               .solve(problem.withObjective(capped), SolverConfig.DEFAULT)
               .objective();
       PlacementCost tightest =
-          PlacementCost.of(
-              problem.counts(), front.get(0).outcome().placement().orElseThrow());
+          PlacementCost.of(problem.counts(), front.get(0).outcome().placement().orElseThrow());
       assertThat(capped.total(tightest)).isEqualTo(least);
     }
   }
@@ -94,6 +93,7 @@ class FrontSearchTest {
                         SolverConfig.DEFAULT,
                         each -> {}))
         .isInstanceOf(IllegalStateException.class)
-        .hasMessageStartingWith("Cannot place for hops, within 1.1 times the least load: unknown, ");
+        .hasMessageStartingWith(
+            "Cannot place for hops, within 1.1 times the least load: unknown, ");
   }
 }
