@@ -29,7 +29,7 @@ public final class CrossValidation {
   private static final double TIE = 0.01;
 
   /** What a search of many experts needs; small problems are solved to the end well before. */
-  private static final long LEAST_MILLIS = 1000;
+  private static final long LEAST_MILLIS = 3000;
 
   private CrossValidation() {}
 
@@ -65,7 +65,7 @@ public final class CrossValidation {
    *
    * @param folds at least two
    * @param like the problem whose counts are replaced: its caps are not used
-   * @param config its time limit is for all of it, but each solve has a second at least
+   * @param config its time limit is for all of it, but each solve has three seconds at least
    * @param tried is told of each candidate that was scored
    * @throws IllegalArgumentException if there are fewer than two folds
    * @throws IllegalStateException if a solve gives no placement
