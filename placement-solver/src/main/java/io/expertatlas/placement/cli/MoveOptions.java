@@ -64,6 +64,14 @@ final class MoveOptions {
    */
   record Terms(long horizon, long expertBytes, long hopBytes, double minGain, Staging staging) {}
 
+  /** Refuses terms where nothing is to be moved. */
+  void checkUnused() {
+    if (horizon != null || expertBytes != null || hopBytes != null) {
+      throw usage(
+          "Invalid options: --horizon, --expert-bytes and --hop-bytes weigh moves from --current, which is not given");
+    }
+  }
+
   /**
    * The terms that were given.
    *

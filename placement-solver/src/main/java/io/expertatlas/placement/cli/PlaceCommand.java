@@ -199,6 +199,10 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
     }
 
+    if (current == null) {
+      move.checkUnused();
+    }
+
     Optional<Terms> terms =
         current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
     copies.check(solver, aims, fit.isIncremental(), aim.isFront());

@@ -250,6 +250,9 @@ class FitCommandTest {
     assertThat(json().get("moving").get("expert-bytes").asLong()).isEqualTo(3 * 16 * 32 * 2);
     assertThat(json().get("moving").get("hop-bytes").asLong()).isEqualTo(32);
 
+    assertThat(place("--horizon", "1000")).isEqualTo(2);
+    assertThat(err.toString())
+        .startsWith("atlas: Invalid options: --horizon, --expert-bytes and --hop-bytes weigh moves");
     assertThat(place("--current", "vanilla")).isEqualTo(2);
     assertThat(err.toString()).startsWith("atlas: Missing required option: '--horizon=TOKENS'");
     assertThat(place("--current", "vanilla", "--horizon", "5")).isEqualTo(2);

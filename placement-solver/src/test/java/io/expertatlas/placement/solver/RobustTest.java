@@ -178,8 +178,8 @@ class RobustTest {
   void aTieGoesToTheLesserStrength() {
     List<Candidate> scored =
         List.of(
-            new Candidate(List.of(), 0, 5.01),
-            new Candidate(List.of(), 0.1, 5.004),
+            new Candidate(List.of(), 0, 5.06),
+            new Candidate(List.of(), 0.1, 5.04),
             new Candidate(List.of(), 0.2, 5));
 
     assertThat(CrossValidation.chosen(scored).strength()).isEqualTo(0.1);
