@@ -252,7 +252,8 @@ class FitCommandTest {
 
     assertThat(place("--horizon", "1000")).isEqualTo(2);
     assertThat(err.toString())
-        .startsWith("atlas: Invalid options: --horizon, --expert-bytes and --hop-bytes weigh moves");
+        .startsWith(
+            "atlas: Invalid options: --horizon, --expert-bytes and --hop-bytes weigh moves");
     assertThat(place("--current", "vanilla")).isEqualTo(2);
     assertThat(err.toString()).startsWith("atlas: Missing required option: '--horizon=TOKENS'");
     assertThat(place("--current", "vanilla", "--horizon", "5")).isEqualTo(2);
