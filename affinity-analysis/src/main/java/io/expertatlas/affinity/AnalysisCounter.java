@@ -7,6 +7,7 @@ import java.io.ObjectInputStream;
 import java.io.Serial;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -31,18 +32,22 @@ public final class AnalysisCounter implements Serializable {
 
   /** The counters of a group. */
   private static final class Part {
-    private RouteCounter routes;
+    private final RouteCounter[] routes; // [fold], or one
     private final LagCounter lags;
     private final WindowCounter windows;
 
     Part(ModelShape shape, AnalysisPlan plan, long firstToken) {
-      routes = new RouteCounter(shape);
+      routes = new RouteCounter[Math.max(1, plan.folds())];
+      Arrays.setAll(routes, fold -> new RouteCounter(shape));
       lags = new LagCounter(shape, plan.lags());
       windows = new WindowCounter(shape, Math.max(1, plan.window()), firstToken);
     }
 
     Part merge(Part other) {
-      routes = routes.merge(other.routes);
+      for (int fold = 0; fold < routes.length; fold++) {
+        routes[fold] = routes[fold].merge(other.routes[fold]);
+      }
+
       lags.merge(other.lags);
       windows.merge(other.windows);
       return this;
@@ -69,7 +74,9 @@ public final class AnalysisCounter implements Serializable {
   public long tokens() {
     long tokens = 0;
     for (Part part : parts.values()) {
-      tokens += part.routes.tokens();
+      for (RouteCounter fold : part.routes) {
+        tokens += fold.tokens();
+      }
     }
 
     return tokens;
@@ -83,16 +90,15 @@ public final class AnalysisCounter implements Serializable {
    *     float[])}
    */
   public void add(long first, RoutingTrace batch, IntPredicate sequences) {
-    if (plan.isPlain()) {
-      boolean all = true;
-      for (int t = 0; all && t < batch.tokens(); t++) {
-        boolean same = t > 0 && batch.sequence(t) == batch.sequence(t - 1);
-        all = same || sequences.test(batch.sequence(t));
+    if (plan.countsRoutesOnly()) {
+      RouteCounter[] routes = part(0).routes;
+      for (int fold = 0; fold < routes.length; fold++) {
+        int own = fold;
+        routes[fold].add(
+            select(
+                batch, id -> sequences.test(id) && (routes.length == 1 || plan.fold(id) == own)));
       }
 
-      part(0)
-          .routes
-          .add(all ? batch : batch.select(token -> sequences.test(batch.sequence(token))));
       return;
     }
 
@@ -123,6 +129,15 @@ public final class AnalysisCounter implements Serializable {
     }
   }
 
+  private static RoutingTrace select(RoutingTrace batch, IntPredicate sequences) {
+    boolean all = true;
+    for (int t = 0; all && t < batch.tokens(); t++) {
+      all = sequences.test(batch.sequence(t));
+    }
+
+    return all ? batch : batch.select(token -> sequences.test(batch.sequence(token)));
+  }
+
   /**
    * Counts one token. After an exception the counter must not be used any more.
    *
@@ -135,7 +150,7 @@ public final class AnalysisCounter implements Serializable {
   public void add(long token, int sequence, int phase, int[] experts, float[] routerWeights) {
     int group = plan.groups().of(sequence, phase);
     Part part = part(group);
-    part.routes.add(experts, routerWeights);
+    part.routes[plan.fold(sequence)].add(experts, routerWeights);
     part.lags.add(experts);
     if (plan.window() > 0) {
       part.windows.add(token, experts);
@@ -215,11 +230,23 @@ public final class AnalysisCounter implements Serializable {
       reuseSum.add(own);
     }
 
-    return new TraceAnalysis(plan, part("all", sum, reuseSum), groups);
+    List<RouteCounts> folds = new ArrayList<>();
+    for (RouteCounter fold : sum.routes) {
+      if (plan.folds() > 0) {
+        folds.add(fold.counts());
+      }
+    }
+
+    return new TraceAnalysis(plan, part("all", sum, reuseSum), groups, folds);
   }
 
   private AnalysisPart part(String name, Part part, LocalitySums reuse) {
-    RouteCounts counts = part.routes.counts();
+    RouteCounter all = part.routes[0];
+    for (int fold = 1; fold < part.routes.length; fold++) {
+      all = all.merge(part.routes[fold]);
+    }
+
+    RouteCounts counts = all.counts();
     List<LagTransitions> lags = new ArrayList<>();
     if (plan.lags().contains(1)) {
       lags.add(LagTransitions.of(counts.transitions()));
@@ -241,7 +268,10 @@ public final class AnalysisCounter implements Serializable {
     parts.forEach(
         (group, part) -> {
           out.integer(group & 0xffffffffL);
-          out.bytes(part.routes.toBytes());
+          for (RouteCounter fold : part.routes) {
+            out.bytes(fold.toBytes());
+          }
+
           part.lags.write(out);
           part.windows.write(out);
         });
@@ -268,7 +298,10 @@ public final class AnalysisCounter implements Serializable {
       for (long i = 0; i < size; i++) {
         int group = (int) in.integer();
         Part part = counter.part(group);
-        part.routes = RouteCounter.fromBytes(in.bytes());
+        for (int fold = 0; fold < part.routes.length; fold++) {
+          part.routes[fold] = RouteCounter.fromBytes(in.bytes());
+        }
+
         part.lags.read(in);
         part.windows.read(in);
       }

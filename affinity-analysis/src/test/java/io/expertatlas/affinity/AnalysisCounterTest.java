@@ -215,6 +215,47 @@ class AnalysisCounterTest {
     }
   }
 
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("seeds")
+  void foldsHoldTheSequencesDealtToThem(long seed) throws Exception {
+    RoutingTrace trace = trace(seed);
+    SplittableRandom random = new SplittableRandom(seed + 5);
+    IntPredicate kept = seed % 4 == 0 ? sequence -> sequence != 1 : sequence -> true;
+    AnalysisPlan plain = AnalysisPlan.PLAIN.withFolds(2 + random.nextInt(4));
+    AnalysisPlan full = plan(trace.shape(), 7, TokenGroups.SEQUENCE).withFolds(plain.folds());
+
+    for (AnalysisPlan plan : List.of(plain, full)) {
+      TraceAnalysis found = inPieces(trace, 0, plan, kept, random);
+
+      assertThat(found.folds()).hasSize(plan.folds());
+      for (int fold = 0; fold < plan.folds(); fold++) {
+        int own = fold;
+        RoutingTrace dealt =
+            trace.select(t -> kept.test(trace.sequence(t)) && plan.fold(trace.sequence(t)) == own);
+        assertThat(found.folds().get(fold)).isEqualTo(AffinityCases.count(dealt));
+      }
+
+      RoutingTrace selected = trace.select(t -> kept.test(trace.sequence(t)));
+      assertThat(found.counts()).isEqualTo(AffinityCases.count(selected));
+      assertThat(CountsMixture.sum(found.folds())).isEqualTo(found.counts());
+    }
+  }
+
+  @Test
+  void sequencesAreDealtEvenlyWhateverThePatternOfTheirIds() {
+    AnalysisPlan plan = AnalysisPlan.PLAIN.withFolds(4);
+    for (int stride : new int[] {1, 2, 4, 10, 1000}) {
+      int[] dealt = new int[4];
+      for (int i = 0; i < 4000; i++) {
+        dealt[plan.fold(i * stride)]++;
+      }
+
+      for (int count : dealt) {
+        assertThat(count).as("stride %d", stride).isBetween(880, 1120);
+      }
+    }
+  }
+
   @Test
   void longSequencesAreCutAtBlocksOfTheirTokens() throws Exception {
     RoutingTrace trace =
@@ -234,6 +275,10 @@ class AnalysisCounterTest {
     ModelShape shape = new ModelShape(3, 4, 1);
     assertThatThrownBy(() -> new AnalysisPlan(-1, List.of(), false, TokenGroups.NONE))
         .hasMessage("Invalid window: -1 tokens, at least 1");
+    assertThatThrownBy(() -> AnalysisPlan.PLAIN.withFolds(1))
+        .hasMessage("Invalid number of folds: 1, 0 or 2 to 64");
+    assertThatThrownBy(() -> AnalysisPlan.PLAIN.withFolds(65))
+        .hasMessage("Invalid number of folds: 65, 0 or 2 to 64");
     assertThatThrownBy(() -> new AnalysisPlan(0, List.of(2, 2), false, TokenGroups.NONE))
         .hasMessage("Invalid lags: [2, 2], expected distinct whole numbers from 1 on");
     assertThatThrownBy(

@@ -5,6 +5,7 @@ import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TraceReader;
+import java.util.Arrays;
 import java.util.Optional;
 
 /**
@@ -16,16 +17,24 @@ import java.util.Optional;
  * the distinct GPUs and nodes of all top-k choices of a layer: what a token pays that returns home
  * after every layer. Loads count all choices. The three are never folded into one number.
  *
+ * <p>Where experts have several copies: a token's first choice goes to the copy nearest to its GPU,
+ * equally near ones share; touches are the fewest GPUs, and the fewest nodes, on which all choices
+ * have a copy; the copies of an expert share its load evenly. Engines that deal choices to copies
+ * without a look at the token's other choices touch more.
+ *
  * @param shape the model's shape
  * @param topology the cluster
  * @param tokens number of tokens
- * @param hops over all gaps: 0 on the same GPU, 1 in the same node, 2 across nodes
+ * @param hops over all gaps: what the topology says a hop costs, usually 0 on the same GPU, 1 in
+ *     the same node, 2 across nodes
  * @param crossings gaps with a change of GPU
  * @param interNode gaps with a change of node
  * @param gpuTouches over all tokens and layers: distinct GPUs of the top-k choices
  * @param nodeTouches over all tokens and layers: distinct nodes of the top-k choices
  * @param loads choices on each GPU in each layer
- * @param balanced whether every GPU holds equally many experts of every layer
+ * @param balanced whether every GPU holds equally many slots of every layer
+ * @param estimated whether hops, crossings and changes of node are estimates: pairs of experts do
+ *     not tell which copy a token is on, see {@link TokenFlow}; never of a replay
  */
 public record PlacementCost(
     ModelShape shape,
@@ -37,7 +46,8 @@ public record PlacementCost(
     long gpuTouches,
     long nodeTouches,
     Loads loads,
-    boolean balanced) {
+    boolean balanced,
+    boolean estimated) {
   /** What ExFlow adds to the number of gaps before it divides by it. */
   private static final double EXFLOW_EPSILON = 1e-8;
 
@@ -57,14 +67,20 @@ public record PlacementCost(
 
   /**
    * The cost of a trace from its counts alone: hops from the transitions of first choices, touches
-   * from the expert sets, loads from the popularity. Equal to the {@linkplain #replay replay}.
+   * from the expert sets, loads from the popularity. Equal to the {@linkplain #replay replay}, but
+   * for hops through copies, which are {@linkplain #estimated estimated}.
    *
    * @throws IllegalArgumentException if the placement is for another number of layers or experts
    */
   public static PlacementCost of(RouteCounts counts, Placement placement) {
     ModelShape shape = counts.shape();
     checkShape(shape, placement);
+    if (placement.hasCopies()) {
+      return ofCopies(counts, placement);
+    }
+
     Topology topology = placement.topology();
+    long hops = 0;
     long crossings = 0;
     long interNode = 0;
     for (int gap = 0; gap < shape.layers() - 1; gap++) {
@@ -74,6 +90,7 @@ public record PlacementCost(
           int next = placement.gpu(gap + 1, to);
           if (gpu != next) {
             long tokens = counts.transitions().firstChoices(gap, from, to);
+            hops += tokens * topology.hopCost(gpu, next);
             crossings += tokens;
             interNode += topology.node(gpu) != topology.node(next) ? tokens : 0;
           }
@@ -108,13 +125,69 @@ public record PlacementCost(
         shape,
         topology,
         counts.tokens(),
-        crossings + interNode,
+        hops,
         crossings,
         interNode,
         gpuTouches,
         nodeTouches,
         new Loads(topology.gpus(), loads),
-        placement.isBalanced());
+        placement.isBalanced(),
+        false);
+  }
+
+  private static PlacementCost ofCopies(RouteCounts counts, Placement placement) {
+    ModelShape shape = counts.shape();
+    Topology topology = placement.topology();
+    TokenFlow flow = TokenFlow.of(counts.transitions(), placement);
+    long[] shares = shares(placement);
+    checkLoads(shape, shares, counts.tokens());
+    long[] loads = new long[Math.multiplyExact(shape.layers(), topology.gpus())];
+    for (int layer = 0; layer < shape.layers(); layer++) {
+      for (int expert = 0; expert < shape.experts(); expert++) {
+        int copies = placement.copies(layer, expert);
+        long each = counts.popularity().choices(layer, expert) * (shares[layer] / copies);
+        for (int copy = 0; copy < copies; copy++) {
+          loads[layer * topology.gpus() + placement.gpu(layer, expert, copy)] += each;
+        }
+      }
+    }
+
+    return new PlacementCost(
+        shape,
+        topology,
+        counts.tokens(),
+        flow.hops(),
+        flow.crossings(),
+        flow.interNode(),
+        touches(counts, FewestPlaces.distinct(placement, false), topology.gpus()),
+        touches(counts, FewestPlaces.distinct(placement, true), topology.nodes()),
+        new Loads(topology.gpus(), loads, shares),
+        placement.isBalanced(),
+        !flow.isExact());
+  }
+
+  private static long touches(RouteCounts counts, int[][][] placesOf, int places) {
+    FewestPlaces fewest = new FewestPlaces(places);
+    int[][] chosen = new int[counts.shape().topK()][];
+    long touches = 0;
+    for (int layer = 0; layer < placesOf.length; layer++) {
+      for (ExpertSet set : counts.expertSets().get(layer)) {
+        for (int i = 0; i < set.experts().size(); i++) {
+          chosen[i] = placesOf[layer][set.experts().get(i)];
+        }
+
+        touches += set.tokens() * fewest.of(chosen, set.experts().size());
+      }
+    }
+
+    return touches;
+  }
+
+  /** Shares of a choice in each layer. */
+  static long[] shares(Placement placement) {
+    long[] shares = new long[placement.layers()];
+    Arrays.setAll(shares, placement::shares);
+    return shares;
   }
 
   static void checkShape(ModelShape shape, Placement placement) {
@@ -122,6 +195,24 @@ public record PlacementCost(
       throw new IllegalArgumentException(
           "Invalid placement for this trace: %d layers x %d experts, the trace has %s"
               .formatted(placement.layers(), placement.experts(), shape));
+    }
+
+    if (placement.hasCopies() && shape.topK() > FewestPlaces.MOST_EXPERTS) {
+      throw new IllegalArgumentException(
+          "Invalid placement for this trace: copies of experts with top-%d, at most top-%d"
+              .formatted(shape.topK(), FewestPlaces.MOST_EXPERTS));
+    }
+  }
+
+  /** Refuses what would not fit in a long when every choice is cut into shares. */
+  static void checkLoads(ModelShape shape, long[] shares, long tokens) {
+    for (int layer = 0; layer < shares.length; layer++) {
+      long most = Long.MAX_VALUE / shares[layer] / shape.topK();
+      if (tokens > most) {
+        throw new IllegalArgumentException(
+            "Cannot share the load of layer %d exactly: %d tokens in shares of 1/%d, at most %d"
+                .formatted(layer, tokens, shares[layer], most));
+      }
     }
   }
 
@@ -183,6 +274,8 @@ public record PlacementCost(
   /**
    * ExFlow's {@code avg_intra}: hops inside a node per token and possible peer there. ExFlow
    * divides by zero on one GPU per node; here it is 0, as no hop can stay in such a node.
+   *
+   * @throws IllegalStateException if the nodes are not equal
    */
   public double avgIntra() {
     return topology.gpusPerNode() == 1
@@ -190,7 +283,11 @@ public record PlacementCost(
         : perToken(intraNode()) * exflowFactor() / (topology.gpusPerNode() - 1);
   }
 
-  /** ExFlow's {@code avg_inter}: hops across nodes per token and possible peer; 0 on one node. */
+  /**
+   * ExFlow's {@code avg_inter}: hops across nodes per token and possible peer; 0 on one node.
+   *
+   * @throws IllegalStateException if the nodes are not equal
+   */
   public double avgInter() {
     return topology.nodes() == 1
         ? 0

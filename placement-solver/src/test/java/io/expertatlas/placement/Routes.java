@@ -162,4 +162,28 @@ public final class Routes {
     return PlacementProblem.balanced(
         count(trace), new Topology(nodes, gpusPerNode), Objective.HOPS);
   }
+
+  /** A small cluster with nodes and links that may differ. */
+  public static Topology cluster(SplittableRandom random) {
+    Topology topology = Topology.ofNodes(random.ints(1 + random.nextInt(3), 1, 4).toArray());
+    int kind = random.nextInt(3);
+    if (kind == 1) {
+      int near = 1 + random.nextInt(3);
+      return topology.withHopCosts(near, near + random.nextInt(5));
+    }
+
+    if (kind == 2) {
+      int[][] costs = new int[topology.gpus()][topology.gpus()];
+      for (int i = 0; i < costs.length; i++) {
+        for (int j = 0; j < i; j++) {
+          costs[i][j] = 1 + random.nextInt(6);
+          costs[j][i] = costs[i][j];
+        }
+      }
+
+      return topology.withHopCosts(costs);
+    }
+
+    return topology;
+  }
 }

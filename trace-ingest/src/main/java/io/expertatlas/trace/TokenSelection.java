@@ -1,7 +1,8 @@
 package io.expertatlas.trace;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.function.IntPredicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -102,78 +103,57 @@ public record TokenSelection(TokenRange tokens, Sequences sequences) {
 
   /**
    * Sequences chosen by an expression: terms separated by commas, each a sequence id {@code 7}, a
-   * range {@code 10:20} (either side may be missing) or a residue class {@code %2=0}. A sequence is
-   * kept if any term matches it.
+   * range {@code 10:20} (either side may be missing) or a residue class {@code %2=0}; with {@code
+   * ^} before it, a term leaves out what it matches. A sequence is kept if any term without {@code
+   * ^} matches it, or there is none of these, and no term with {@code ^} does.
    */
   public static final class Sequences implements IntPredicate {
     /** Every sequence. */
-    public static final Sequences ALL = new Sequences("all", id -> true);
-
-    private static final Pattern ID = Pattern.compile("\\d{1,9}");
-    private static final Pattern RANGE = Pattern.compile("(\\d{0,9}):(\\d{0,9})");
-    private static final Pattern RESIDUE = Pattern.compile("%([1-9]\\d{0,8})=(\\d{1,9})");
+    public static final Sequences ALL =
+        new Sequences("all", new SequenceTerms(List.of()), new SequenceTerms(List.of()));
 
     private final String expression;
-    private final IntPredicate predicate;
+    private final SequenceTerms kept;
+    private final SequenceTerms leftOut;
 
-    private Sequences(String expression, IntPredicate predicate) {
+    private Sequences(String expression, SequenceTerms kept, SequenceTerms leftOut) {
       this.expression = expression;
-      this.predicate = predicate;
+      this.kept = kept;
+      this.leftOut = leftOut;
     }
 
     /**
      * Parses an expression.
      *
-     * @throws IllegalArgumentException if a term is of none of the three forms or can match nothing
+     * @throws IllegalArgumentException if a term is of none of the forms or can match nothing
      */
     public static Sequences parse(String expression) {
       if (expression.strip().equals(ALL.expression)) {
         return ALL;
       }
 
-      IntPredicate any = null;
-      for (String term : expression.split(",", -1)) {
-        IntPredicate next =
-            parseTerm(term.strip())
-                .orElseThrow(
-                    () ->
-                        new IllegalArgumentException(
-                            "Invalid sequence term: '%s' in %s, expected ID, FROM:TO or %%M=R with R below M"
-                                .formatted(term.strip(), expression)));
-        any = any == null ? next : any.or(next);
+      List<SequenceTerms.Term> kept = new ArrayList<>();
+      List<SequenceTerms.Term> leftOut = new ArrayList<>();
+      for (String part : expression.split(",", -1)) {
+        String term = part.strip();
+        boolean out = term.startsWith("^");
+        (out ? leftOut : kept)
+            .add(
+                SequenceTerms.Term.parse(out ? term.substring(1).strip() : term)
+                    .orElseThrow(
+                        () ->
+                            new IllegalArgumentException(
+                                "Invalid sequence term: '%s' in %s, expected ID, FROM:TO or %%M=R with R below M, or one of these behind a ^"
+                                    .formatted(term, expression))));
       }
 
-      return new Sequences(expression.replace(" ", ""), any);
-    }
-
-    private static Optional<IntPredicate> parseTerm(String term) {
-      if (ID.matcher(term).matches()) {
-        int wanted = Integer.parseInt(term);
-        return Optional.of(id -> id == wanted);
-      }
-
-      Matcher range = RANGE.matcher(term);
-      if (range.matches()) {
-        int from = range.group(1).isEmpty() ? 0 : Integer.parseInt(range.group(1));
-        int to = range.group(2).isEmpty() ? Integer.MAX_VALUE : Integer.parseInt(range.group(2));
-        return from < to ? Optional.of(id -> id >= from && id < to) : Optional.empty();
-      }
-
-      Matcher residue = RESIDUE.matcher(term);
-      if (residue.matches()) {
-        int modulus = Integer.parseInt(residue.group(1));
-        int remainder = Integer.parseInt(residue.group(2));
-        return remainder < modulus
-            ? Optional.of(id -> Math.floorMod(id, modulus) == remainder)
-            : Optional.empty();
-      }
-
-      return Optional.empty();
+      return new Sequences(
+          expression.replace(" ", ""), new SequenceTerms(kept), new SequenceTerms(leftOut));
     }
 
     @Override
     public boolean test(int sequence) {
-      return predicate.test(sequence);
+      return (kept.isEmpty() || kept.matches(sequence)) && !leftOut.matches(sequence);
     }
 
     @Override

@@ -22,7 +22,13 @@ class TokenSelectionTest {
         "7; 7",
         ":3; 0 1 2",
         "8:; 8 9",
-        "2:4, 9, %5=0; 0 2 3 5 9"
+        "2:4, 9, %5=0; 0 2 3 5 9",
+        "3:6, 4:8, 1; 1 3 4 5 6 7",
+        "%1=0; 0 1 2 3 4 5 6 7 8 9",
+        "^3; 0 1 2 4 5 6 7 8 9",
+        "^:4, ^%2=1; 4 6 8",
+        "2:8, ^4:6; 2 3 6 7",
+        "^ 7, %2=1, ^9, 0; 0 1 3 5"
       })
   void sequencesAreChosenByTerms(String expression, String kept) {
     Sequences sequences = Sequences.parse(expression);
@@ -32,12 +38,33 @@ class TokenSelectionTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"", "x", "3:3", "4:2", "%0=0", "%2=2", "1,,2", "-1", "99999999999"})
+  @ValueSource(
+      strings = {
+        "",
+        "x",
+        "3:3",
+        "4:2",
+        "%0=0",
+        "%2=2",
+        "1,,2",
+        "-1",
+        "99999999999",
+        "^",
+        "^^2",
+        "^3:3"
+      })
   void termsThatMatchNothingAreRefused(String expression) {
     assertThatThrownBy(() -> Sequences.parse(expression))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("Invalid sequence term")
         .hasMessageContaining("%M=R");
+  }
+
+  @Test
+  void theExpressionIsKeptAsText() {
+    assertThat(Sequences.parse("2:8, ^ 4:6")).hasToString("2:8,^4:6");
+    assertThat(Sequences.parse("2:8,^4:6")).isEqualTo(Sequences.parse("2:8, ^4:6"));
+    assertThat(Sequences.parse("^4")).isNotEqualTo(Sequences.parse("4"));
   }
 
   @Test

@@ -51,7 +51,8 @@ import org.apache.arrow.vector.types.pojo.FieldType;
  *   <li>{@code group-distances.arrow}: group, other, popularity, popularity-noise, popularity-bits,
  *       transitions, transitions-noise;
  *   <li>{@code groups/NAME/}: all of these for the tokens of a group, and the four files of {@link
- *       AffinityFiles}.
+ *       AffinityFiles};
+ *   <li>{@code folds/N/}: the routes of a fold of the sequences; see {@link FoldFiles}.
  * </ul>
  */
 public final class AnalysisFiles {
@@ -68,6 +69,7 @@ public final class AnalysisFiles {
       throws IOException {
     try (BufferAllocator allocator = new RootAllocator()) {
       part(allocator, analysis.whole(), alpha, folder);
+      FoldFiles.writeInto(analysis.folds(), folder);
       if (analysis.groups().isEmpty()) {
         return;
       }

@@ -42,7 +42,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true)
 final class AnalyzeCommand implements Callable<Integer> {
   private static final Pattern FILES =
-      Pattern.compile("[a-z0-9-]+\\.arrow|summary\\.json|report\\.html|groups");
+      Pattern.compile("[a-z0-9-]+\\.arrow|summary\\.json|report\\.html|groups|folds");
+  private static final int FOLDS = 4;
   private static final String SUMMARY = "summary.json";
   private static final String REPORT = "report.html";
 
@@ -119,6 +120,14 @@ final class AnalyzeCommand implements Callable<Integer> {
               + " and group.")
   private String groupBy = "";
 
+  @Option(
+      names = "--folds",
+      paramLabel = "K",
+      description =
+          "Deal the sequences to so many folds and keep the routes of each, so that 'place' can fit"
+              + " on some and score on another; 0: none (default: 4, with --group-by 0).")
+  private Integer folds;
+
   @Option(names = "--json", description = "Print the summary to stdout.")
   private boolean json;
 
@@ -166,7 +175,14 @@ final class AnalyzeCommand implements Callable<Integer> {
     }
 
     for (String option :
-        List.of("--lags", "--grouping", "--locality", "--group-by", "--tokens", "--sequences")) {
+        List.of(
+            "--lags",
+            "--grouping",
+            "--locality",
+            "--group-by",
+            "--folds",
+            "--tokens",
+            "--sequences")) {
       if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
         throw usage("Invalid option with --counts: %s, counts do not tell it".formatted(option));
       }
@@ -209,7 +225,8 @@ final class AnalyzeCommand implements Callable<Integer> {
     TokenGroups groups = groupBy.isEmpty() ? TokenGroups.NONE : TokenGroups.parse(groupBy);
     List<Integer> wanted = lags.isEmpty() && !grouping.isEmpty() ? List.of(1) : lags;
     try {
-      return new AnalysisPlan(window, wanted, locality, groups);
+      int number = folds == null ? groups.isNone() ? FOLDS : 0 : folds;
+      return new AnalysisPlan(window, wanted, locality, groups, number);
     } catch (IllegalArgumentException e) {
       throw usage(e.getMessage());
     }

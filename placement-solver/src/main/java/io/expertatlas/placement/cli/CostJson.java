@@ -67,15 +67,30 @@ final class CostJson {
     node.put("loadMeanMaxOverMean", six(cost.loadMeanMaxOverMean()));
     node.put("loadWorstMaxOverMean", six(cost.loadWorstMaxOverMean()));
     node.put("balanced", cost.balanced());
+    if (cost.estimated()) {
+      node.put("hops-estimated", true);
+    }
+
     node.put("avg_cost", cost.avgCost());
-    node.put("avg_intra", cost.avgIntra());
-    node.put("avg_inter", cost.avgInter());
+    if (cost.topology().hasEqualNodes()) {
+      node.put("avg_intra", cost.avgIntra());
+      node.put("avg_inter", cost.avgInter());
+    }
+
     node.put("vs-vanilla-percent", six(CostTable.changePercent(cost, vanilla)));
     node.put("layers", cost.shape().layers());
     node.put("experts", cost.shape().experts());
     node.put("top-k", cost.shape().topK());
     node.put("nodes", cost.topology().nodes());
-    node.put("gpus-per-node", cost.topology().gpusPerNode());
+    if (cost.topology().hasEqualNodes()) {
+      node.put("gpus-per-node", cost.topology().gpusPerNode());
+    } else {
+      ArrayNode gpus = node.putArray("gpus-of-node");
+      for (int n = 0; n < cost.topology().nodes(); n++) {
+        gpus.add(cost.topology().gpusOf(n));
+      }
+    }
+
     node.put("total-hops", cost.hops());
     node.put("total-crossings", cost.crossings());
     node.put("total-inter-node", cost.interNode());

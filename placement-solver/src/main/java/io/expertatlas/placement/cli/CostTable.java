@@ -11,7 +11,7 @@ final class CostTable {
 
   private CostTable() {}
 
-  /** The table; changes are against the cost of contiguous blocks. */
+  /** The table; changes are against the cost of contiguous blocks. A ~ marks an estimate. */
   static String of(List<Row> rows, PlacementCost vanilla) {
     int width = 9;
     for (Row row : rows) {
@@ -38,9 +38,9 @@ final class CostTable {
       text.append(
           String.format(
               Locale.ROOT,
-              form + "  %9.4f %10s %9.4f %10.4f %8.4f %9.4f %7.4f %7.4f  %s%n",
+              form + "  %9s %10s %9.4f %10.4f %8.4f %9.4f %7.4f %7.4f  %s%n",
               row.label(),
-              cost.hopsPerToken(),
+              String.format(Locale.ROOT, cost.estimated() ? "~%.4f" : "%.4f", cost.hopsPerToken()),
               change(cost, vanilla),
               cost.crossingsPerToken(),
               cost.interNodePerToken(),

@@ -126,7 +126,8 @@ final class EvaluateCommand implements Callable<Integer> {
               : read.subList(0, inputs.size()).stream()
                   .map(placement -> new TrafficReplay(reader.shape(), placement, mode))
                   .toList();
-      replay(reader, replays, traffic, counter);
+      RelabelOffer offer = new RelabelOffer(reader.shape());
+      replay(reader, replays, traffic, counter, offer);
       List<ScoredPlacement> scored = new ArrayList<>();
       for (int i = 0; i < inputs.size(); i++) {
         scored.add(new ScoredPlacement(inputs.get(i).label(), read.get(i), replays.get(i).cost()));
@@ -136,6 +137,13 @@ final class EvaluateCommand implements Callable<Integer> {
           scored.stream().map(one -> new CostTable.Row(one.name(), one.cost())).toList(),
           replays.get(inputs.size()).cost(),
           traffic.stream().map(TrafficReplay::moved).toList());
+      for (int i = 0; i < inputs.size(); i++) {
+        if (!inputs.get(i).isWord()) {
+          offer.print(spec.commandLine().getErr(), inputs.get(i).label(), read.get(i));
+        }
+      }
+
+      spec.commandLine().getErr().flush();
       if (report != null) {
         PlacementReport.of(traceInWords(), counter.counts(), scored).write(report);
       }
@@ -164,7 +172,11 @@ final class EvaluateCommand implements Callable<Integer> {
   }
 
   private void replay(
-      TraceReader reader, List<Replay> replays, List<TrafficReplay> traffic, RouteCounter counter) {
+      TraceReader reader,
+      List<Replay> replays,
+      List<TrafficReplay> traffic,
+      RouteCounter counter,
+      RelabelOffer offer) {
     long tokens = 0;
     try (ProgressBar bar = Terminal.progress("evaluate", reader.tokens())) {
       for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
@@ -176,6 +188,7 @@ final class EvaluateCommand implements Callable<Integer> {
           replay.add(next.get());
         }
 
+        offer.add(next.get());
         if (report != null) {
           counter.add(next.get());
         }

@@ -5,13 +5,14 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.affinity.AffinityFormatException;
 import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
-import io.expertatlas.affinity.arrow.AffinityFiles;
 import io.expertatlas.affinity.json.AffinitySummaryParser;
+import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.MoveOptions.Terms;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
 import io.expertatlas.placement.format.LayerRows;
 import io.expertatlas.placement.format.ModelConfig;
@@ -20,8 +21,9 @@ import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
+import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.search.EplbSolver;
-import io.expertatlas.placement.solver.Incremental;
+import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
@@ -40,7 +42,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
-import java.util.function.Supplier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
@@ -60,23 +61,10 @@ final class PlaceCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
-
-  @Option(
-      names = "--affinity",
-      required = true,
-      paramLabel = "A",
-      description =
-          "Affinity folder. Several, of growing prefixes of a trace, are solved one after the"
-              + " other, each from the plan before it.")
-  private List<Path> affinity;
-
-  @Option(
-      names = "--objective",
-      defaultValue = "hops",
-      converter = ObjectiveConverter.class,
-      paramLabel = "O",
-      description = "hops (1 in a node, 2 across) or crossings (default: ${DEFAULT-VALUE}).")
-  private Objective objective;
+  @Mixin private CopyOptions copies;
+  @Mixin private FitOptions fit;
+  @Mixin private MoveOptions move;
+  @Mixin private AimOptions aim;
 
   @Option(
       names = "--solver",
@@ -84,7 +72,7 @@ final class PlaceCommand implements Callable<Integer> {
       converter = SolverConverter.class,
       paramLabel = "S",
       description =
-          "auto, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
+          "auto, pool, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
               + " assignment (default: ${DEFAULT-VALUE}).")
   private PlacementSolver solver;
 
@@ -95,6 +83,15 @@ final class PlaceCommand implements Callable<Integer> {
       paramLabel = "T",
       description = "Of each solve, like 60s (default: ${DEFAULT-VALUE}).")
   private Duration timeLimit;
+
+  @Option(
+      names = "--step-limit",
+      paramLabel = "N",
+      description =
+          "Most steps of a search, 1024 proposed changes or one start each. The same seed and limit"
+              + " give the same plan on any number of threads, if the time limit is not hit"
+              + " (default: none).")
+  private Long stepLimit;
 
   @Option(
       names = "--seed",
@@ -115,6 +112,14 @@ final class PlaceCommand implements Callable<Integer> {
       description =
           "Placement to start from: csv, placement.json, a folder with one or a file of an engine.")
   private String warmStart;
+
+  @Option(
+      names = "--current",
+      paramLabel = "P",
+      description =
+          "Placement that runs now: change it only where that pays within --horizon, and write the"
+              + " moves in a safe order.")
+  private String current;
 
   @Option(
       names = "--csv-name",
@@ -148,6 +153,9 @@ final class PlaceCommand implements Callable<Integer> {
       description = "Folder to write: placement.json, the csv and what --export names.")
   private Path output;
 
+  private Objective objective; // the last one aimed at
+  private Caps caps = Caps.NONE; // within which it was solved last
+
   private enum CsvName {
     placement,
     exflow
@@ -161,13 +169,54 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
-    OutputFolder folder = OutputFiles.folder(output, overwrite);
-    folder.check();
-    RouteCounts counts = AffinityFiles.read(affinity.get(affinity.size() - 1));
-    PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
+    if (stepLimit != null && stepLimit < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid step limit: %d, at least 1".formatted(stepLimit));
+    }
+
+    if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --csv-name: exflow, which has no name for the unequal nodes of %s"
+              .formatted(topology));
+    }
+
     Optional<ModelConfig> config = model.read();
+    Aims aims = aim.aims(config);
+    objective = aims.last();
+    if (aim.isFront()) {
+      aim.frontObjectives(aims);
+      aim.frontCaps();
+      if (fit.isRobust() || fit.isIncremental() || fit.shrinkage().orElse(1) > 0) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "Invalid options: --pareto with --robust, --shrinkage or increments, expected one affinity folder as it is");
+      }
+    }
+
+    if (aim.isFront() && current != null) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
+    }
+
+    if (current == null) {
+      move.checkUnused();
+    }
+
+    Optional<Terms> terms =
+        current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
+    copies.check(solver, aims, fit.isIncremental(), aim.isFront());
+    OutputFolder folder =
+        aim.isFront()
+            ? OutputFiles.front(output, overwrite)
+            : OutputFiles.folder(output, overwrite);
+    folder.check();
+    Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
+    RouteCounts counts = fitting.counts();
+    PlacementProblem problem = PlacementProblem.balanced(counts, topology, objective);
     LayerRows rows = ModelOptions.rows(config, counts.shape());
-    exports.forEach(format -> format.check(counts.shape().experts(), topology));
+    int slots = copies.slots(problem);
+    exports.forEach(format -> format.check(counts.shape().experts(), slots, topology));
     if (config.isPresent() && solver instanceof EplbSolver eplb) {
       solver = eplb.withGroups(config.get().groups());
     }
@@ -175,27 +224,59 @@ final class PlaceCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
-        counts.tokens(), counts.shape(), topology, problem.balance());
+        counts.tokens(), counts.shape(), topology, copies.inWords(problem));
     err.flush();
-    Source source = source(affinity);
-    SolverOutcome outcome = solve(problem, config(problem));
-    if (outcome.placement().isEmpty()) {
-      throw new IllegalStateException(
-          "Cannot place with %s: %s, %s"
-              .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+    Source source = source(fit.folders());
+    try (StopSignal stop = new StopSignal(err)) {
+      SolverConfig how = config(problem).withStop(stop::isStopped);
+      if (aim.isFront()) {
+        new FrontRun(spec, aim, problem, source, output, json).call(folder, solver, aims, how);
+        return 0;
+      }
+
+      boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+      PlacementSolver plain = solver;
+      int groups = config.map(ModelConfig::groups).orElse(1);
+      List<CostTable.Row> others = copies.baseline(solver, problem, groups);
+      solver =
+          copies.given()
+              ? copies.solver(solver, problem, groups, aims, solved -> caps = solved)
+              : new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
+      Optional<Placement> present = placement(current, problem);
+      SolverOutcome outcome = fitting.solve(solver, plain, problem, how);
+      if (outcome.placement().isEmpty()) {
+        throw new IllegalStateException(
+            "Cannot place with %s: %s, %s"
+                .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+      }
+
+      Optional<Moving> moving = Optional.empty();
+      if (present.isPresent()) {
+        moving =
+            Optional.of(
+                Moving.choose(problem, present.get(), outcome.placement().get(), terms.get(), how));
+        outcome = moving.get().outcome(problem, outcome);
+      }
+
+      PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
+      PlacementDocument document =
+          new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
+      Map<String, byte[]> files = new TreeMap<>();
+      if (fitting.isNoteworthy()) {
+        files.put(Fitting.FILE, fitting.file(document.placement()));
+      }
+
+      moving.ifPresent(moves -> files.put(Moving.FILE, moves.file()));
+      for (PlacementFormat format : exports) {
+        files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
+      }
+
+      folder.write(
+          aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
+      AimReport aimed = new AimReport(caps, aim.traffic(config));
+      print(problem, outcome, cost, rows, fitting, aimed, moving, others);
     }
 
-    PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
-    PlacementDocument document =
-        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
-    Map<String, byte[]> files = new TreeMap<>();
-    for (PlacementFormat format : exports) {
-      files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
-    }
-
-    folder.write(
-        aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    print(problem, outcome, cost, rows);
     return 0;
   }
 
@@ -208,50 +289,33 @@ final class PlaceCommand implements Callable<Integer> {
     }
   }
 
+  private Optional<Placement> placement(String argument, PlacementProblem problem)
+      throws IOException {
+    return argument == null
+        ? Optional.empty()
+        : Optional.of(
+            PlacementInput.parse(argument)
+                .read(
+                    problem.shape(),
+                    problem.topology(),
+                    seed,
+                    new Reading(Optional.empty(), model.read())));
+  }
+
   private SolverConfig config(PlacementProblem problem) throws IOException {
-    Optional<Placement> start =
-        warmStart == null
-            ? Optional.empty()
-            : Optional.of(
-                PlacementInput.parse(warmStart)
-                    .read(
-                        problem.shape(),
-                        problem.topology(),
-                        seed,
-                        new Reading(Optional.empty(), model.read())));
+    Optional<Placement> start = placement(warmStart, problem);
     int workers =
         threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
     ProgressLines lines =
         new ProgressLines(spec.commandLine().getErr(), problem.counts().tokens(), objective);
-    return new SolverConfig(timeLimit, seed, workers, start, lines::show);
-  }
-
-  private SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    if (affinity.size() == 1) {
-      return solver.solve(problem, config);
-    }
-
-    List<Supplier<RouteCounts>> prefixes = new ArrayList<>();
-    for (Path folder : affinity.subList(0, affinity.size() - 1)) {
-      prefixes.add(
-          () -> {
-            RouteCounts prefix = AffinityFiles.read(folder);
-            if (!prefix.shape().equals(problem.shape())) {
-              throw new AffinityFormatException(
-                  "Cannot use %s: it is of %s, %s of %s"
-                      .formatted(
-                          folder,
-                          prefix.shape(),
-                          affinity.get(affinity.size() - 1),
-                          problem.shape()));
-            }
-
-            return prefix;
-          });
-    }
-
-    prefixes.add(problem::counts);
-    return Incremental.solve(solver, prefixes, problem.topology(), objective, config);
+    return new SolverConfig(
+        timeLimit,
+        stepLimit == null ? Long.MAX_VALUE : stepLimit,
+        seed,
+        workers,
+        start,
+        lines::show,
+        () -> false);
   }
 
   /** What the last folder says of itself. */
@@ -279,8 +343,16 @@ final class PlaceCommand implements Callable<Integer> {
   }
 
   private void print(
-      PlacementProblem problem, SolverOutcome outcome, PlacementCost cost, LayerRows layers) {
+      PlacementProblem problem,
+      SolverOutcome outcome,
+      PlacementCost cost,
+      LayerRows layers,
+      Fitting fitting,
+      AimReport aimed,
+      Optional<Moving> moving,
+      List<CostTable.Row> others) {
     List<CostTable.Row> rows = new ArrayList<>();
+    List<HeldOutTable.Plan> plans = new ArrayList<>();
     for (String name : BASELINES) {
       Placement baseline =
           PlacementSolvers.find(name)
@@ -288,10 +360,13 @@ final class PlaceCommand implements Callable<Integer> {
               .placement()
               .orElseThrow();
       rows.add(new CostTable.Row(name, PlacementCost.of(problem.counts(), baseline)));
+      plans.add(new HeldOutTable.Plan(name, baseline));
     }
 
+    rows.addAll(others);
     if (!BASELINES.contains(outcome.solver())) {
       rows.add(new CostTable.Row(outcome.solver(), cost));
+      plans.add(new HeldOutTable.Plan(outcome.solver(), outcome.placement().orElseThrow()));
     }
 
     PrintWriter err = spec.commandLine().getErr();
@@ -306,8 +381,20 @@ final class PlaceCommand implements Callable<Integer> {
         100 * outcome.gap(),
         outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
     err.print(CostTable.of(rows, rows.get(0).cost()));
+    if (cost.estimated()) {
+      err.println("~ estimated: pairs of experts do not tell which copy a token is on");
+    }
+
+    if (outcome.placement().orElseThrow().hasCopies()) {
+      err.println("Experts have copies: no csv was written, as ExFlow's has no place for them");
+    }
+
+    aimed.print(err, cost, rows);
+    RelabelOffer.print(
+        err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
     printExports(err, layers);
-    err.println("On the tokens it was fitted on. Score it on others with: atlas evaluate");
+    fitting.print(plans);
+    moving.ifPresent(moves -> err.print(moves.table()));
     err.flush();
     if (json) {
       ObjectNode node =
@@ -321,6 +408,13 @@ final class PlaceCommand implements Callable<Integer> {
       node.put("seconds", outcome.seconds());
       node.put("seed", outcome.seed());
       node.put("note", outcome.note());
+      if (copies.given()) {
+        node.put("redundant", outcome.placement().orElseThrow().slots(0) - cost.shape().experts());
+      }
+
+      aimed.addTo(node, cost);
+      fitting.addTo(node, outcome.placement().orElseThrow());
+      moving.ifPresent(moves -> node.set("moving", moves.node()));
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");
@@ -329,13 +423,6 @@ final class PlaceCommand implements Callable<Integer> {
 
       spec.commandLine().getOut().println(node);
       spec.commandLine().getOut().flush();
-    }
-  }
-
-  private static final class ObjectiveConverter implements ITypeConverter<Objective> {
-    @Override
-    public Objective convert(String value) {
-      return Terminal.option(() -> Objective.ofWord(value));
     }
   }
 

@@ -66,7 +66,8 @@ record PlacementInput(String label, String what) {
         : Optional.of(PlacementParser.read(json.get()).placement().topology());
   }
 
-  private boolean isWord() {
+  /** Whether it is no file. */
+  boolean isWord() {
     return what.equals(VANILLA) || what.equals(RANDOM);
   }
 
@@ -106,13 +107,13 @@ record PlacementInput(String label, String what) {
           "Cannot use %s: it is for %s, here are %s".formatted(json.get(), found, shape));
     }
 
-    if (!document.placement().topology().equals(topology)) {
+    if (!document.placement().topology().hasNodesOf(topology)) {
       throw new PlacementFormatException(
           "Cannot use %s: it is for %s GPUs, here are %s"
               .formatted(json.get(), document.placement().topology(), topology));
     }
 
-    return document.placement();
+    return Placement.ofCopies(topology, document.placement().toCopies());
   }
 
   /** Contiguous blocks; for {@code random}, dealt anew in each layer. */

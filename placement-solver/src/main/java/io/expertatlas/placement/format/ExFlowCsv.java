@@ -106,8 +106,18 @@ public final class ExFlowCsv {
     return new Placement(topology, gpu);
   }
 
-  /** Writes a file, byte for byte as ExFlow does; one that exists is replaced. */
+  /**
+   * Writes a file, byte for byte as ExFlow does; one that exists is replaced.
+   *
+   * @throws PlacementFormatException if an expert has several copies: the format has one GPU each
+   */
   public static void write(Placement placement, Path file) throws IOException {
+    if (placement.hasCopies()) {
+      throw new PlacementFormatException(
+          "Cannot write %s: ExFlow's csv has one GPU for each expert, and the placement has copies"
+              .formatted(file));
+    }
+
     StringBuilder text = new StringBuilder(HEADER).append("\r\n");
     for (int layer = 0; layer < placement.layers(); layer++) {
       for (int expert = 0; expert < placement.experts(); expert++) {
@@ -121,8 +131,18 @@ public final class ExFlowCsv {
     Files.writeString(file, text, StandardCharsets.US_ASCII);
   }
 
-  /** The name that ExFlow gives its file: the cluster and the costs on the tokens it solved for. */
+  /**
+   * The name that ExFlow gives its file: the cluster and the costs on the tokens it solved for.
+   *
+   * @throws PlacementFormatException if the nodes are not equal, which such a name cannot say
+   */
   public static String fileName(PlacementCost cost) {
+    if (!cost.topology().hasEqualNodes()) {
+      throw new PlacementFormatException(
+          "Cannot name a csv as ExFlow does: the nodes of %s are not equal"
+              .formatted(cost.topology()));
+    }
+
     return "solution_intra%d_inter%d_cost%s_cintra%s_cinter%s.csv"
         .formatted(
             cost.topology().gpusPerNode(),

@@ -46,7 +46,7 @@ final class KTransformersCounts implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {}
+  public void check(int experts, int slots, Topology topology) {}
 
   @Override
   public byte[] bytes(Placement placement, LayerRows layers, Popularity popularity) {

@@ -42,12 +42,21 @@ final class LlamaCppOverrides implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {
+  public void check(int experts, int slots, Topology topology) {
+    if (slots > experts) {
+      throw noCopies("here are %d slots for %d experts".formatted(slots, experts));
+    }
+
     if (Math.min(experts, topology.gpus()) > 1) {
       throw new PlacementFormatException(
           "Cannot export %s: it keeps all experts of a layer on one GPU, and a placement of %d experts on %d GPUs splits them"
               .formatted(name(), experts, topology.gpus()));
     }
+  }
+
+  private PlacementFormatException noCopies(String what) {
+    return new PlacementFormatException(
+        "Cannot export %s: it has every expert once, and %s".formatted(name(), what));
   }
 
   @Override
@@ -58,6 +67,10 @@ final class LlamaCppOverrides implements PlacementFormat {
     }
 
     for (int layer = 0; layer < placement.layers(); layer++) {
+      if (placement.hasCopies(layer)) {
+        throw noCopies("layer %d has copies of experts".formatted(layer));
+      }
+
       int gpu = placement.gpu(layer, 0);
       for (int expert = 1; expert < placement.experts(); expert++) {
         if (placement.gpu(layer, expert) != gpu) {

@@ -19,9 +19,16 @@ import java.util.stream.IntStream;
  * @param mtpLayers layers for multi-token prediction behind them, each a MoE layer
  * @param experts routed experts of a MoE layer
  * @param groups groups that the router picks from first, 1 if it has none
+ * @param hiddenSize numbers in a hidden state, 0 if the file does not say
  */
 public record ModelConfig(
-    Path file, int hiddenLayers, List<Integer> moeLayers, int mtpLayers, int experts, int groups) {
+    Path file,
+    int hiddenLayers,
+    List<Integer> moeLayers,
+    int mtpLayers,
+    int experts,
+    int groups,
+    int hiddenSize) {
   private static final List<String> EXPERTS =
       List.of("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts");
   private static final List<String> MTP =
@@ -87,7 +94,8 @@ public record ModelConfig(
           moe,
           MTP.stream().filter(this::has).mapToInt(key -> number(key, 0, 0)).findFirst().orElse(0),
           experts(),
-          Math.max(1, number("n_group", 1, 0)));
+          Math.max(1, number("n_group", 1, 0)),
+          number("hidden_size", 0, 1));
     }
 
     private boolean has(String key) {

@@ -22,9 +22,10 @@ public interface PlacementFormat {
    * Refuses before any work what the format cannot hold, whatever the placement.
    *
    * @param experts experts of each layer
+   * @param slots slots of each layer, more than experts if some have copies
    * @throws PlacementFormatException if no balanced placement can be written
    */
-  void check(int experts, Topology topology);
+  void check(int experts, int slots, Topology topology);
 
   /**
    * The file of a placement.
@@ -40,8 +41,8 @@ public interface PlacementFormat {
    *
    * @param layers where the layers that are asked for stand in the model
    * @param experts experts of each layer
-   * @throws PlacementFormatException if it is broken or for another model or cluster, or an expert
-   *     has several copies; with file and line or JSON path
+   * @throws PlacementFormatException if it is broken or for another model or cluster; with file and
+   *     line or JSON path
    * @throws IOException if it cannot be read
    */
   Placement read(Path file, LayerRows layers, int experts, Topology topology) throws IOException;

@@ -39,8 +39,8 @@ final class SglangLocation implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {
-    Slots.check(name(), experts, topology);
+  public void check(int experts, int slots, Topology topology) {
+    Slots.check(name(), slots, topology);
   }
 
   @Override
@@ -51,7 +51,7 @@ final class SglangLocation implements PlacementFormat {
       int layer = layers.layerAt(row);
       ArrayNode slots = rows.addArray();
       for (int expert :
-          layer < 0 ? Slots.filler(placement.experts()) : Slots.ofLayer(name(), placement, layer)) {
+          layer < 0 ? Slots.filler(placement) : Slots.ofLayer(name(), placement, layer)) {
         slots.add(expert);
       }
     }
@@ -88,7 +88,7 @@ final class SglangLocation implements PlacementFormat {
                       : ". Maybe give --model-config: it tells MoE layers from dense ones"));
     }
 
-    int[][] gpu = new int[layers.layers()][];
+    int[][][] gpus = new int[layers.layers()][][];
     for (int row = 0; row < rows.size(); row++) {
       String path = "%s[%d]".formatted(KEY, row);
       int[] slots = json.experts(rows.get(row), path, experts);
@@ -102,10 +102,10 @@ final class SglangLocation implements PlacementFormat {
       if (layer < 0) {
         Slots.checkRow(slots, experts, topology.gpus(), where);
       } else {
-        gpu[layer] = Slots.gpus(slots, experts, topology.gpus(), where);
+        gpus[layer] = Slots.gpus(slots, experts, topology.gpus(), where);
       }
     }
 
-    return new Placement(topology, gpu);
+    return Slots.placement(file, topology, gpus);
   }
 }

@@ -13,34 +13,29 @@ import java.util.stream.IntStream;
 final class Slots {
   private Slots() {}
 
-  /** Refuses numbers of experts that do not fill equal slots. */
-  static void check(String format, int experts, Topology topology) {
-    if (experts % topology.gpus() != 0) {
+  /** Refuses numbers of slots that do not fill the GPUs equally. */
+  static void check(String format, int slots, Topology topology) {
+    int missing = (topology.gpus() - slots % topology.gpus()) % topology.gpus();
+    if (missing != 0) {
       throw new PlacementFormatException(
-          "Cannot export %s: %d experts on %d GPUs leave %d slots empty, which only replicas could"
-                  .formatted(
-                      format, experts, topology.gpus(), topology.gpus() - experts % topology.gpus())
-              + " fill, and replicas are not supported yet");
+          "Cannot export %s: %d slots of a layer on %d GPUs, the engine needs equally many on each. Maybe add %d for copies of experts"
+              .formatted(format, slots, topology.gpus(), missing));
     }
   }
 
   /** The expert of each slot of a layer, in a GPU by number. */
   static int[] ofLayer(String format, Placement placement, int layer) {
-    int experts = placement.experts();
+    int slots = placement.slots(layer);
     int gpus = placement.topology().gpus();
-    check(format, experts, placement.topology());
-    int perGpu = experts / gpus;
-    int[] held = new int[gpus];
-    int[] slots = new int[experts];
-    for (int expert = 0; expert < experts; expert++) {
-      int gpu = placement.gpu(layer, expert);
-      if (held[gpu] < perGpu) {
-        slots[gpu * perGpu + held[gpu]] = expert;
-      }
-
-      held[gpu]++;
+    if (slots != placement.slots(0)) {
+      throw new PlacementFormatException(
+          "Cannot export %s: layer %d has %d slots, layer 0 has %d, the engine needs equally many"
+              .formatted(format, layer, slots, placement.slots(0)));
     }
 
+    check(format, slots, placement.topology());
+    int perGpu = slots / gpus;
+    int[] held = placement.held(layer);
     for (int gpu = 0; gpu < gpus; gpu++) {
       if (held[gpu] != perGpu) {
         throw new PlacementFormatException(
@@ -49,12 +44,21 @@ final class Slots {
       }
     }
 
-    return slots;
+    int[] filled = new int[gpus];
+    int[] row = new int[slots];
+    for (int expert = 0; expert < placement.experts(); expert++) {
+      for (int copy = 0; copy < placement.copies(layer, expert); copy++) {
+        int gpu = placement.gpu(layer, expert, copy);
+        row[gpu * perGpu + filled[gpu]++] = expert;
+      }
+    }
+
+    return row;
   }
 
-  /** What stands where nothing is placed: every expert in the slot of its number. */
-  static int[] filler(int experts) {
-    return IntStream.range(0, experts).toArray();
+  /** What stands where nothing is placed: the experts by number, over and over. */
+  static int[] filler(Placement placement) {
+    return IntStream.range(0, placement.slots(0)).map(slot -> slot % placement.experts()).toArray();
   }
 
   /**
@@ -79,27 +83,32 @@ final class Slots {
   }
 
   /**
-   * The GPU of each expert of a layer.
+   * The GPUs of each expert of a layer, {@code [expert][copy]}.
    *
-   * @throws PlacementFormatException if an expert has several slots or none
+   * @throws PlacementFormatException if the row does not fill the GPUs or misses an expert
    */
-  static int[] gpus(int[] slots, int experts, int gpus, String where) {
-    int[] copies = copies(slots, experts);
-    for (int expert = 0; expert < experts; expert++) {
-      if (copies[expert] > 1) {
-        throw new PlacementFormatException(
-            "Cannot use %s gives expert %d %d copies, and replicas are not supported yet"
-                .formatted(where, expert, copies[expert]));
-      }
-    }
-
+  static int[][] gpus(int[] slots, int experts, int gpus, String where) {
     checkRow(slots, experts, gpus, where);
-    int[] gpu = new int[experts];
-    for (int slot = 0; slot < slots.length; slot++) {
-      gpu[slots[slot]] = slot / (slots.length / gpus);
+    int[] copies = copies(slots, experts);
+    int[][] gpusOf = new int[experts][];
+    for (int expert = 0; expert < experts; expert++) {
+      gpusOf[expert] = new int[copies[expert]];
     }
 
-    return gpu;
+    for (int slot = slots.length - 1; slot >= 0; slot--) {
+      gpusOf[slots[slot]][--copies[slots[slot]]] = slot / (slots.length / gpus);
+    }
+
+    return gpusOf;
+  }
+
+  /** The placement of all layers' GPUs, {@code [layer][expert][copy]}. */
+  static Placement placement(Path file, Topology topology, int[][][] gpusOf) {
+    try {
+      return Placement.ofCopies(topology, gpusOf);
+    } catch (IllegalArgumentException e) {
+      throw new PlacementFormatException("Cannot use %s: %s".formatted(file, e.getMessage()), e);
+    }
   }
 
   private static int[] copies(int[] slots, int experts) {

@@ -53,15 +53,15 @@ final class TrtllmPlan implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {
-    Slots.check(name(), experts, topology);
+  public void check(int experts, int slots, Topology topology) {
+    Slots.check(name(), slots, topology);
   }
 
   @Override
   public byte[] bytes(Placement placement, LayerRows layers, Popularity popularity) {
     TreeMap<Integer, int[]> rows = new TreeMap<>();
     for (int mtp = 0; mtp < layers.mtpLayers(); mtp++) {
-      rows.put(layers.hiddenLayers() + mtp, Slots.filler(placement.experts()));
+      rows.put(layers.hiddenLayers() + mtp, Slots.filler(placement));
     }
 
     for (int layer = 0; layer < placement.layers(); layer++) {
@@ -69,7 +69,7 @@ final class TrtllmPlan implements PlacementFormat {
     }
 
     StringBuilder text = new StringBuilder();
-    text.append(SLOTS).append(": ").append(placement.experts()).append('\n');
+    text.append(SLOTS).append(": ").append(placement.slots(0)).append('\n');
     text.append(ROWS).append(":\n");
     rows.forEach(
         (layer, slots) ->
@@ -115,7 +115,7 @@ final class TrtllmPlan implements PlacementFormat {
 
   private static Placement placement(
       Path file, Node rows, int slots, LayerRows layers, int experts, Topology topology) {
-    int[][] gpu = new int[layers.layers()][];
+    int[][][] gpus = new int[layers.layers()][][];
     for (NodeTuple tuple : mapping(file, rows, ROWS)) {
       int modelLayer = whole(file, tuple.getKeyNode(), "the layer", 0, 1 << 20);
       int layer = layers.layerAt(modelLayer);
@@ -141,12 +141,12 @@ final class TrtllmPlan implements PlacementFormat {
       if (layer < 0) {
         Slots.checkRow(row, experts, topology.gpus(), where);
       } else {
-        gpu[layer] = Slots.gpus(row, experts, topology.gpus(), where);
+        gpus[layer] = Slots.gpus(row, experts, topology.gpus(), where);
       }
     }
 
-    for (int layer = 0; layer < gpu.length; layer++) {
-      if (gpu[layer] == null) {
+    for (int layer = 0; layer < gpus.length; layer++) {
+      if (gpus[layer] == null) {
         throw problem(
             file,
             rows,
@@ -154,7 +154,7 @@ final class TrtllmPlan implements PlacementFormat {
       }
     }
 
-    return new Placement(topology, gpu);
+    return Slots.placement(file, topology, gpus);
   }
 
   private static String expected(LayerRows layers) {

@@ -33,8 +33,8 @@ final class VllmAscendMap implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {
-    Slots.check(name(), experts, topology);
+  public void check(int experts, int slots, Topology topology) {
+    Slots.check(name(), slots, topology);
   }
 
   @Override
@@ -78,7 +78,8 @@ final class VllmAscendMap implements PlacementFormat {
           "moe_layer_count", "is %d, here are %d layers".formatted(count, layers.layers()));
     }
 
-    int[][] gpu = new int[count][];
+    int[][][] gpus = new int[count][][];
+    int perLayer = 0;
     for (int layer = 0; layer < count; layer++) {
       String path = "layer_list[%d]".formatted(layer);
       JsonNode entry = json.object(list.get(layer), path);
@@ -86,10 +87,16 @@ final class VllmAscendMap implements PlacementFormat {
       json.wholeField(entry, path, "device_count", topology.gpus(), topology.gpus());
       int[] slots =
           slots(json, json.field(entry, path, "device_list"), path, experts, topology.gpus());
-      gpu[layer] = Slots.gpus(slots, experts, topology.gpus(), Slots.where(file, path));
+      perLayer = layer == 0 ? slots.length : perLayer;
+      if (slots.length != perLayer) {
+        throw json.problem(
+            path, "has %d slots, the first layer has %d".formatted(slots.length, perLayer));
+      }
+
+      gpus[layer] = Slots.gpus(slots, experts, topology.gpus(), Slots.where(file, path));
     }
 
-    return new Placement(topology, gpu);
+    return Slots.placement(file, topology, gpus);
   }
 
   private static int[] slots(JsonFile json, JsonNode list, String layer, int experts, int gpus) {

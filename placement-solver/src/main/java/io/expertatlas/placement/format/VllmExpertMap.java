@@ -31,8 +31,8 @@ final class VllmExpertMap implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {
-    Slots.check(name(), experts, topology);
+  public void check(int experts, int slots, Topology topology) {
+    Slots.check(name(), slots, topology);
   }
 
   @Override
@@ -64,14 +64,19 @@ final class VllmExpertMap implements PlacementFormat {
           "", "it has %d rows, here are %d layers".formatted(root.size(), layers.layers()));
     }
 
-    int[][] gpu = new int[layers.layers()][];
-    for (int layer = 0; layer < gpu.length; layer++) {
+    int[][][] gpus = new int[layers.layers()][][];
+    for (int layer = 0; layer < gpus.length; layer++) {
       String path = shared ? "" : "[%d]".formatted(layer);
       int[] row = json.experts(shared ? root : root.get(layer), path, experts);
-      gpu[layer] =
+      if (!shared && row.length != root.get(0).size()) {
+        throw json.problem(
+            path, "has %d slots, the first row has %d".formatted(row.length, root.get(0).size()));
+      }
+
+      gpus[layer] =
           Slots.gpus(row, experts, topology.gpus(), Slots.where(file, shared ? "the list" : path));
     }
 
-    return new Placement(topology, gpu);
+    return Slots.placement(file, topology, gpus);
   }
 }

@@ -15,7 +15,8 @@ import java.util.List;
 
 /**
  * vLLM's proposal #34811: an object with one key, {@code expert_to_ep_rank}, the GPU of each
- * expert. It holds for all layers, so only a placement with equal layers can be written.
+ * expert. It holds for all layers, and an expert has one GPU: only a placement with equal layers
+ * and without copies can be written.
  */
 final class VllmExpertRanks implements PlacementFormat {
   static final String KEY = "expert_to_ep_rank";
@@ -36,12 +37,28 @@ final class VllmExpertRanks implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {
-    Slots.check(name(), experts, topology);
+  public void check(int experts, int slots, Topology topology) {
+    if (slots > experts) {
+      throw noCopies("here are %d slots for %d experts".formatted(slots, experts));
+    }
+
+    Slots.check(name(), slots, topology);
+  }
+
+  private PlacementFormatException noCopies(String what) {
+    return new PlacementFormatException(
+        "Cannot export %s: it has one GPU for each expert, and %s. Maybe export vllm or vllm-list"
+            .formatted(name(), what));
   }
 
   @Override
   public byte[] bytes(Placement placement, LayerRows layers, Popularity popularity) {
+    for (int layer = 0; layer < placement.layers(); layer++) {
+      if (placement.hasCopies(layer)) {
+        throw noCopies("layer %d has copies of experts".formatted(layer));
+      }
+    }
+
     int[][] map = placement.toArray();
     for (int layer = 0; layer < map.length; layer++) {
       Slots.ofLayer(name(), placement, layer);

@@ -39,8 +39,8 @@ final class VllmInitialMapping implements PlacementFormat {
   }
 
   @Override
-  public void check(int experts, Topology topology) {
-    Slots.check(name(), experts, topology);
+  public void check(int experts, int slots, Topology topology) {
+    Slots.check(name(), slots, topology);
   }
 
   @Override
@@ -48,8 +48,8 @@ final class VllmInitialMapping implements PlacementFormat {
     ObjectNode root = JsonFile.MAPPER.createObjectNode();
     root.put(TYPE_KEY, TYPE);
     root.put("version", 1);
-    root.put("num_redundant_experts", 0);
-    root.put("num_slots", placement.experts());
+    root.put("num_redundant_experts", placement.slots(0) - placement.experts());
+    root.put("num_slots", placement.slots(0));
     ObjectNode rows = root.putObject(ROWS);
     for (int layer = 0; layer < layers.moeLayers(); layer++) {
       ArrayNode row = rows.putArray(Integer.toString(layer));
@@ -127,17 +127,17 @@ final class VllmInitialMapping implements PlacementFormat {
           path, "has %d layers, here are %d".formatted(rows.size(), layers.layers()));
     }
 
-    int[][] gpu = new int[layers.layers()][];
-    for (int layer = 0; layer < gpu.length; layer++) {
+    int[][][] gpus = new int[layers.layers()][][];
+    for (int layer = 0; layer < gpus.length; layer++) {
       String rowPath = "%s.%d".formatted(path, layer);
       int[] row = json.experts(json.field(rows, path, Integer.toString(layer)), rowPath, experts);
       if (row.length != slots) {
         throw json.problem(rowPath, "has %d slots, num_slots is %d".formatted(row.length, slots));
       }
 
-      gpu[layer] = Slots.gpus(row, experts, topology.gpus(), Slots.where(file, rowPath));
+      gpus[layer] = Slots.gpus(row, experts, topology.gpus(), Slots.where(file, rowPath));
     }
 
-    return new Placement(topology, gpu);
+    return Slots.placement(file, topology, gpus);
   }
 }

@@ -55,6 +55,7 @@ public record PlacementDocument(
    * @param nodeTouches see {@link PlacementCost#nodeTouches()}
    * @param loadMeanMaxOverMean see {@link PlacementCost#loadMeanMaxOverMean()}
    * @param loadWorstMaxOverMean see {@link PlacementCost#loadWorstMaxOverMean()}
+   * @param estimated see {@link PlacementCost#estimated()}
    */
   public record InSample(
       long tokens,
@@ -64,7 +65,8 @@ public record PlacementDocument(
       long gpuTouches,
       long nodeTouches,
       double loadMeanMaxOverMean,
-      double loadWorstMaxOverMean) {
+      double loadWorstMaxOverMean,
+      boolean estimated) {
     /** The totals of a cost. */
     public static InSample of(PlacementCost cost) {
       return new InSample(
@@ -75,7 +77,8 @@ public record PlacementDocument(
           cost.gpuTouches(),
           cost.nodeTouches(),
           cost.loadMeanMaxOverMean(),
-          cost.loadWorstMaxOverMean());
+          cost.loadWorstMaxOverMean(),
+          cost.estimated());
     }
   }
 

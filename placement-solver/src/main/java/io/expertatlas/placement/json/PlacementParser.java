@@ -27,6 +27,11 @@ import java.util.Optional;
  */
 public final class PlacementParser {
   private static final int FORMAT_VERSION = 1;
+  private static final String MAP = "gpu-of-expert";
+
+  /** Takes the place of {@link #MAP} where an expert has several copies. */
+  private static final String COPIES = "gpus-of-expert";
+
   private static final ObjectMapper MAPPER = new ObjectMapper();
 
   private PlacementParser() {}
@@ -40,9 +45,7 @@ public final class PlacementParser {
     shape.put("experts", document.shape().experts());
     shape.put("top-k", document.shape().topK());
     Placement placement = document.placement();
-    ObjectNode topology = root.putObject("topology");
-    topology.put("nodes", placement.topology().nodes());
-    topology.put("gpus-per-node", placement.topology().gpusPerNode());
+    TopologyParser.put(placement.topology(), root.putObject("topology"));
     root.put("objective", document.objective().word());
     SolverOutcome outcome = document.outcome();
     ObjectNode solver = root.putObject("solver");
@@ -64,6 +67,10 @@ public final class PlacementParser {
     inSample.put("node-touches", in.nodeTouches());
     inSample.put("load-mean-max-over-mean", in.loadMeanMaxOverMean());
     inSample.put("load-worst-max-over-mean", in.loadWorstMaxOverMean());
+    if (in.estimated()) {
+      inSample.put("hops-estimated", true);
+    }
+
     ObjectNode source = root.putObject("source");
     ArrayNode affinity = source.putArray("affinity");
     document.source().affinity().forEach(affinity::add);
@@ -72,11 +79,18 @@ public final class PlacementParser {
     source.put("sequences", document.source().sequences());
     String head = root.toPrettyString();
     StringBuilder text = new StringBuilder(head.substring(0, head.length() - 1).stripTrailing());
-    text.append(",\n  \"gpu-of-expert\" : [");
+    text.append(",\n  \"%s\" : [".formatted(placement.hasCopies() ? COPIES : MAP));
     for (int layer = 0; layer < placement.layers(); layer++) {
       ArrayNode row = MAPPER.createArrayNode();
       for (int expert = 0; expert < placement.experts(); expert++) {
-        row.add(placement.gpu(layer, expert));
+        if (placement.hasCopies()) {
+          ArrayNode gpus = row.addArray();
+          for (int copy = 0; copy < placement.copies(layer, expert); copy++) {
+            gpus.add(placement.gpu(layer, expert, copy));
+          }
+        } else {
+          row.add(placement.gpu(layer, expert));
+        }
       }
 
       text.append(layer == 0 ? "\n    " : ",\n    ").append(row);
@@ -139,13 +153,7 @@ public final class PlacementParser {
             (int) whole(shapeNode, "layers", 1 << 16),
             (int) whole(shapeNode, "experts", 1 << 16),
             (int) whole(shapeNode, "top-k", 1 << 16));
-    JsonNode topology = object(root, "topology");
-    Placement placement =
-        new Placement(
-            new Topology(
-                (int) whole(topology, "nodes", 1 << 16),
-                (int) whole(topology, "gpus-per-node", 1 << 16)),
-            map(root, shape));
+    Placement placement = placement(root, shape, TopologyParser.topology(object(root, "topology")));
     JsonNode solver = object(root, "solver");
     SolverOutcome outcome =
         new SolverOutcome(
@@ -167,7 +175,8 @@ public final class PlacementParser {
             whole(in, "gpu-touches", Long.MAX_VALUE),
             whole(in, "node-touches", Long.MAX_VALUE),
             number(in, "load-mean-max-over-mean"),
-            number(in, "load-worst-max-over-mean"));
+            number(in, "load-worst-max-over-mean"),
+            in.has("hops-estimated") && truth(in, "hops-estimated"));
     JsonNode source = object(root, "source");
     List<String> affinity = new ArrayList<>();
     for (JsonNode folder : array(source, "affinity")) {
@@ -183,35 +192,63 @@ public final class PlacementParser {
             affinity, text(source, "trace"), text(source, "tokens"), text(source, "sequences")));
   }
 
-  private static int[][] map(JsonNode root, ModelShape shape) {
-    JsonNode rows = array(root, "gpu-of-expert");
+  private static Placement placement(JsonNode root, ModelShape shape, Topology topology) {
+    if (root.has(MAP) && root.has(COPIES)) {
+      throw new IllegalArgumentException("both %s and %s are there".formatted(MAP, COPIES));
+    }
+
+    String name = root.has(COPIES) ? COPIES : MAP;
+    JsonNode rows = array(root, name);
     if (rows.size() != shape.layers()) {
       throw new IllegalArgumentException(
-          "gpu-of-expert has %d rows, the shape has %d layers"
-              .formatted(rows.size(), shape.layers()));
+          "%s has %d rows, the shape has %d layers".formatted(name, rows.size(), shape.layers()));
     }
 
     int[][] map = new int[shape.layers()][shape.experts()];
+    int[][][] copies = new int[shape.layers()][shape.experts()][];
     for (int layer = 0; layer < map.length; layer++) {
       JsonNode row = rows.get(layer);
       if (!row.isArray() || row.size() != shape.experts()) {
         throw new IllegalArgumentException(
-            "gpu-of-expert[%d] has %d entries, the shape has %d experts"
-                .formatted(layer, row.size(), shape.experts()));
+            "%s[%d] has %d entries, the shape has %d experts"
+                .formatted(name, layer, row.size(), shape.experts()));
       }
 
       for (int expert = 0; expert < map[layer].length; expert++) {
-        JsonNode gpu = row.get(expert);
-        if (!gpu.isIntegralNumber() || !gpu.canConvertToInt()) {
-          throw new IllegalArgumentException(
-              "gpu-of-expert[%d][%d] is %s, expected a GPU".formatted(layer, expert, gpu));
+        String where = "%s[%d][%d]".formatted(name, layer, expert);
+        if (name.equals(COPIES)) {
+          copies[layer][expert] = gpus(row.get(expert), where);
+        } else {
+          map[layer][expert] = gpu(row.get(expert), where);
         }
-
-        map[layer][expert] = gpu.intValue();
       }
     }
 
-    return map;
+    return name.equals(COPIES)
+        ? Placement.ofCopies(topology, copies)
+        : new Placement(topology, map);
+  }
+
+  private static int[] gpus(JsonNode node, String where) {
+    if (!node.isArray()) {
+      throw new IllegalArgumentException(
+          "%s is %s, expected a list of GPUs".formatted(where, node));
+    }
+
+    int[] gpus = new int[node.size()];
+    for (int copy = 0; copy < gpus.length; copy++) {
+      gpus[copy] = gpu(node.get(copy), "%s[%d]".formatted(where, copy));
+    }
+
+    return gpus;
+  }
+
+  private static int gpu(JsonNode node, String where) {
+    if (!node.isIntegralNumber() || !node.canConvertToInt()) {
+      throw new IllegalArgumentException("%s is %s, expected a GPU".formatted(where, node));
+    }
+
+    return node.intValue();
   }
 
   private static SolverStatus status(String word) {
@@ -225,7 +262,7 @@ public final class PlacementParser {
         "status is %s, expected optimal or feasible".formatted(word));
   }
 
-  private static JsonNode field(JsonNode parent, String name) {
+  static JsonNode field(JsonNode parent, String name) {
     JsonNode node = parent.get(name);
     if (node == null || node.isNull()) {
       throw new IllegalArgumentException(
@@ -235,23 +272,28 @@ public final class PlacementParser {
     return node;
   }
 
-  private static JsonNode object(JsonNode parent, String name) {
+  static JsonNode object(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isObject(), name, "an object");
   }
 
-  private static JsonNode array(JsonNode parent, String name) {
+  static JsonNode array(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isArray(), name, "an array");
   }
 
-  private static String text(JsonNode parent, String name) {
+  static String text(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isTextual(), name, "a text").asText();
   }
 
-  private static double number(JsonNode parent, String name) {
+  private static boolean truth(JsonNode parent, String name) {
+    return typed(field(parent, name), field(parent, name).isBoolean(), name, "true or false")
+        .asBoolean();
+  }
+
+  static double number(JsonNode parent, String name) {
     return typed(field(parent, name), field(parent, name).isNumber(), name, "a number").asDouble();
   }
 
-  private static long whole(JsonNode parent, String name, long most) {
+  static long whole(JsonNode parent, String name, long most) {
     long value = anyWhole(parent, name);
     if (value < 0 || (value > most && !name.equals("format-version"))) {
       throw new IllegalArgumentException("%s is %d, expected 0 to %d".formatted(name, value, most));
@@ -266,7 +308,7 @@ public final class PlacementParser {
         .asLong();
   }
 
-  private static JsonNode typed(JsonNode node, boolean fits, String name, String expected) {
+  static JsonNode typed(JsonNode node, boolean fits, String name, String expected) {
     if (!fits) {
       throw new IllegalArgumentException("%s is %s, expected %s".formatted(name, node, expected));
     }

@@ -2,6 +2,7 @@ package io.expertatlas.placement.ortools;
 
 import com.google.ortools.graph.LinearSumAssignment;
 import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.SlotBounds;
 import io.expertatlas.placement.search.GapBound;
 import io.expertatlas.placement.search.Sweeps;
 import io.expertatlas.placement.solver.Chain;
@@ -27,13 +28,14 @@ public final class AssignmentSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(name(), problem, config, AssignmentSolver::solve);
+    return SolverRun.ofUsualPairs(name(), problem, config, AssignmentSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {
     PlacementProblem problem = run.problem();
     int experts = problem.shape().experts();
-    if (experts != problem.topology().gpus() || problem.least() != 1 || problem.most() != 1) {
+    if (experts != problem.topology().gpus()
+        || !problem.slots().equals(SlotBounds.uniform(experts, 1, 1))) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
           "it needs one expert of each layer on every GPU, here are %s"

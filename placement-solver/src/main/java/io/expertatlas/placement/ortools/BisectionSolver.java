@@ -21,7 +21,7 @@ public final class BisectionSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(name(), problem, config, BisectionSolver::solve);
+    return SolverRun.ofUsualPairs(name(), problem, config, BisectionSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {

@@ -24,7 +24,7 @@ public final class DirectSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(name(), problem, config, DirectSolver::solve);
+    return SolverRun.ofUsualPairs(name(), problem, config, DirectSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {
@@ -52,7 +52,8 @@ public final class DirectSolver implements PlacementSolver {
             run.secondsLeft(),
             run.config().seed(),
             run.config().threads(),
-            (cost, bound) -> run.report("pair program", cost, Math.max(bound, gapBound)));
+            (cost, bound) -> run.report("pair program", cost, Math.max(bound, gapBound)),
+            run.config().isStopped());
     int[][] map = result.map().orElse(start);
     return run.solved(map, Math.max(result.bound(), gapBound), variables + " pair variables");
   }

@@ -21,7 +21,7 @@ public final class NodeThenGpuSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.of(name(), problem, config, NodeThenGpuSolver::solve);
+    return SolverRun.ofUsualPairs(name(), problem, config, NodeThenGpuSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {

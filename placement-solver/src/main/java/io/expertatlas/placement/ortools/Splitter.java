@@ -81,12 +81,22 @@ final class Splitter {
 
   /** What each range may hold so that the others can be filled. */
   private void bounds(int[] borders, int experts, int[] least, int[] most) {
-    int all = borders[borders.length - 1] - borders[0];
+    long[] fewest = new long[least.length];
+    long[] highest = new long[least.length];
     for (int part = 0; part < least.length; part++) {
-      int gpus = borders[part + 1] - borders[part];
-      int others = all - gpus;
-      least[part] = Math.max(gpus * run.problem().least(), experts - others * run.problem().most());
-      most[part] = Math.min(gpus * run.problem().most(), experts - others * run.problem().least());
+      for (int gpu = borders[part]; gpu < borders[part + 1]; gpu++) {
+        fewest[part] += run.problem().slots().least(gpu);
+        highest[part] += run.problem().slots().most(gpu);
+      }
+    }
+
+    long allFewest = Arrays.stream(fewest).sum();
+    long allHighest = Arrays.stream(highest).sum();
+    for (int part = 0; part < least.length; part++) {
+      long othersHighest = allHighest - highest[part];
+      long othersFewest = allFewest - fewest[part];
+      least[part] = (int) Math.max(fewest[part], experts - othersHighest);
+      most[part] = (int) Math.min(highest[part], experts - othersFewest);
     }
   }
 
@@ -117,7 +127,8 @@ final class Splitter {
                 until - run.seconds(),
                 run.config().seed(),
                 run.config().threads(),
-                (cost, bound) -> run.report("split of " + step, cost, bound));
+                (cost, bound) -> run.report("split of " + step, cost, bound),
+                run.config().isStopped());
     int[][] map = result.map().orElse(start);
     proven += chain.cost(map) == result.bound() ? 1 : 0;
     return map;

@@ -2,6 +2,7 @@ package io.expertatlas.placement.report;
 
 import io.expertatlas.affinity.Transitions;
 import io.expertatlas.placement.Placement;
+import io.expertatlas.placement.TokenFlow;
 
 /**
  * How many tokens go from GPU to GPU between adjacent MoE layers, following their first choices.
@@ -10,29 +11,31 @@ import io.expertatlas.placement.Placement;
 final class ExpertFlow {
   private final int gaps;
   private final int gpus;
+  private final boolean exact;
   private final long[] tokens; // [gap][from GPU][to GPU]
 
-  private ExpertFlow(int gaps, int gpus, long[] tokens) {
+  private ExpertFlow(int gaps, int gpus, boolean exact, long[] tokens) {
     this.gaps = gaps;
     this.gpus = gpus;
+    this.exact = exact;
     this.tokens = tokens;
   }
 
-  /** The flow of counted tokens under a placement of the same shape. */
+  /** The flow of counted tokens under a placement of the same shape, in whole tokens. */
   static ExpertFlow of(Transitions transitions, Placement placement) {
-    int gpus = placement.topology().gpus();
-    int experts = placement.experts();
-    long[] tokens = new long[transitions.gaps() * gpus * gpus];
-    for (int gap = 0; gap < transitions.gaps(); gap++) {
-      for (int from = 0; from < experts; from++) {
-        int row = (gap * gpus + placement.gpu(gap, from)) * gpus;
-        for (int to = 0; to < experts; to++) {
-          tokens[row + placement.gpu(gap + 1, to)] += transitions.firstChoices(gap, from, to);
-        }
-      }
+    TokenFlow flow = TokenFlow.of(transitions, placement);
+    int gpus = flow.gpus();
+    long[] tokens = new long[flow.gaps() * gpus * gpus];
+    for (int at = 0; at < tokens.length; at++) {
+      tokens[at] = Math.round(flow.tokens(at / gpus / gpus, at / gpus % gpus, at % gpus));
     }
 
-    return new ExpertFlow(transitions.gaps(), gpus, tokens);
+    return new ExpertFlow(flow.gaps(), gpus, flow.isExact(), tokens);
+  }
+
+  /** Whether it is what a walk of every token gives, not an estimate from pairs of experts. */
+  boolean isExact() {
+    return exact;
   }
 
   int gaps() {

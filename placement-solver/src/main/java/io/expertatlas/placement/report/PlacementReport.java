@@ -122,8 +122,11 @@ public final class PlacementReport {
     ExpertFlow flow = ExpertFlow.of(counts.transitions(), scored.placement());
     page.plot(
         id,
-        "%s: %s %% of the steps stay on their GPU."
-            .formatted(scored.name(), fixed(100 * flow.stayShare(), 1)),
+        "%s: %s %% of the steps stay on their GPU%s."
+            .formatted(
+                scored.name(),
+                fixed(100 * flow.stayShare(), 1),
+                flow.isExact() ? "" : ", estimated from pairs of experts, as some have copies"),
         FlowPlot.height(flow),
         FlowPlot.of(flow));
   }
@@ -189,6 +192,10 @@ public final class PlacementReport {
   }
 
   private static String words(Topology topology) {
+    if (!topology.hasEqualNodes()) {
+      return "%d GPUs in %d unequal nodes".formatted(topology.gpus(), topology.nodes());
+    }
+
     return topology.nodes() == 1
         ? "%d GPUs of one node".formatted(topology.gpus())
         : "%d nodes of %d GPUs".formatted(topology.nodes(), topology.gpusPerNode());

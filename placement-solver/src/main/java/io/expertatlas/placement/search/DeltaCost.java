@@ -1,5 +1,6 @@
 package io.expertatlas.placement.search;
 
+import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import java.util.Arrays;
 
@@ -66,24 +67,41 @@ final class DeltaCost {
       }
     }
 
-    // hop cost = 2 - [same GPU] - [same node] on several nodes, 1 - [same GPU] on one
-    int perNode = chain.parts().gpusPerNode();
-    int nodes = chain.parts().nodes();
+    Topology topology = chain.parts();
+    if (topology.hasCostMatrix()) {
+      pairwise(near, costs);
+      return;
+    }
+
+    // hop cost = near * [other GPU] + (far - near) * [other node]
+    long gpu = topology.costInNode();
+    long across = topology.costAcrossNodes() - gpu;
     for (int i = 0; i < size; i++) {
       long all = 0;
       for (int part = 0; part < parts; part++) {
         all += near[i * parts + part];
       }
 
-      for (int node = 0; node < nodes; node++) {
+      for (int node = 0; node < topology.nodes(); node++) {
         long inside = 0;
-        for (int part = node * perNode; part < (node + 1) * perNode; part++) {
+        for (int part = topology.firstGpu(node); part < topology.firstGpu(node + 1); part++) {
           inside += near[i * parts + part];
         }
 
-        for (int part = node * perNode; part < (node + 1) * perNode; part++) {
-          costs[i * parts + part] = (all - near[i * parts + part]) + (all - inside);
+        for (int part = topology.firstGpu(node); part < topology.firstGpu(node + 1); part++) {
+          costs[i * parts + part] = gpu * (all - near[i * parts + part]) + across * (all - inside);
         }
+      }
+    }
+  }
+
+  private void pairwise(long[] near, long[] costs) {
+    int parts = chain.parts().gpus();
+    for (int at = 0; at < costs.length; at++) {
+      costs[at] = 0;
+      int row = at - at % parts;
+      for (int there = 0; there < parts; there++) {
+        costs[at] += near[row + there] * chain.parts().hopCost(at % parts, there);
       }
     }
   }

@@ -48,10 +48,16 @@ public final class EplbSolver implements PlacementSolver {
     int experts = problem.shape().experts();
     int gpus = problem.topology().gpus();
     int missing = (gpus - experts % gpus) % gpus;
-    if (missing != 0 || problem.most() * gpus < experts || problem.least() * gpus > experts) {
+    if (!problem.slots().isUniform()) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
-          "equal slots for %d experts on %d GPUs need %d replicas, which are not supported yet"
+          "it needs equally many slots on every GPU, here are " + problem.balance());
+    }
+
+    if (missing != 0 || !problem.slots().allows(0, experts / gpus)) {
+      return run.unsolved(
+          SolverStatus.UNSUPPORTED,
+          "equal slots for %d experts on %d GPUs need copies of experts. Maybe use --redundant %d"
               .formatted(experts, gpus, missing));
     }
 
@@ -61,7 +67,8 @@ public final class EplbSolver implements PlacementSolver {
           "%d groups do not divide %d experts".formatted(groups, experts));
     }
 
-    Eplb balancer = new Eplb(experts, groups, problem.topology().nodes(), gpus);
+    int nodes = problem.topology().hasEqualNodes() ? problem.topology().nodes() : 1;
+    Eplb balancer = new Eplb(experts, groups, nodes, gpus);
     int[][] map = new int[problem.shape().layers()][experts];
     long[] load = new long[experts];
     for (int layer = 0; layer < map.length; layer++) {
@@ -78,7 +85,7 @@ public final class EplbSolver implements PlacementSolver {
     return run.solved(
         map,
         GapBound.of(run.chain()),
-        balancer.isHierarchical() && problem.topology().nodes() > 1
+        balancer.isHierarchical() && nodes > 1
             ? "groups on nodes first: %d groups".formatted(groups)
             : "one flat pass over the GPUs");
   }

@@ -3,14 +3,17 @@ package io.expertatlas.placement.search;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
- * Lower bounds on the cost of a chain: the sum over its gaps of a bound on each.
+ * Lower bounds on the cost of a chain: the sum over its gaps, and over its layers, of a bound on
+ * each.
  *
  * <p>An expert's pairs with at most as many experts of the next layer as a part holds can stay: the
  * stays of a gap form a bipartite graph whose degrees are bounded by the parts' sizes. The heaviest
  * such graph is a min-cost flow. With one expert per part it is the assignment optimum. On several
- * nodes the bounds for GPUs and for nodes add up, as {@code hop cost = [other GPU] + [other node]}.
+ * nodes the bounds for GPUs and for nodes add up, as {@code hop cost = [other GPU] + [other node]};
+ * at other costs the lowest in a node and across nodes take their place.
  */
 public final class GapBound {
   /** Steps of the flow that are worth taking for all gaps; beyond, row and column sums serve. */
@@ -21,13 +24,35 @@ public final class GapBound {
   /** A bound that no map of the chain is below. */
   public static long of(Chain chain) {
     Topology parts = chain.parts();
-    long bound = ofLevel(chain, 1);
-    return parts.nodes() == 1 ? bound : bound + ofLevel(chain, parts.gpusPerNode());
+    long bound = 0;
+    for (int layer = 0; layer < chain.layers(); layer++) {
+      bound += LayerBound.of(chain, layer);
+    }
+
+    if (chain.prices().hop() > 0) {
+      long near = parts.lowestCost();
+      bound += near * ofLevel(chain, IntStream.rangeClosed(0, parts.gpus()).toArray());
+      if (parts.nodes() > 1 && parts.lowestCostAcross() > near) {
+        int[] nodes = IntStream.rangeClosed(0, parts.nodes()).map(parts::firstGpu).toArray();
+        bound += (parts.lowestCostAcross() - near) * ofLevel(chain, nodes);
+      }
+    }
+
+    return bound;
   }
 
-  /** The bound on changes between groups of {@code width} parts. */
-  private static long ofLevel(Chain chain, int width) {
-    if (chain.parts().gpus() == width) {
+  /** The least weight that changes between groups of so many parts, next to each other. */
+  static long ofGroups(Chain chain, int width) {
+    return ofLevel(
+        chain,
+        IntStream.rangeClosed(0, chain.parts().gpus() / width).map(g -> g * width).toArray());
+  }
+
+  /**
+   * The bound on changes between groups of parts, {@code [group]} the first of each and the end.
+   */
+  private static long ofLevel(Chain chain, int[] first) {
+    if (first.length == 2) {
       return 0;
     }
 
@@ -35,13 +60,13 @@ public final class GapBound {
     for (int gap = 0; gap < chain.layers() - 1; gap++) {
       double from = chain.size(gap);
       double to = chain.size(gap + 1);
-      steps += from * Math.min(to, room(chain, gap + 1, width)) * from * to;
+      steps += from * Math.min(to, room(chain, gap + 1, first)) * from * to;
     }
 
     long bound = 0;
     for (int gap = 0; gap < chain.layers() - 1; gap++) {
-      int after = Math.min(chain.size(gap + 1), room(chain, gap + 1, width));
-      int before = Math.min(chain.size(gap), room(chain, gap, width));
+      int after = Math.min(chain.size(gap + 1), room(chain, gap + 1, first));
+      int before = Math.min(chain.size(gap), room(chain, gap, first));
       long stays =
           steps <= WORTHWHILE_STEPS
               ? heaviestSubgraph(chain, gap, after, before)
@@ -52,11 +77,11 @@ public final class GapBound {
     return bound;
   }
 
-  private static int room(Chain chain, int layer, int width) {
+  private static int room(Chain chain, int layer, int[] first) {
     int room = 0;
-    for (int group = 0; group < chain.parts().gpus(); group += width) {
+    for (int group = 0; group < first.length - 1; group++) {
       int sum = 0;
-      for (int part = group; part < group + width; part++) {
+      for (int part = first[group]; part < first[group + 1]; part++) {
         sum += chain.most(layer, part);
       }
 
@@ -92,13 +117,26 @@ public final class GapBound {
    * paths, one pair at a time.
    */
   static long heaviestSubgraph(Chain chain, int gap, int after, int before) {
-    return new Flow(chain, gap, before).heaviest(after);
+    int from = chain.size(gap);
+    int to = chain.size(gap + 1);
+    long[] weights = new long[from * to];
+    for (int i = 0; i < from; i++) {
+      for (int j = 0; j < to; j++) {
+        weights[i * to + j] = chain.weight(gap, i, j);
+      }
+    }
+
+    return heaviestSubgraph(weights, from, to, after, before);
+  }
+
+  /** The same of weights {@code [i * to + j]}, not negative. */
+  static long heaviestSubgraph(long[] weights, int from, int to, int after, int before) {
+    return new Flow(weights, from, to, before).heaviest(after);
   }
 
   /** Vertices: the first layer's experts, the second's, and one that stands for no partner. */
   private static final class Flow {
-    private final Chain chain;
-    private final int gap;
+    private final long[] weights; // [i * to + j]
     private final int from;
     private final int to;
     private final int before;
@@ -110,11 +148,10 @@ public final class GapBound {
     private final int[] parent;
     private final boolean[] done;
 
-    Flow(Chain chain, int gap, int before) {
-      this.chain = chain;
-      this.gap = gap;
-      this.from = chain.size(gap);
-      this.to = chain.size(gap + 1);
+    Flow(long[] weights, int from, int to, int before) {
+      this.weights = weights;
+      this.from = from;
+      this.to = to;
       this.before = before;
       this.taken = new boolean[from * to];
       this.degree = new int[to];
@@ -124,10 +161,8 @@ public final class GapBound {
       this.parent = new int[vertices];
       this.done = new boolean[vertices];
       long most = 0;
-      for (int i = 0; i < from; i++) {
-        for (int j = 0; j < to; j++) {
-          most = Math.max(most, chain.weight(gap, i, j));
-        }
+      for (long weight : weights) {
+        most = Math.max(most, weight);
       }
 
       this.high = most;
@@ -158,7 +193,7 @@ public final class GapBound {
         int j = (forth ? v : parent[v]) - from;
         if (j < to) {
           taken[i * to + j] = forth;
-          gain += forth ? chain.weight(gap, i, j) : -chain.weight(gap, i, j);
+          gain += forth ? weights[i * to + j] : -weights[i * to + j];
         }
       }
 
@@ -185,13 +220,13 @@ public final class GapBound {
           relax(at, from + to, high);
           for (int j = 0; j < to; j++) {
             if (!taken[at * to + j]) {
-              relax(at, from + j, high - chain.weight(gap, at, j));
+              relax(at, from + j, high - weights[at * to + j]);
             }
           }
         } else {
           for (int i = 0; i < from; i++) {
             if (taken[i * to + at - from]) {
-              relax(at, i, chain.weight(gap, i, at - from) - high);
+              relax(at, i, weights[i * to + at - from] - high);
             }
           }
         }

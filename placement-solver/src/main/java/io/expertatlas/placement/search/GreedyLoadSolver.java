@@ -2,6 +2,7 @@ package io.expertatlas.placement.search;
 
 import io.expertatlas.affinity.Popularity;
 import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.SlotBounds;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
@@ -55,15 +56,16 @@ public final class GreedyLoadSolver implements PlacementSolver {
 
   /** The GPU with the least load that may take one of the experts left. */
   private static int leastLoaded(PlacementProblem problem, long[] load, int[] held, int left) {
+    SlotBounds slots = problem.slots();
     int missing = 0; // experts that GPUs below their fewest still need
-    for (int h : held) {
-      missing += Math.max(0, problem.least() - h);
+    for (int gpu = 0; gpu < held.length; gpu++) {
+      missing += Math.max(0, slots.least(gpu) - held[gpu]);
     }
 
     int best = -1;
     for (int gpu = 0; gpu < load.length; gpu++) {
       boolean mayTake =
-          held[gpu] < problem.most() && (held[gpu] < problem.least() || missing < left);
+          held[gpu] < slots.most(gpu) && (held[gpu] < slots.least(gpu) || missing < left);
       if (mayTake && (best < 0 || load[gpu] < load[best])) {
         best = gpu;
       }

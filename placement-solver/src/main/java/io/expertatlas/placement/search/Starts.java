@@ -1,25 +1,41 @@
 package io.expertatlas.placement.search;
 
 import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.SlotBounds;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import java.util.Arrays;
 import java.util.SplittableRandom;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 
 /** Maps to begin with: {@code [layer][i]}, the part of each expert of a chain. */
 public final class Starts {
   private Starts() {}
 
   /**
-   * Contiguous blocks, {@code floor(e * G / E)}: what expert parallelism does if nobody chooses.
+   * Contiguous blocks, {@code floor(e * G / E)}: what expert parallelism does if nobody chooses. If
+   * that is not within the bounds of the GPUs, blocks of the sizes that are.
    */
   public static int[][] vanilla(PlacementProblem problem) {
     int experts = problem.shape().experts();
-    int[][] map = new int[problem.shape().layers()][experts];
-    for (int[] layer : map) {
-      for (int expert = 0; expert < experts; expert++) {
-        layer[expert] = (int) ((long) expert * problem.topology().gpus() / experts);
-      }
+    int gpus = problem.topology().gpus();
+    int[] blocks = new int[experts];
+    int[] held = new int[gpus];
+    for (int expert = 0; expert < experts; expert++) {
+      blocks[expert] = (int) ((long) expert * gpus / experts);
+      held[blocks[expert]]++;
+    }
+
+    SlotBounds slots = problem.slots();
+    if (!IntStream.range(0, gpus).allMatch(gpu -> slots.allows(gpu, held[gpu]))) {
+      int[] order = IntStream.range(0, gpus).toArray();
+      blocks = blocks(held(gpus, slots::least, slots::most, experts, order), experts);
+    }
+
+    int[][] map = new int[problem.shape().layers()][];
+    for (int layer = 0; layer < map.length; layer++) {
+      map[layer] = blocks.clone();
     }
 
     return map;
@@ -43,21 +59,29 @@ public final class Starts {
    */
   private static int[] slots(Chain chain, int layer, SplittableRandom random) {
     int parts = chain.parts().gpus();
-    int[] held = new int[parts];
     int[] order = new int[parts];
     Arrays.setAll(order, part -> part);
     shuffle(order, random);
-    int sum = 0;
-    for (int part = 0; part < parts; part++) {
-      held[part] = chain.least(layer, part);
-      sum += held[part];
-    }
+    int[] held =
+        held(
+            parts,
+            part -> chain.least(layer, part),
+            part -> chain.most(layer, part),
+            chain.size(layer),
+            order);
+    return blocks(held, chain.size(layer));
+  }
 
-    for (; sum < chain.size(layer); sum++) {
+  /** Experts on each part: the fewest, and the others where most room is left. */
+  private static int[] held(
+      int parts, IntUnaryOperator least, IntUnaryOperator most, int experts, int[] order) {
+    int[] held = new int[parts];
+    Arrays.setAll(held, least);
+    for (int sum = Arrays.stream(held).sum(); sum < experts; sum++) {
       int best = -1;
       for (int part : order) {
-        int room = chain.most(layer, part) - held[part];
-        if (room > 0 && (best < 0 || room > chain.most(layer, best) - held[best])) {
+        int room = most.applyAsInt(part) - held[part];
+        if (room > 0 && (best < 0 || room > most.applyAsInt(best) - held[best])) {
           best = part;
         }
       }
@@ -65,14 +89,18 @@ public final class Starts {
       held[best]++;
     }
 
-    int[] slots = new int[chain.size(layer)];
+    return held;
+  }
+
+  private static int[] blocks(int[] held, int experts) {
+    int[] blocks = new int[experts];
     int at = 0;
-    for (int part = 0; part < parts; part++) {
-      Arrays.fill(slots, at, at + held[part], part);
+    for (int part = 0; part < held.length; part++) {
+      Arrays.fill(blocks, at, at + held[part], part);
       at += held[part];
     }
 
-    return slots;
+    return blocks;
   }
 
   static void shuffle(int[] values, SplittableRandom random) {

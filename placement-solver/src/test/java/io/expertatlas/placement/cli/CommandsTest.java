@@ -450,14 +450,14 @@ class CommandsTest {
         .isEqualTo(1);
     assertThat(err.toString())
         .isEqualToIgnoringNewLines(
-            "atlas: Cannot export sglang: 8 experts on 3 GPUs leave 1 slots empty, which only"
-                + " replicas could fill, and replicas are not supported yet");
+            "atlas: Cannot export sglang: 8 slots of a layer on 3 GPUs, the engine needs equally many"
+                + " on each. Maybe add 1 for copies of experts");
     assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "3", "--solver", "eplb"))
         .isEqualTo(1);
     assertThat(err.toString())
         .contains(
             "atlas: Cannot place with eplb: unsupported, equal slots for 8 experts on 3 GPUs need"
-                + " 1 replicas, which are not supported yet");
+                + " copies of experts. Maybe use --redundant 1");
     assertThat(place("plan", "--nodes", "1", "--gpus-per-node", "2", "--export", "llama-cpp"))
         .isEqualTo(1);
     assertThat(err.toString()).contains("Cannot export llama-cpp: it keeps all experts");
@@ -472,15 +472,141 @@ class CommandsTest {
         .isEqualTo(1);
     assertThat(err.toString()).contains("nowhere.json: no such file or folder");
     assertThat(filesOf(folder)).containsExactly("affinity", "trace.npy");
+  }
 
-    Path replicas =
-        Files.writeString(
-            folder.resolve("replicas.json"), "[[0,1,2,3,4,5,6,7,0,1,2,3],[0],[0],[0],[0]]");
-    assertThat(evaluate(replicas.toString())).isEqualTo(1);
+  @Test
+  void redundantSlotsBecomeCopiesThatEnginesAndEvaluateRead() throws IOException {
+    assertThat(
+            place(
+                "plan",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--objective",
+                "load",
+                "--redundant",
+                "4",
+                "--export",
+                "sglang,trtllm,vllm-ascend,vllm,vllm-list",
+                "--json"))
+        .as(err.toString())
+        .isZero();
+    assertThat(filesOf(folder.resolve("plan")))
+        .containsExactly(
+            "placement.json",
+            "sglang.json",
+            "trtllm.yaml",
+            "vllm-ascend.json",
+            "vllm-list.json",
+            "vllm.jsonl");
+    JsonNode placed = new ObjectMapper().readTree(out.toString());
+    assertThat(placed.get("redundant").intValue()).isEqualTo(4);
+    assertThat(placed.get("hops-estimated").booleanValue()).isTrue();
     assertThat(err.toString())
-        .isEqualToIgnoringNewLines(
-            "atlas: Cannot use "
-                + replicas
-                + ": [0] gives expert 0 2 copies, and replicas are not supported yet");
+        .contains(
+            "3 slots of each layer on every GPU, 4 redundant ones in all",
+            "eplb  ",
+            "~ estimated: pairs of experts do not tell which copy a token is on",
+            "Experts have copies: no csv was written");
+    Placement placement = PlacementParser.read(folder.resolve("plan/placement.json")).placement();
+    assertThat(placement.hasCopies()).isTrue();
+    PlacementCost cost = PlacementCost.replay(Routes.reader(TRACE), placement);
+    for (String file :
+        List.of("placement.json", "sglang.json", "trtllm.yaml", "vllm-list.json", "vllm.jsonl")) {
+      assertThat(evaluate(folder.resolve("plan").resolve(file).toString()))
+          .as(err.toString())
+          .isZero();
+      JsonNode node = new ObjectMapper().readTree(out.toString());
+      assertThat(node.get("total-hops").asLong()).isEqualTo(cost.hops());
+      assertThat(node.get("total-gpu-touches").asLong()).isEqualTo(cost.gpuTouches());
+      assertThat(node.has("hops-estimated")).isFalse();
+    }
+  }
+
+  @Test
+  void redundantSlotsForOtherAims() throws IOException {
+    assertThat(
+            place(
+                "plan",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--objective",
+                "fanout",
+                "--redundant-per-gpu",
+                "1",
+                "--max-load",
+                "1.2",
+                "--time-limit",
+                "2s",
+                "--json"))
+        .as(err.toString())
+        .isZero();
+    assertThat(err.toString()).contains("Cap on load: met in all 5 layers");
+    assertThat(
+            place(
+                "other",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--solver",
+                "eplb",
+                "--redundant",
+                "0"))
+        .as(err.toString())
+        .isZero();
+    assertThat(filesOf(folder.resolve("other"))).containsExactly("placement.csv", "placement.json");
+  }
+
+  @Test
+  void redundantSlotsThatDoNotFitAreRefused() throws IOException {
+    check(
+        1,
+        "Invalid redundant slots: 3 with 8 experts on 4 GPUs, expected 0 or 4 more of them at a time",
+        "--redundant",
+        "3");
+    check(2, "Invalid redundant slots: -4, at least 0", "--redundant", "-4");
+    check(
+        2,
+        "Invalid options: --redundant and --redundant-per-gpu, expected one of them",
+        "--redundant",
+        "4",
+        "--redundant-per-gpu",
+        "1");
+    check(
+        2,
+        "Invalid solver for redundant slots: pool, one of auto, eplb",
+        "--redundant",
+        "4",
+        "--solver",
+        "pool");
+    check(
+        2,
+        "Invalid --objective with redundant slots: load,hops, one of load, hops, crossings, fanout",
+        "--redundant",
+        "4",
+        "--objective",
+        "load,hops");
+    check(
+        1,
+        "Cannot export llama-cpp: it has every expert once, and here are 12 slots for 8 experts",
+        "--redundant",
+        "4",
+        "--export",
+        "llama-cpp");
+    assertThat(filesOf(folder)).containsExactly("affinity", "trace.npy");
+  }
+
+  private void check(int code, String message, String... more) {
+    String[] cluster = {"--nodes", "1", "--gpus-per-node", "4"};
+    assertThat(
+            place(
+                "refused",
+                Stream.concat(Stream.of(cluster), Stream.of(more)).toArray(String[]::new)))
+        .isEqualTo(code);
+    assertThat(err.toString()).contains(message);
   }
 }

@@ -31,7 +31,7 @@ class BrokenEngineFilesTest {
         "sglang|physical_to_logical_map|logical_count|: logical_count holds counts, from which SGLang chooses by itself: this is no placement",
         "sglang|physical_to|logical_to|: logical_to_logical_map is no key of this format, which has physical_to_logical_map",
         "sglang|[0,1,2,3,4,5,6,7],||: physical_to_logical_map has 4 rows, expected one for each of 5 layers",
-        "sglang|[0,5,6|[0,5,5|: physical_to_logical_map[1] gives expert 5 2 copies, and replicas are not supported yet",
+        "sglang|[0,5,6|[0,5,5|: physical_to_logical_map[1] has no slot with expert 6",
         "sglang|[0,5,6|[0,'5',6|: physical_to_logical_map[1][1] is '5', expected an expert, 0 to 7",
         "sglang|[0,5,6|[0,8,6|: physical_to_logical_map[1][1] is 8, expected an expert, 0 to 7",
         "sglang|[0,5,6|[0,-1,6|: physical_to_logical_map[1][1] is -1, expected an expert, 0 to 7",
@@ -49,7 +49,7 @@ class BrokenEngineFilesTest {
         "trtllm|  2: [|  3: [|:5: the key 3 stands twice",
         "trtllm|2: [6, 7, 3, 5, 1, 4, 0, 2]~n~  3|3|:3: layer 2 is missing, 4 of them from 1 to 4",
         "trtllm|  1: [|  0: [|:3: layer 0 is none of the MoE layers, 4 of them from 1 to 4",
-        "trtllm|  1: [0, 5|  1: [0, 0|:3: layer 1 gives expert 0 2 copies, and replicas are not supported yet",
+        "trtllm|  1: [0, 5|  1: [0, 0|:3: layer 1 has no slot with expert 5",
         "trtllm|  1: [0, 5|  1: [0, x|:3: slot 1 of layer 1 is x, expected a whole number, 0 to 7",
         "trtllm|  1: [0|  1: [~n~    0|:3: ok",
         "trtllm|  5: [0, 1|  5: [0, 0|:7: layer 5 has no slot with expert 1",
@@ -61,19 +61,19 @@ class BrokenEngineFilesTest {
         "vllm-ascend|'layer_id':1|'layer_id':2|: layer_list[1].layer_id is 2, expected a whole number, 1 to 1",
         "vllm-ascend|'device_count':4|'device_count':8|: layer_list[0].device_count is 8, expected a whole number, 4 to 4",
         "vllm-ascend|'device_expert':[0,5]|'device_expert':[0]|: layer_list[0].device_list[1].device_expert has 2 experts, device 0 has 1",
-        "vllm-ascend|'device_expert':[0,5]|'device_expert':[0,1]|: layer_list[0] gives expert 1 2 copies, and replicas are not supported yet",
+        "vllm-ascend|'device_expert':[0,5]|'device_expert':[0,1]|: layer_list[0] has no slot with expert 5",
         "vllm-ascend|'device_expert':[0,5]|'device_expert':null|: layer_list[0].device_list[0].device_expert is null, expected a list",
         "vllm-ascend|'device_expert':[0,5]|'device_experts':[0,5]|: layer_list[0].device_list[0].device_expert is missing",
         // vLLM
         "vllm|'version':1|'version':2|: line 1.version is 2, expected a whole number, 1 to 1",
         "vllm|'num_redundant_experts':0|'num_redundant_experts':4|: line 1.num_slots is 8, expected 8 experts + 4 redundant ones",
         "vllm|'num_slots':8|'num_slots':9|: line 1.num_slots is 9, expected 8 experts + 0 redundant ones",
-        "vllm|'0':[0,5|'0':[0,0|: line 1.initial_global_assignments.0 gives expert 0 2 copies, and replicas are not supported yet",
+        "vllm|'0':[0,5|'0':[0,0|: line 1.initial_global_assignments.0 has no slot with expert 5",
         "vllm|'1':[|'7':[|: line 1.initial_global_assignments.1 is missing",
         "vllm|eplb_initial_mapping|eplb_load_stats|: no line has the record_type eplb_initial_mapping",
         "vllm|eplb_initial_mapping|eplb|: line 1.record_type is eplb, expected eplb_initial_mapping or eplb_load_stats",
         "vllm|{'record|~n~{'record_type':'eplb_load_stats'}~n~{{'record|:3: not JSON at column 2",
-        "vllm-list|[[0,5|[[0,0|: [0] gives expert 0 2 copies, and replicas are not supported yet",
+        "vllm-list|[[0,5|[[0,0|: [0] has no slot with expert 5",
         "vllm-list|,[4,5,1,6,2,7,0,3]||: it has 3 rows, here are 4 layers",
         "vllm-ranks|rank':[0,|rank':[4,|: expert_to_ep_rank[0] is 4, expected a whole number, 0 to 3",
         "vllm-ranks|rank':[0,|rank':[|: expert_to_ep_rank has 7 entries, here are 8 experts",
@@ -87,9 +87,15 @@ class BrokenEngineFilesTest {
       })
   void everyProblemIsNamed(String name, String replaced, String by, String message)
       throws IOException {
+    check(name, "", replaced, by, message);
+  }
+
+  private void check(String name, String prefix, String replaced, String by, String message)
+      throws IOException {
     PlacementFormat format = PlacementFormats.find(name);
     String golden =
-        new String(Engines.golden(format.fileName()), StandardCharsets.UTF_8).replace("\"", "'");
+        new String(Engines.golden(prefix + format.fileName()), StandardCharsets.UTF_8)
+            .replace("\"", "'");
     String find = replaced.replace("~n~", "\n").replace(";", "|");
     if (!golden.contains(find)) {
       throw new AssertionError("The golden file has no " + find);
@@ -116,20 +122,53 @@ class BrokenEngineFilesTest {
                     .isIn("Cannot read " + file + what, "Cannot use " + file + what));
   }
 
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '@',
+      value = {
+        "sglang|[1,5,6|[5,6|: physical_to_logical_map[1] has 11 slots, the first row has 12",
+        "sglang|7,2,3,5]|7,3,3,5]|: physical_to_logical_map[1] has no slot with expert 2",
+        "trtllm|num_slots: 12|num_slots: 11|:3: layer 1 has 12 slots, num_slots is 11",
+        "trtllm|7, 2, 3, 5]|7, 2, 3]|:3: layer 1 has 11 slots, num_slots is 12",
+        "vllm-ascend|[3,6,6]|[3,6]|: layer_list[1].device_list[1].device_expert has 3 experts, device 0 has 2",
+        "vllm-ascend|[2,3,5]|[3,3,5]|: layer_list[0] has no slot with expert 2",
+        "vllm|'num_redundant_experts':4|'num_redundant_experts':3|: line 1.num_slots is 12, expected 8 experts + 3 redundant ones",
+        "vllm|'1':[3,6,6|'1':[3,6|: line 1.initial_global_assignments.1 has 11 slots, num_slots is 12",
+        "vllm-list|[3,6,6|[3,6|: [1] has 11 slots, the first row has 12"
+      })
+  void everyProblemWithCopiesIsNamed(String name, String replaced, String by, String message)
+      throws IOException {
+    check(name, "copies-", replaced, by, message);
+  }
+
   @Test
-  void replicasAreRefusedWithTheirNumber() throws IOException {
-    Path file =
-        Files.writeString(
-            folder.resolve("replicas.json"),
-            "{\"physical_to_logical_map\":[[0,1,2,3,0,1],[3,2,1,0,3,2]]}");
+  void slotsThatDoNotFillTheGpusAreNamed() throws IOException {
+    Path file = Files.writeString(folder.resolve("row.json"), "[0,1,2,3,4,5,6,7,0]");
     assertThatThrownBy(
-            () ->
-                PlacementFormats.find("sglang")
-                    .read(file, LayerRows.plain(2), 4, new Topology(1, 2)))
+            () -> PlacementFormats.find("vllm-list").read(file, Engines.PLAIN, 8, Engines.CLUSTER))
         .isInstanceOf(PlacementFormatException.class)
         .hasMessage(
-            "Cannot use %s: physical_to_logical_map[0] gives expert 0 2 copies, and replicas are not supported yet"
+            "Cannot read %s: the list has 9 slots, expected at least 8, one for each expert, and a multiple of 4 GPUs"
                 .formatted(file));
+  }
+
+  @Test
+  void layersOfOneDeviceFileHaveEquallyManySlots() throws IOException {
+    String device = "{\"device_id\":0,\"device_expert\":[%s]}";
+    String layer = "{\"layer_id\":%d,\"device_count\":1,\"device_list\":[" + device + "]}";
+    Path file =
+        Files.writeString(
+            folder.resolve("map.json"),
+            "{\"moe_layer_count\":2,\"layer_list\":[%s,%s]}"
+                .formatted(layer.formatted(0, "0,1"), layer.formatted(1, "0,1,1")));
+    assertThatThrownBy(
+            () ->
+                PlacementFormats.find("vllm-ascend")
+                    .read(file, LayerRows.plain(2), 2, new Topology(1, 1)))
+        .isInstanceOf(PlacementFormatException.class)
+        .hasMessage(
+            "Cannot read %s: layer_list[1] has 3 slots, the first layer has 2".formatted(file));
   }
 
   @Test

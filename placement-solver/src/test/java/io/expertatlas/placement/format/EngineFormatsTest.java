@@ -3,13 +3,13 @@ package io.expertatlas.placement.format;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.expertatlas.placement.Copies;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementFormatException;
 import io.expertatlas.placement.Topology;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -50,12 +50,69 @@ class EngineFormatsTest {
     assertThat(format.read(golden, layers, 8, Engines.CLUSTER)).isEqualTo(placement);
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "sglang,copies-sglang.json",
+    "trtllm,copies-trtllm.yaml",
+    "vllm-ascend,copies-vllm-ascend.json",
+    "vllm,copies-vllm.jsonl",
+    "vllm-list,copies-vllm-list.json"
+  })
+  void copiesOfExpertsAreWrittenAndComeBack(String name, String file) throws IOException {
+    PlacementFormat format = PlacementFormats.find(name);
+    Placement placement = Engines.copies();
+    LayerRows layers = Engines.configured(folder);
+    assertThat(placement.hasCopies()).isTrue();
+    format.check(8, 12, Engines.CLUSTER);
+    assertThat(format.bytes(placement, layers, Engines.POPULARITY))
+        .asString()
+        .isEqualTo(new String(Engines.golden(file)));
+    Path golden = Engines.copy(file, folder);
+    assertThat(PlacementFormats.sniff(golden)).contains(format);
+    assertThat(format.read(golden, layers, 8, Engines.CLUSTER)).isEqualTo(placement);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "vllm-ranks|it has one GPU for each expert, and %s. Maybe export vllm or vllm-list",
+        "llama-cpp|it has every expert once, and %s"
+      })
+  void formatsWithoutCopiesSaySo(String name, String why) throws IOException {
+    PlacementFormat format = PlacementFormats.find(name);
+    String message = "Cannot export " + name + ": " + why;
+    assertThatThrownBy(() -> format.check(8, 12, Engines.CLUSTER))
+        .isInstanceOf(PlacementFormatException.class)
+        .hasMessage(message.formatted("here are 12 slots for 8 experts"));
+    Placement copies = Engines.copies();
+    assertThatThrownBy(() -> format.bytes(copies, Engines.PLAIN, Engines.POPULARITY))
+        .isInstanceOf(PlacementFormatException.class)
+        .hasMessage(message.formatted("layer 0 has copies of experts"));
+  }
+
+  @Test
+  void layersWithUnequalSlotsAreNotWritten() {
+    Placement placement =
+        Placement.ofCopies(new Topology(1, 2), new int[][][] {{{0}, {1}}, {{0, 1}, {0, 1}}});
+    for (String name : List.of("sglang", "trtllm", "vllm-ascend", "vllm", "vllm-list")) {
+      PlacementFormat format = PlacementFormats.find(name);
+      assertThatThrownBy(() -> format.bytes(placement, LayerRows.plain(2), Engines.POPULARITY))
+          .isInstanceOf(PlacementFormatException.class)
+          .hasMessage(
+              "Cannot export %s: layer 1 has 4 slots, layer 0 has 2, the engine needs equally many"
+                  .formatted(name));
+    }
+  }
+
   @ParameterizedTest(name = "seed {0}")
   @MethodSource("io.expertatlas.trace.Cases#seededHundred")
   void whatIsWrittenIsReadBack(long seed) throws IOException {
     SplittableRandom random = new SplittableRandom(seed);
     Topology topology = new Topology(1 + random.nextInt(3), 1 + random.nextInt(3));
-    int experts = topology.gpus() * (1 + random.nextInt(3));
+    int slotsPerGpu = 1 + random.nextInt(4);
+    int slots = topology.gpus() * slotsPerGpu;
+    int experts = random.nextBoolean() ? slots : 1 + random.nextInt(slots);
     int layers = 1 + random.nextInt(5);
     int dense = random.nextInt(3);
     int mtp = random.nextInt(3);
@@ -66,22 +123,12 @@ class EngineFormatsTest {
             IntStream.range(0, layers).map(l -> dense + 2 * l).boxed().toList(),
             mtp,
             experts,
-            1);
+            1,
+            0);
     int placed = random.nextBoolean() ? layers : layers + mtp;
     LayerRows rows =
         random.nextBoolean() ? LayerRows.plain(placed) : LayerRows.of(config, placed, experts);
-    int[][] map = new int[placed][experts];
-    for (int[] row : map) {
-      Arrays.setAll(row, e -> e % topology.gpus());
-      for (int i = experts - 1; i > 0; i--) {
-        int j = random.nextInt(i + 1);
-        int kept = row[i];
-        row[i] = row[j];
-        row[j] = kept;
-      }
-    }
-
-    Placement placement = new Placement(topology, map);
+    Placement placement = Copies.random(topology, placed, experts, slotsPerGpu, random);
     for (String name : List.of("sglang", "trtllm", "vllm-ascend", "vllm", "vllm-list")) {
       PlacementFormat format = PlacementFormats.find(name);
       Path file = folder.resolve(format.fileName());
@@ -106,7 +153,7 @@ class EngineFormatsTest {
         continue;
       }
 
-      format.check(1, one.topology());
+      format.check(1, 1, one.topology());
       Path file = folder.resolve(format.fileName());
       Files.write(file, format.bytes(one, LayerRows.plain(1), Engines.POPULARITY));
       assertThat(format.read(file, LayerRows.plain(1), 1, one.topology())).isEqualTo(one);
@@ -143,9 +190,9 @@ class EngineFormatsTest {
               "Cannot export %s: layer 1 has 0 experts on GPU 0, the engine needs 1 on each"
                   .formatted(name));
       String message =
-          "Cannot export %s: 3 experts on 2 GPUs leave 1 slots empty, which only replicas could fill, and replicas are not supported yet"
+          "Cannot export %s: 3 slots of a layer on 2 GPUs, the engine needs equally many on each. Maybe add 1 for copies of experts"
               .formatted(name);
-      assertThatThrownBy(() -> format.check(3, three.topology())).hasMessage(message);
+      assertThatThrownBy(() -> format.check(3, 3, three.topology())).hasMessage(message);
       assertThatThrownBy(() -> format.bytes(three, LayerRows.plain(1), Engines.POPULARITY))
           .hasMessage(message);
     }
@@ -165,7 +212,7 @@ class EngineFormatsTest {
         .isInstanceOf(PlacementFormatException.class)
         .hasMessage(
             "Cannot export llama-cpp: it keeps all experts of a layer on one GPU, and layer 0 has expert 0 on GPU 0, expert 1 on GPU 3");
-    assertThatThrownBy(() -> PlacementFormats.find("llama-cpp").check(8, Engines.CLUSTER))
+    assertThatThrownBy(() -> PlacementFormats.find("llama-cpp").check(8, 8, Engines.CLUSTER))
         .isInstanceOf(PlacementFormatException.class)
         .hasMessage(
             "Cannot export llama-cpp: it keeps all experts of a layer on one GPU, and a placement of 8 experts on 4 GPUs splits them");

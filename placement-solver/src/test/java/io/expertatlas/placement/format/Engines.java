@@ -1,5 +1,6 @@
 package io.expertatlas.placement.format;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.expertatlas.affinity.Popularity;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.Routes;
@@ -30,6 +31,12 @@ final class Engines {
 
   static Placement placement(String csv, Path folder) throws IOException {
     return ExFlowCsv.read(copy(csv, folder), 4, 8, CLUSTER);
+  }
+
+  /** The placement with copies. */
+  static Placement copies() throws IOException {
+    int[][][] gpus = new ObjectMapper().readValue(golden("copies-plan.json"), int[][][].class);
+    return Placement.ofCopies(CLUSTER, gpus);
   }
 
   static LayerRows configured(Path folder) throws IOException {

@@ -143,4 +143,16 @@ class ExFlowCsvTest {
     assertThat(PythonNumbers.repr(Double.NaN)).isEqualTo("nan");
     assertThat(PythonNumbers.repr(Double.NEGATIVE_INFINITY)).isEqualTo("-inf");
   }
+
+  @Test
+  void copiesHaveNoPlaceInIt() {
+    Placement copies = Placement.ofCopies(new Topology(1, 2), new int[][][] {{{0, 1}}});
+    Path file = folder.resolve("p.csv");
+    assertThatThrownBy(() -> ExFlowCsv.write(copies, file))
+        .isInstanceOf(PlacementFormatException.class)
+        .hasMessage(
+            "Cannot write %s: ExFlow's csv has one GPU for each expert, and the placement has copies"
+                .formatted(file));
+    assertThat(file).doesNotExist();
+  }
 }

@@ -171,6 +171,6 @@ class EplbTest {
     assertThat(outcome.status()).isEqualTo(SolverStatus.UNSUPPORTED);
     assertThat(outcome.note())
         .isEqualTo(
-            "equal slots for 8 experts on 3 GPUs need 1 replicas, which are not supported yet");
+            "equal slots for 8 experts on 3 GPUs need copies of experts. Maybe use --redundant 1");
   }
 }

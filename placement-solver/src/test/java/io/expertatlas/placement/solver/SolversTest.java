@@ -9,6 +9,7 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Routes;
+import io.expertatlas.placement.SlotBounds;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.trace.RoutingTrace;
 import java.time.Duration;
@@ -33,6 +34,8 @@ class SolversTest {
             "bipart",
             "direct",
             "eplb",
+            "exflow-token",
+            "exflow-token-cpsat",
             "greedy-load",
             "node-then-gpu",
             "pool",
@@ -43,7 +46,7 @@ class SolversTest {
     assertThatThrownBy(() -> PlacementSolvers.find("magic"))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "Invalid solver: magic, one of assignment, auto, bipart, direct, eplb, greedy-load, node-then-gpu, pool, random, sweep, vanilla, viterbi");
+            "Invalid solver: magic, one of assignment, auto, bipart, direct, eplb, exflow-token, exflow-token-cpsat, greedy-load, node-then-gpu, pool, random, sweep, vanilla, viterbi");
   }
 
   @ParameterizedTest
@@ -63,7 +66,7 @@ class SolversTest {
       })
   void boundsThatNothingMeetsAreAnOutcome(String name) {
     PlacementProblem problem =
-        new PlacementProblem(Routes.count(Routes.CASE_A), new Topology(1, 2), Objective.HOPS, 0, 1);
+        Routes.problem(Routes.CASE_A, 1, 2).withSlots(SlotBounds.uniform(2, 0, 1));
     SolverOutcome outcome = PlacementSolvers.find(name).solve(problem, CONFIG);
     assertThat(outcome.status()).isEqualTo(SolverStatus.INFEASIBLE);
     assertThat(outcome.placement()).isEmpty();
@@ -205,9 +208,10 @@ class SolversTest {
   void configAndOutcomeAreChecked() {
     assertThatThrownBy(() -> CONFIG.withTimeLimit(Duration.ZERO))
         .hasMessage("Invalid time limit: PT0S, it must be positive");
-    assertThatThrownBy(
-            () -> new SolverConfig(Duration.ofSeconds(1), 1, 0, Optional.empty(), step -> {}))
+    assertThatThrownBy(() -> CONFIG.withThreads(0))
         .hasMessage("Invalid number of threads: 0, at least 1");
+    assertThatThrownBy(() -> CONFIG.withStepLimit(0))
+        .hasMessage("Invalid step limit: 0, at least 1");
     assertThatThrownBy(
             () -> new SolverOutcome("x", SolverStatus.OPTIMAL, Optional.empty(), 0, 0, 0, 1, ""))
         .hasMessage("Invalid outcome of x: status optimal without a placement");

@@ -53,7 +53,8 @@ public final class TraceFacts {
       converter = SequencesConverter.class,
       description =
           "Only these sequences: ids, ranges FROM:TO and residue classes %%M=R, separated by"
-              + " commas; '%%2=0' takes every other sequence.")
+              + " commas; '%%2=0' takes every other sequence. ^ before one leaves it out; @FILE"
+              + " stands for the ids in a file, one a line: ^@repeating.txt.")
   private Sequences sequences = Sequences.ALL;
 
   @Mixin private FormatOptionsMixin formatOptions;
@@ -86,7 +87,7 @@ public final class TraceFacts {
       implements picocli.CommandLine.ITypeConverter<Sequences> {
     @Override
     public Sequences convert(String value) {
-      return Terminal.option(() -> Sequences.parse(value));
+      return Terminal.option(() -> Sequences.parse(SequenceList.expand(value)));
     }
   }
 }

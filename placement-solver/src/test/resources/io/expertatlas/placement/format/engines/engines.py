@@ -3,7 +3,9 @@
 Run in this folder: python3 engines.py (PyYAML is needed). Written from the formats' descriptions,
 apart from the Java code. plan.csv is for 4 MoE layers of 8 experts on 2 nodes of 2 GPUs;
 config.json puts them at layers 1 to 4 of 5, with one layer for multi-token prediction behind.
-Files that begin with "plain-" are for the same placement without config.json.
+Files that begin with "plain-" are for the same placement without config.json. Files that begin
+with "copies-" are for another one, with 4 redundant slots: copies-plan.json has the GPUs of each
+expert, [layer][expert][copy].
 """
 
 import collections
@@ -52,8 +54,8 @@ dump("sglang.json", {"physical_to_logical_map": [trivial] * DENSE + slots})
 dump("plain-sglang.json", {"physical_to_logical_map": slots})
 
 
-def trtllm(name, rows):
-    plan = {"num_slots": EXPERTS, "initial_global_assignments": rows, "layer_updates_per_iter": 0}
+def trtllm(name, rows, slots=EXPERTS):
+    plan = {"num_slots": slots, "initial_global_assignments": rows, "layer_updates_per_iter": 0}
     # json round trip: no YAML aliases for equal rows
     rows = {layer: json.loads(json.dumps(row)) for layer, row in rows.items()}
     plan["initial_global_assignments"] = rows
@@ -85,6 +87,34 @@ write("llama-cpp.txt",
       r"blk\.(1|2)\.ffn_.*_exps=CUDA0,blk\.(3)\.ffn_.*_exps=CUDA1,blk\.(4)\.ffn_.*_exps=CUDA3" + "\n")
 write("plain-llama-cpp.txt",
       r"blk\.(0|1)\.ffn_.*_exps=CUDA0,blk\.(2)\.ffn_.*_exps=CUDA1,blk\.(3)\.ffn_.*_exps=CUDA3" + "\n")
+
+# Copies: 3 slots of each layer on each GPU; every expert has one, 4 experts drawn have more.
+REDUNDANT = 4
+copies = []
+for _ in range(LAYERS):
+    deck = list(range(EXPERTS)) + [draw.randrange(EXPERTS) for _ in range(REDUNDANT)]
+    draw.shuffle(deck)
+    per_gpu = len(deck) // GPUS
+    copies.append([e for g in range(GPUS) for e in sorted(deck[g * per_gpu:(g + 1) * per_gpu])])
+per_gpu = (EXPERTS + REDUNDANT) // GPUS
+dump("copies-plan.json", [
+    [[slot // per_gpu for slot, held in enumerate(row) if held == e] for e in range(EXPERTS)]
+    for row in copies])
+unplaced = [slot % EXPERTS for slot in range(EXPERTS + REDUNDANT)]
+dump("copies-sglang.json", {"physical_to_logical_map": [unplaced] * DENSE + copies})
+with_mtp = {DENSE + l: copies[l] for l in range(LAYERS)}
+with_mtp[DENSE + LAYERS] = unplaced
+trtllm("copies-trtllm.yaml", with_mtp, EXPERTS + REDUNDANT)
+dump("copies-vllm-ascend.json", {"moe_layer_count": LAYERS, "layer_list": [
+    {"layer_id": l, "device_count": GPUS, "device_list": [
+        {"device_id": g, "device_expert": row[g * per_gpu:(g + 1) * per_gpu]}
+        for g in range(GPUS)]}
+    for l, row in enumerate(copies)]})
+dump("copies-vllm.jsonl", {
+    "record_type": "eplb_initial_mapping", "version": 1, "num_redundant_experts": REDUNDANT,
+    "num_slots": EXPERTS + REDUNDANT,
+    "initial_global_assignments": {str(l): row for l, row in enumerate(copies)}})
+dump("copies-vllm-list.json", copies)
 
 # What torch.save puts into data.pkl for {"logical_count": int64 tensor [1, 5, 8]}, with stand-ins
 # for torch's own names: the pickler writes names, not code.
