@@ -95,7 +95,8 @@ public final class AnalysisCounter implements Serializable {
       for (int fold = 0; fold < routes.length; fold++) {
         int own = fold;
         routes[fold].add(
-            select(batch, id -> sequences.test(id) && (routes.length == 1 || plan.fold(id) == own)));
+            select(
+                batch, id -> sequences.test(id) && (routes.length == 1 || plan.fold(id) == own)));
       }
 
       return;

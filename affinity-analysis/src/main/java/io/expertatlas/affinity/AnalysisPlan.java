@@ -15,8 +15,8 @@ import java.util.TreeSet;
  * @param lags distances between layers at which first choices are paired, ascending
  * @param locality whether reuse between tokens is measured
  * @param groups the groups that every figure is split by
- * @param folds parts that the sequences are dealt to and whose routes are kept apart, to fit on some
- *     and score on another; 0 for none
+ * @param folds parts that the sequences are dealt to and whose routes are kept apart, to fit on
+ *     some and score on another; 0 for none
  */
 public record AnalysisPlan(
     long window, List<Integer> lags, boolean locality, TokenGroups groups, int folds)

@@ -89,8 +89,7 @@ public final class CountsMixture {
               plus(together[cell], factor, part.coactivation().tokens(layer, expert, other));
           if (layer < shape.layers() - 1) {
             Transitions transitions = part.transitions();
-            pairs[cell] =
-                plus(pairs[cell], factor, transitions.firstChoices(layer, expert, other));
+            pairs[cell] = plus(pairs[cell], factor, transitions.firstChoices(layer, expert, other));
             units[cell] = plus(units[cell], factor, transitions.pairUnits(layer, expert, other));
           }
         }

@@ -9,8 +9,8 @@ import java.util.Objects;
  * @param plan what was asked for
  * @param whole all tokens
  * @param groups the groups of tokens, in the order of their ids; empty if they were not split
- * @param folds {@code [fold]} the routes of each fold of the sequences, some maybe of no token; they
- *     sum to the whole; empty if none were asked for
+ * @param folds {@code [fold]} the routes of each fold of the sequences, some maybe of no token;
+ *     they sum to the whole; empty if none were asked for
  */
 public record TraceAnalysis(
     AnalysisPlan plan, AnalysisPart whole, List<AnalysisPart> groups, List<RouteCounts> folds) {

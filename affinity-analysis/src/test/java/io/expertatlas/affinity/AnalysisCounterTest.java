@@ -231,8 +231,7 @@ class AnalysisCounterTest {
       for (int fold = 0; fold < plan.folds(); fold++) {
         int own = fold;
         RoutingTrace dealt =
-            trace.select(
-                t -> kept.test(trace.sequence(t)) && plan.fold(trace.sequence(t)) == own);
+            trace.select(t -> kept.test(trace.sequence(t)) && plan.fold(trace.sequence(t)) == own);
         assertThat(found.folds().get(fold)).isEqualTo(AffinityCases.count(dealt));
       }
 

@@ -128,6 +128,16 @@ public final class Caps {
     return 31 * Arrays.hashCode(load) + Arrays.hashCode(totals);
   }
 
+  /** Which caps there are, without the loads of every layer. */
+  public String inWords() {
+    String totals = withLoad().toString();
+    if (!hasLoad()) {
+      return totals;
+    }
+
+    return hasTotals() ? totals + ", and caps on load" : "caps on load";
+  }
+
   @Override
   public String toString() {
     StringBuilder text = new StringBuilder(hasLoad() ? "load " + Arrays.toString(load) : "");

@@ -16,15 +16,16 @@ import java.util.Locale;
  * n(e) and n(f), and a strength s from 0 (the counts themselves) to 1:
  *
  * <ul>
- *   <li>{@link #CO_ACTIVATION}: {@code A' n B}, where A and B, of the two layers, are {@code (1 - s)
- *       I + s C} and C(e,g) is the share of g among the experts that tokens choose beside e. What a
- *       pair was seen to do is lent to the experts that stand in for its own: a kernel smoother
- *       whose kernel comes from the trace. Nothing changes for top-1 models.
+ *   <li>{@link #CO_ACTIVATION}: {@code A' n B}, where A and B, of the two layers, are {@code (1 -
+ *       s) I + s C} and C(e,g) is the share of g among the experts that tokens choose beside e.
+ *       What a pair was seen to do is lent to the experts that stand in for its own: a kernel
+ *       smoother whose kernel comes from the trace. Nothing changes for top-1 models.
  *   <li>{@link #INDEPENDENCE}: {@code (1 - s) n + s n(e) n(f) / N}.
- *   <li>{@link #PAIRS}: {@code (1 - s) n + s u}, u the pairs of all choices by router weight, scaled
- *       to N.
+ *   <li>{@link #PAIRS}: {@code (1 - s) n + s u}, u the pairs of all choices by router weight,
+ *       scaled to N.
  *   <li>{@link #EVEN}: {@code n / ((n(e) + a) (n(f) + a))^(s/2)}, scaled to N, {@code a = N / (10
- *       E)}: the affinity without the popularity of this workload, which the next one may not share.
+ *       E)}: the affinity without the popularity of this workload, which the next one may not
+ *       share.
  * </ul>
  *
  * <p>The results are whole numbers again, in units of one token over {@link #scale}. Only first
@@ -136,8 +137,7 @@ public enum CountsShrinkage {
         "Invalid target: %s, one of %s"
             .formatted(
                 word,
-                String.join(
-                    ", ", Arrays.stream(values()).map(CountsShrinkage::word).toList())));
+                String.join(", ", Arrays.stream(values()).map(CountsShrinkage::word).toList())));
   }
 
   /** Changes the pairs of a gap, {@code [from * experts + to]}, whose sum stays. */
@@ -206,7 +206,9 @@ public enum CountsShrinkage {
     return margin;
   }
 
-  /** {@code (1 - s) I + s C} of a layer; experts that are never beside another keep to themselves. */
+  /**
+   * {@code (1 - s) I + s C} of a layer; experts that are never beside another keep to themselves.
+   */
   private static double[][] kernel(Coactivation coactivation, int layer, double strength) {
     int experts = coactivation.shape().experts();
     double[][] kernel = new double[experts][experts];

@@ -47,11 +47,7 @@ public record PlacementProblem(
   public static PlacementProblem balanced(
       RouteCounts counts, Topology topology, Objective objective) {
     return new PlacementProblem(
-        counts,
-        topology,
-        objective,
-        SlotBounds.of(counts.shape().experts(), topology),
-        Caps.NONE);
+        counts, topology, objective, SlotBounds.of(counts.shape().experts(), topology), Caps.NONE);
   }
 
   /** The same for another objective. */

@@ -60,8 +60,7 @@ public record Traffic(Parallelism parallelism, int hiddenSize, int bytesPerNumbe
     double copies =
         parallelism == Parallelism.HOME
             ? 2 * (1 - 1 / gpus) * cost.gpuTouches()
-            : cost.crossings()
-                + 2.0 * (cost.gpuTouches() - cost.tokens() * cost.shape().layers());
+            : cost.crossings() + 2.0 * (cost.gpuTouches() - cost.tokens() * cost.shape().layers());
     return copies * hiddenSize * bytesPerNumber / cost.tokens();
   }
 }

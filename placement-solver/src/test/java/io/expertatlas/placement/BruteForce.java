@@ -4,7 +4,7 @@ import io.expertatlas.placement.solver.Chain;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Tries every map of a small chain. */
+/** Tries every map of a small chain that is within its bounds and caps. */
 public final class BruteForce {
   private final Chain chain;
   private final List<List<int[]>> layers = new ArrayList<>();
@@ -37,12 +37,16 @@ public final class BruteForce {
   private void list(int layer, int[] parts, int at) {
     if (at == parts.length) {
       int[] held = new int[chain.parts().gpus()];
-      for (int part : parts) {
-        held[part]++;
+      long[] load = new long[held.length];
+      for (int i = 0; i < parts.length; i++) {
+        held[parts[i]]++;
+        load[parts[i]] += chain.load(layer, i);
       }
 
       for (int part = 0; part < held.length; part++) {
-        if (held[part] < chain.least(layer, part) || held[part] > chain.most(layer, part)) {
+        if (held[part] < chain.least(layer, part)
+            || held[part] > chain.most(layer, part)
+            || load[part] > chain.cap(layer)) {
           return;
         }
       }

@@ -170,10 +170,7 @@ class CountsShrinkageTest {
 
     assertThat(CountsShrinkage.scale(few)).isEqualTo(256);
     assertThat(CountsShrinkage.scale(many)).isEqualTo(64);
-    assertThat(
-            CountsShrinkage.scale(
-                CountsMixture.of(List.of(few), 100_000_000)))
-        .isEqualTo(1);
+    assertThat(CountsShrinkage.scale(CountsMixture.of(List.of(few), 100_000_000))).isEqualTo(1);
   }
 
   @Test
@@ -183,7 +180,6 @@ class CountsShrinkageTest {
     assertThatThrownBy(() -> CountsShrinkage.shrink(counts, List.of(), 1.5))
         .hasMessage("Invalid shrinkage: 1.5, 0 to 1");
     assertThatThrownBy(() -> CountsShrinkage.ofWord("zero"))
-        .hasMessage(
-            "Invalid target: zero, one of co-activation, independence, pairs, even");
+        .hasMessage("Invalid target: zero, one of co-activation, independence, pairs, even");
   }
 }

@@ -61,8 +61,7 @@ class TopologyTest {
     assertThat(far).isNotEqualTo(new Topology(2, 2));
     Topology ring =
         new Topology(1, 4)
-            .withHopCosts(
-                new int[][] {{0, 1, 2, 1}, {1, 0, 1, 2}, {2, 1, 0, 1}, {1, 2, 1, 0}});
+            .withHopCosts(new int[][] {{0, 1, 2, 1}, {1, 0, 1, 2}, {2, 1, 0, 1}, {1, 2, 1, 0}});
     assertThat(ring.hopCost(0, 2)).isEqualTo(2);
     assertThat(ring.isSymmetric()).isFalse();
     assertThat(ring.hasCostMatrix()).isTrue();

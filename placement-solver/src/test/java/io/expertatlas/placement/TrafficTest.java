@@ -50,7 +50,8 @@ class TrafficTest {
   void bytesAreThoseOfTheCopiesThatTokensSend(long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     int topK = 1 + random.nextInt(3);
-    RoutingTrace trace = Routes.random(1 + random.nextInt(4), 6, topK, 1 + random.nextInt(40), seed);
+    RoutingTrace trace =
+        Routes.random(1 + random.nextInt(4), 6, topK, 1 + random.nextInt(40), seed);
     PlacementProblem problem = Routes.problem(trace, 1 + random.nextInt(2), 1 + random.nextInt(3));
     Placement placement =
         new Placement(problem.topology(), Starts.random(Chain.of(problem), random));

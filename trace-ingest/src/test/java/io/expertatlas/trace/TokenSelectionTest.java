@@ -38,7 +38,21 @@ class TokenSelectionTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"", "x", "3:3", "4:2", "%0=0", "%2=2", "1,,2", "-1", "99999999999", "^", "^^2", "^3:3"})
+  @ValueSource(
+      strings = {
+        "",
+        "x",
+        "3:3",
+        "4:2",
+        "%0=0",
+        "%2=2",
+        "1,,2",
+        "-1",
+        "99999999999",
+        "^",
+        "^^2",
+        "^3:3"
+      })
   void termsThatMatchNothingAreRefused(String expression) {
     assertThatThrownBy(() -> Sequences.parse(expression))
         .isInstanceOf(IllegalArgumentException.class)

@@ -10,8 +10,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The routes of each fold of the sequences, as affinity folders {@code folds/0}, {@code folds/1} and
- * so on in the affinity folder of the whole; see {@link AffinityFiles}. Stateless.
+ * The routes of each fold of the sequences, as affinity folders {@code folds/0}, {@code folds/1}
+ * and so on in the affinity folder of the whole; see {@link AffinityFiles}. Stateless.
  */
 public final class FoldFiles {
   private static final String FOLDS = "folds";

@@ -181,7 +181,14 @@ final class AnalyzeCommand implements Callable<Integer> {
     }
 
     for (String option :
-        List.of("--lags", "--grouping", "--locality", "--group-by", "--folds", "--tokens", "--sequences")) {
+        List.of(
+            "--lags",
+            "--grouping",
+            "--locality",
+            "--group-by",
+            "--folds",
+            "--tokens",
+            "--sequences")) {
       if (spec.commandLine().getParseResult().hasMatchedOption(option)) {
         throw usage("Invalid option with --counts: %s, counts do not tell it".formatted(option));
       }

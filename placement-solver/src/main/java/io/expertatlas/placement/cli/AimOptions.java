@@ -144,9 +144,7 @@ final class AimOptions {
   /** The objective that a front minimises and the one that it caps. */
   List<Objective> frontObjectives(Aims aims) {
     List<Objective> both =
-        aims.objectives().size() == 1
-            ? List.of(aims.last(), Objective.LOAD)
-            : aims.objectives();
+        aims.objectives().size() == 1 ? List.of(aims.last(), Objective.LOAD) : aims.objectives();
     boolean fits =
         both.size() == 2 && both.get(0) != both.get(1) && !both.contains(Objective.COPIES);
     if (!fits || !aims.caps().isNone()) {

@@ -100,7 +100,8 @@ final class EvaluateCommand implements Callable<Integer> {
       List<Replay> replays =
           read.stream().map(placement -> new Replay(reader.shape(), placement)).toList();
       RouteCounter counter = new RouteCounter(reader.shape());
-      replay(reader, replays, counter);
+      RelabelOffer offer = new RelabelOffer(reader.shape());
+      replay(reader, replays, counter, offer);
       List<ScoredPlacement> scored = new ArrayList<>();
       for (int i = 0; i < inputs.size(); i++) {
         scored.add(new ScoredPlacement(inputs.get(i).label(), read.get(i), replays.get(i).cost()));
@@ -109,6 +110,13 @@ final class EvaluateCommand implements Callable<Integer> {
       print(
           scored.stream().map(one -> new CostTable.Row(one.name(), one.cost())).toList(),
           replays.get(inputs.size()).cost());
+      for (int i = 0; i < inputs.size(); i++) {
+        if (!inputs.get(i).isWord()) {
+          offer.print(spec.commandLine().getErr(), inputs.get(i).label(), read.get(i));
+        }
+      }
+
+      spec.commandLine().getErr().flush();
       if (report != null) {
         PlacementReport.of(traceInWords(), counter.counts(), scored).write(report);
       }
@@ -136,7 +144,8 @@ final class EvaluateCommand implements Callable<Integer> {
     return cluster.topology(spec);
   }
 
-  private void replay(TraceReader reader, List<Replay> replays, RouteCounter counter) {
+  private void replay(
+      TraceReader reader, List<Replay> replays, RouteCounter counter, RelabelOffer offer) {
     long tokens = 0;
     try (ProgressBar bar = Terminal.progress("evaluate", reader.tokens())) {
       for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
@@ -144,6 +153,7 @@ final class EvaluateCommand implements Callable<Integer> {
           replay.add(next.get());
         }
 
+        offer.add(next.get());
         if (report != null) {
           counter.add(next.get());
         }

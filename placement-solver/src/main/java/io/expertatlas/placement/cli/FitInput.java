@@ -95,8 +95,7 @@ record FitInput(List<FitInput.Trace> traces) {
 
   /** All that is held out; empty if a trace has nothing held out. */
   Optional<RouteCounts> heldOut() {
-    List<RouteCounts> counts =
-        traces.stream().flatMap(trace -> trace.heldOut().stream()).toList();
+    List<RouteCounts> counts = traces.stream().flatMap(trace -> trace.heldOut().stream()).toList();
     return counts.size() < traces.size()
         ? Optional.empty()
         : Optional.of(CountsMixture.sum(counts));

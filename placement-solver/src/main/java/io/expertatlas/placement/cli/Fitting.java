@@ -68,15 +68,19 @@ final class Fitting {
   /**
    * Solves a problem of {@link #counts}.
    *
+   * @param solver of the placement
+   * @param quick of the many solves of cross-validation and of several traces, which need no proof
+   *     beyond what is there at once
    * @return its objective and bound are those of the counts as they are
    */
-  SolverOutcome solve(PlacementSolver solver, PlacementProblem problem, SolverConfig config)
+  SolverOutcome solve(
+      PlacementSolver solver, PlacementSolver quick, PlacementProblem problem, SolverConfig config)
       throws IOException {
     if (options.isRobust()) {
-      return solveRobust(solver, problem, config);
+      return solveRobust(quick, problem, config);
     }
 
-    strength = strength(solver, problem, config);
+    strength = strength(quick, problem, config);
     if (strength > 0) {
       checkPairs(problem);
     }
@@ -99,8 +103,7 @@ final class Fitting {
     }
 
     prefixes.add(problem::counts);
-    return Incremental.solve(
-        solver, prefixes, problem.topology(), problem.objective(), config);
+    return Incremental.solve(solver, prefixes, problem.topology(), problem.objective(), config);
   }
 
   private PlacementProblem shrunken(PlacementProblem problem) {
@@ -266,8 +269,7 @@ final class Fitting {
           robust.get().bound());
       for (int i = 0; i < input.traces().size(); i++) {
         err.printf(
-            "  %s: %.4f a token%n",
-            input.traces().get(i).folder(), robust.get().costs().get(i));
+            "  %s: %.4f a token%n", input.traces().get(i).folder(), robust.get().costs().get(i));
       }
     }
 
@@ -288,8 +290,7 @@ final class Fitting {
 
   private String foldInWords() {
     FitInput.Trace first = input.traces().get(0);
-    return "fold %d of 0 to %d"
-        .formatted(first.fold().orElseThrow(), first.fitFolds().size());
+    return "fold %d of 0 to %d".formatted(first.fold().orElseThrow(), first.fitFolds().size());
   }
 
   /** Adds what there is to tell to the object of {@code --json}. */
@@ -352,9 +353,7 @@ final class Fitting {
     robust.ifPresent(
         result -> {
           ObjectNode node = root.putObject("robust");
-          node.put(
-              "mode",
-              options.robust() == FitOptions.Robust.WEIGHTED ? "weighted" : "worst");
+          node.put("mode", options.robust() == FitOptions.Robust.WEIGHTED ? "weighted" : "worst");
           node.put("value", result.value());
           node.put("bound", result.bound());
           node.put("solves", result.solves());

@@ -68,7 +68,7 @@ final class FrontRun {
         "Front of %s under %d caps on %s%n", both.get(0).word(), caps.size(), both.get(1).word());
     err.println(header());
     err.flush();
-    List<Point> points = new ArrayList<>();
+    int[] shown = {0};
     List<Capped> found =
         new FrontSearch(solver, options.boundLimit())
             .run(
@@ -77,12 +77,16 @@ final class FrontRun {
                 caps,
                 config.withProgress(step -> {}),
                 each -> {
-                  points.add(point(each, points.size() + 1, minimised));
-                  err.println(row(points.get(points.size() - 1), both.get(0)));
+                  shown[0]++;
+                  err.println(row(point(each, shown[0], minimised), both.get(0)));
                   err.flush();
                 });
-    Front front =
-        new Front(name(), both.get(0), both.get(1), vanilla(), points).withoutBeaten();
+    List<Point> points = new ArrayList<>();
+    for (Capped each : found) {
+      points.add(point(each, points.size() + 1, minimised));
+    }
+
+    Front front = new Front(name(), both.get(0), both.get(1), vanilla(), points).withoutBeaten();
     Set<String> kept =
         front.points().stream().map(Point::file).collect(Collectors.toCollection(HashSet::new));
     folder.write(
@@ -114,8 +118,7 @@ final class FrontRun {
 
   private String name() {
     return "%s on %s GPUs"
-        .formatted(
-            source.affinity().get(source.affinity().size() - 1), problem.topology());
+        .formatted(source.affinity().get(source.affinity().size() - 1), problem.topology());
   }
 
   private Costs vanilla() throws IOException {
@@ -125,8 +128,7 @@ final class FrontRun {
                 problem.shape(),
                 problem.topology(),
                 0,
-                new PlacementInput.Reading(
-                    Optional.empty(), Optional.empty()));
+                new PlacementInput.Reading(Optional.empty(), Optional.empty()));
     return Costs.of(PlacementCost.of(problem.counts(), vanilla));
   }
 
@@ -153,7 +155,8 @@ final class FrontRun {
 
   private static String header() {
     return "%6s %10s %10s %7s %9s %9s %7s %7s %8s"
-        .formatted("cap", "hops", "bound", "gap", "GPUs/tok", "nodes/tok", "load", "worst", "seconds");
+        .formatted(
+            "cap", "hops", "bound", "gap", "GPUs/tok", "nodes/tok", "load", "worst", "seconds");
   }
 
   private static String row(Point point, Objective minimised) {

@@ -8,11 +8,18 @@ import picocli.CommandLine.Command;
     name = "placement-solver",
     description = "Chooses and evaluates placements of experts on GPUs.",
     mixinStandardHelpOptions = true,
-    subcommands = {PlaceCommand.class, RelabelCommand.class, FrontsCommand.class, EvaluateCommand.class})
+    subcommands = {
+      PlaceCommand.class,
+      RelabelCommand.class,
+      FrontsCommand.class,
+      EvaluateCommand.class,
+      BenchmarkCommand.class,
+      WindowsCommand.class
+    })
 public final class Main {
   Main() {}
 
-  /** Runs {@code place} or {@code evaluate}. */
+  /** Runs the command that the arguments name. */
   public static void main(String[] arguments) {
     System.exit(Terminal.execute(new Main(), arguments));
   }

@@ -23,6 +23,11 @@ final class ModelOptions {
     return config == null ? Optional.empty() : Optional.of(ModelConfig.read(config));
   }
 
+  /** The file, if one is given. */
+  Optional<Path> file() {
+    return Optional.ofNullable(config);
+  }
+
   /** Where the layers of a shape stand in the model. */
   static LayerRows rows(Optional<ModelConfig> config, ModelShape shape) {
     return config.isEmpty()

@@ -12,6 +12,7 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.MoveOptions.Terms;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
 import io.expertatlas.placement.format.LayerRows;
 import io.expertatlas.placement.format.ModelConfig;
@@ -22,7 +23,6 @@ import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
 import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.search.EplbSolver;
-import io.expertatlas.placement.search.Relabelling;
 import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
@@ -63,6 +63,7 @@ final class PlaceCommand implements Callable<Integer> {
   @Mixin private ModelOptions model;
   @Mixin private CopyOptions copies;
   @Mixin private FitOptions fit;
+  @Mixin private MoveOptions move;
   @Mixin private AimOptions aim;
 
   @Option(
@@ -71,7 +72,7 @@ final class PlaceCommand implements Callable<Integer> {
       converter = SolverConverter.class,
       paramLabel = "S",
       description =
-          "auto, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
+          "auto, pool, vanilla, random, greedy-load, eplb, sweep, viterbi, bipart, direct, node-then-gpu or"
               + " assignment (default: ${DEFAULT-VALUE}).")
   private PlacementSolver solver;
 
@@ -82,6 +83,15 @@ final class PlaceCommand implements Callable<Integer> {
       paramLabel = "T",
       description = "Of each solve, like 60s (default: ${DEFAULT-VALUE}).")
   private Duration timeLimit;
+
+  @Option(
+      names = "--step-limit",
+      paramLabel = "N",
+      description =
+          "Most steps of a search, 1024 proposed changes or one start each. The same seed and limit"
+              + " give the same plan on any number of threads, if the time limit is not hit"
+              + " (default: none).")
+  private Long stepLimit;
 
   @Option(
       names = "--seed",
@@ -102,6 +112,14 @@ final class PlaceCommand implements Callable<Integer> {
       description =
           "Placement to start from: csv, placement.json, a folder with one or a file of an engine.")
   private String warmStart;
+
+  @Option(
+      names = "--current",
+      paramLabel = "P",
+      description =
+          "Placement that runs now: change it only where that pays within --horizon, and write the"
+              + " moves in a safe order.")
+  private String current;
 
   @Option(
       names = "--csv-name",
@@ -151,6 +169,11 @@ final class PlaceCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
     }
 
+    if (stepLimit != null && stepLimit < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid step limit: %d, at least 1".formatted(stepLimit));
+    }
+
     if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
       throw new ParameterException(
           spec.commandLine(),
@@ -171,9 +194,18 @@ final class PlaceCommand implements Callable<Integer> {
       }
     }
 
+    if (aim.isFront() && current != null) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
+    }
+
+    Optional<Terms> terms =
+        current == null ? Optional.empty() : Optional.of(move.terms(model.file(), 0));
     copies.check(solver, aims, fit.isIncremental(), aim.isFront());
     OutputFolder folder =
-        aim.isFront() ? OutputFiles.front(output, overwrite) : OutputFiles.folder(output, overwrite);
+        aim.isFront()
+            ? OutputFiles.front(output, overwrite)
+            : OutputFiles.folder(output, overwrite);
     folder.check();
     Fitting fitting = Fitting.of(fit, spec.commandLine().getErr());
     RouteCounts counts = fitting.counts();
@@ -188,64 +220,60 @@ final class PlaceCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%d tokens of %s on %s GPUs: %s%n",
-        counts.tokens(),
-        counts.shape(),
-        topology,
-        copies.inWords(problem));
+        counts.tokens(), counts.shape(), topology, copies.inWords(problem));
     err.flush();
     Source source = source(fit.folders());
-    if (aim.isFront()) {
-      new FrontRun(spec, aim, problem, source, output, json)
-          .call(folder, solver, aims, config(problem));
-      return 0;
+    try (StopSignal stop = new StopSignal(err)) {
+      SolverConfig how = config(problem).withStop(stop::isStopped);
+      if (aim.isFront()) {
+        new FrontRun(spec, aim, problem, source, output, json).call(folder, solver, aims, how);
+        return 0;
+      }
+
+      boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+      PlacementSolver plain = solver;
+      int groups = config.map(ModelConfig::groups).orElse(1);
+      List<CostTable.Row> others = copies.baseline(solver, problem, groups);
+      solver =
+          copies.given()
+              ? copies.solver(solver, problem, groups, aims, solved -> caps = solved)
+              : new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
+      Optional<Placement> present = placement(current, problem);
+      SolverOutcome outcome = fitting.solve(solver, plain, problem, how);
+      if (outcome.placement().isEmpty()) {
+        throw new IllegalStateException(
+            "Cannot place with %s: %s, %s"
+                .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
+      }
+
+      Optional<Moving> moving = Optional.empty();
+      if (present.isPresent()) {
+        moving =
+            Optional.of(
+                Moving.choose(problem, present.get(), outcome.placement().get(), terms.get(), how));
+        outcome = moving.get().outcome(problem, outcome);
+      }
+
+      PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
+      PlacementDocument document =
+          new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
+      Map<String, byte[]> files = new TreeMap<>();
+      if (fitting.isNoteworthy()) {
+        files.put(Fitting.FILE, fitting.file(document.placement()));
+      }
+
+      moving.ifPresent(moves -> files.put(Moving.FILE, moves.file()));
+      for (PlacementFormat format : exports) {
+        files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
+      }
+
+      folder.write(
+          aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
+      AimReport aimed = new AimReport(caps, aim.traffic(config));
+      print(problem, outcome, cost, rows, fitting, aimed, moving, others);
     }
 
-    boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
-    int groups = config.map(ModelConfig::groups).orElse(1);
-    List<CostTable.Row> others = copies.baseline(solver, problem, groups);
-    solver =
-        copies.given()
-            ? copies.solver(solver, problem, groups, aims, solved -> caps = solved)
-            : new AimedSolver(solver, aims, aim.boundLimit(), renames, solved -> caps = solved);
-    SolverOutcome outcome = fitting.solve(solver, problem, config(problem));
-    if (outcome.placement().isEmpty()) {
-      throw new IllegalStateException(
-          "Cannot place with %s: %s, %s"
-              .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
-    }
-
-    PlacementCost cost = PlacementCost.of(counts, outcome.placement().get());
-    PlacementDocument document =
-        new PlacementDocument(counts.shape(), objective, outcome, InSample.of(cost), source);
-    Map<String, byte[]> files = new TreeMap<>();
-    if (fitting.isNoteworthy()) {
-      files.put(Fitting.FILE, fitting.file(document.placement()));
-    }
-
-    for (PlacementFormat format : exports) {
-      files.put(format.fileName(), format.bytes(document.placement(), rows, counts.popularity()));
-    }
-
-    folder.write(
-        aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
-    AimReport aimed = new AimReport(caps, aim.traffic(config));
-    print(problem, outcome, cost, rows, fitting, aimed, others);
     return 0;
-  }
-
-  /** Says so if other names of the GPUs would save hops. */
-  private void offer(PrintWriter err, PlacementProblem problem, Placement found) {
-    long hops = PlacementCost.of(problem.counts(), found).hops();
-    Relabelling.of(problem.counts(), found)
-        .map(other -> PlacementCost.of(problem.counts(), other))
-        .filter(cost -> cost.hops() < hops)
-        .ifPresent(
-            cost ->
-                err.printf(
-                    "Other names of the GPUs would save hops at no cost in fan-out and load: %.4f a"
-                        + " token. Maybe run: atlas relabel --placement %s --affinity %s --output"
-                        + " ...%n",
-                    cost.hopsPerToken(), output, fit.last()));
   }
 
   private void printExports(PrintWriter err, LayerRows rows) {
@@ -257,23 +285,33 @@ final class PlaceCommand implements Callable<Integer> {
     }
   }
 
+  private Optional<Placement> placement(String argument, PlacementProblem problem)
+      throws IOException {
+    return argument == null
+        ? Optional.empty()
+        : Optional.of(
+            PlacementInput.parse(argument)
+                .read(
+                    problem.shape(),
+                    problem.topology(),
+                    seed,
+                    new Reading(Optional.empty(), model.read())));
+  }
+
   private SolverConfig config(PlacementProblem problem) throws IOException {
-    Optional<Placement> start =
-        warmStart == null
-            ? Optional.empty()
-            : Optional.of(
-                PlacementInput.parse(warmStart)
-                    .read(
-                        problem.shape(),
-                        problem.topology(),
-                        seed,
-                        new Reading(Optional.empty(), model.read())));
+    Optional<Placement> start = placement(warmStart, problem);
     int workers =
         threads == null ? Math.min(8, Runtime.getRuntime().availableProcessors()) : threads;
     ProgressLines lines =
         new ProgressLines(spec.commandLine().getErr(), problem.counts().tokens(), objective);
     return new SolverConfig(
-        timeLimit, Long.MAX_VALUE, seed, workers, start, lines::show, () -> false);
+        timeLimit,
+        stepLimit == null ? Long.MAX_VALUE : stepLimit,
+        seed,
+        workers,
+        start,
+        lines::show,
+        () -> false);
   }
 
   /** What the last folder says of itself. */
@@ -307,6 +345,7 @@ final class PlaceCommand implements Callable<Integer> {
       LayerRows layers,
       Fitting fitting,
       AimReport aimed,
+      Optional<Moving> moving,
       List<CostTable.Row> others) {
     List<CostTable.Row> rows = new ArrayList<>();
     List<HeldOutTable.Plan> plans = new ArrayList<>();
@@ -347,9 +386,12 @@ final class PlaceCommand implements Callable<Integer> {
     }
 
     aimed.print(err, cost, rows);
-    offer(err, problem, outcome.placement().orElseThrow());
+    RelabelOffer.print(
+        err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
     printExports(err, layers);
     fitting.print(plans);
+    moving.ifPresent(moves -> err.print(moves.table()));
+    err.flush();
     if (json) {
       ObjectNode node =
           CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
@@ -368,6 +410,7 @@ final class PlaceCommand implements Callable<Integer> {
 
       aimed.addTo(node, cost);
       fitting.addTo(node, outcome.placement().orElseThrow());
+      moving.ifPresent(moves -> node.set("moving", moves.node()));
       if (!exports.isEmpty()) {
         node.put("model-layers-known", layers.isKnown());
         ArrayNode written = node.putArray("exports");

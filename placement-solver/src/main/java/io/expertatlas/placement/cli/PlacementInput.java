@@ -66,7 +66,8 @@ record PlacementInput(String label, String what) {
         : Optional.of(PlacementParser.read(json.get()).placement().topology());
   }
 
-  private boolean isWord() {
+  /** Whether it is no file. */
+  boolean isWord() {
     return what.equals(VANILLA) || what.equals(RANDOM);
   }
 

@@ -18,7 +18,7 @@ import io.expertatlas.placement.json.PlacementDocument;
 import io.expertatlas.placement.json.PlacementDocument.InSample;
 import io.expertatlas.placement.json.PlacementDocument.Source;
 import io.expertatlas.placement.search.GapBound;
-import io.expertatlas.placement.search.Relabelling;
+import io.expertatlas.placement.search.Relabel;
 import io.expertatlas.placement.solver.Chain;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
@@ -109,23 +109,18 @@ final class RelabelCommand implements Callable<Integer> {
     RouteCounts counts = AffinityFiles.read(affinity);
     Placement before = input.read(counts.shape(), topology, seed, reading);
     Placement after =
-        Relabelling.of(counts, before)
+        Relabel.of(counts.transitions(), before)
             .orElseThrow(
                 () ->
                     new PlacementFormatException(
-                        "Cannot relabel %s: %s"
-                            .formatted(
-                                input.what(),
-                                before.hasCopies()
-                                    ? "experts have several copies"
-                                    : "the GPUs of %s are not interchangeable: nodes, links or slots differ"
-                                        .formatted(topology))));
+                        "Cannot relabel %s: experts have several copies".formatted(input.what())));
     List<CostTable.Row> rows = new ArrayList<>();
     rows.add(new CostTable.Row("before", PlacementCost.of(counts, before)));
     rows.add(new CostTable.Row("relabelled", PlacementCost.of(counts, after)));
     write(folder, counts, before, after, config, (System.nanoTime() - startNanos) / 1e9);
     Placement vanilla =
-        new PlacementInput("", PlacementInput.VANILLA).read(counts.shape(), topology, seed, reading);
+        new PlacementInput("", PlacementInput.VANILLA)
+            .read(counts.shape(), topology, seed, reading);
     print(rows, counts, PlacementCost.of(counts, vanilla));
     return 0;
   }
@@ -144,8 +139,7 @@ final class RelabelCommand implements Callable<Integer> {
             cost.hops(),
             before.isBalanced()
                 ? GapBound.of(
-                    Chain.of(
-                        PlacementProblem.balanced(counts, after.topology(), Objective.HOPS)))
+                    Chain.of(PlacementProblem.balanced(counts, after.topology(), Objective.HOPS)))
                 : 0);
     SolverOutcome outcome =
         new SolverOutcome(

@@ -52,7 +52,8 @@ public final class DirectSolver implements PlacementSolver {
             run.secondsLeft(),
             run.config().seed(),
             run.config().threads(),
-            (cost, bound) -> run.report("pair program", cost, Math.max(bound, gapBound)));
+            (cost, bound) -> run.report("pair program", cost, Math.max(bound, gapBound)),
+            run.config().isStopped());
     int[][] map = result.map().orElse(start);
     return run.solved(map, Math.max(result.bound(), gapBound), variables + " pair variables");
   }

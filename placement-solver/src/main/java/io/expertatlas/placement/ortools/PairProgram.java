@@ -14,7 +14,10 @@ import io.expertatlas.placement.solver.Chain;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
+import java.util.function.BooleanSupplier;
 
 /**
  * ExFlow's integer program with one variable for each pair of experts instead of one for each
@@ -237,8 +240,14 @@ final class PairProgram {
    * Solves the program.
    *
    * @param progress receives each better cost and its bound, on the solver's threads
+   * @param isStopped whether to end with the best so far
    */
-  Result solve(double seconds, long seed, int threads, BiConsumer<Long, Long> progress) {
+  Result solve(
+      double seconds,
+      long seed,
+      int threads,
+      BiConsumer<Long, Long> progress,
+      BooleanSupplier isStopped) {
     CpSolver solver = new CpSolver();
     solver.getParameters().setMaxTimeInSeconds(Math.max(0.001, seconds));
     solver.getParameters().setRandomSeed((int) (seed & Integer.MAX_VALUE));
@@ -250,7 +259,7 @@ final class PairProgram {
             progress.accept(cost(objectiveValue()), boundOf(bestObjectiveBound()));
           }
         };
-    CpSolverStatus status = solver.solve(model, callback);
+    CpSolverStatus status = solve(solver, callback, isStopped);
     if (status == CpSolverStatus.MODEL_INVALID) {
       throw new IllegalStateException("Invalid pair program: " + model.validate());
     }
@@ -266,6 +275,33 @@ final class PairProgram {
     }
 
     return new Result(map, found ? boundOf(solver.bestObjectiveBound()) : 0, false);
+  }
+
+  /** Solves, and looks ten times a second whether to stop. */
+  private CpSolverStatus solve(
+      CpSolver solver, CpSolverSolutionCallback callback, BooleanSupplier isStopped) {
+    CountDownLatch solved = new CountDownLatch(1);
+    Thread watch =
+        new Thread(
+            () -> {
+              try {
+                while (!solved.await(100, TimeUnit.MILLISECONDS)) {
+                  if (isStopped.getAsBoolean()) {
+                    solver.stopSearch();
+                  }
+                }
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              }
+            },
+            "cp-sat-stop");
+    watch.setDaemon(true);
+    watch.start();
+    try {
+      return solver.solve(model, callback);
+    } finally {
+      solved.countDown();
+    }
   }
 
   private int[][] map(CpSolver solver) {

@@ -127,7 +127,8 @@ final class Splitter {
                 until - run.seconds(),
                 run.config().seed(),
                 run.config().threads(),
-                (cost, bound) -> run.report("split of " + step, cost, bound));
+                (cost, bound) -> run.report("split of " + step, cost, bound),
+                run.config().isStopped());
     int[][] map = result.map().orElse(start);
     proven += chain.cost(map) == result.bound() ? 1 : 0;
     return map;

@@ -10,7 +10,6 @@ import io.expertatlas.placement.solver.Front.Point;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Objects;
 
 /** The page of one front or several: a curve each, and a table. */
 public final class FrontPage {
@@ -60,7 +59,9 @@ public final class FrontPage {
                       fixed(front.reference().gpus()),
                       fixed(front.reference().load())))
           .table(
-              "Placements of the front, on the tokens they were fitted on.", header(), rows(front));
+              "Placements of the front, on the tokens they were fitted on.",
+              header(front.reference().nodes() > 0),
+              rows(front));
     }
 
     return page;
@@ -151,36 +152,35 @@ public final class FrontPage {
     return Math.rint(value * 1e6) / 1e6;
   }
 
-  private static List<String> header() {
-    return List.of(
-        "Cap",
-        "Hops",
-        "GPUs / layer",
-        "Nodes / layer",
-        "Load",
-        "Worst layer",
-        "Bound",
-        "Gap",
-        "File");
+  private static List<String> header(boolean nodes) {
+    List<String> header = new ArrayList<>(List.of("Cap", "Hops", "GPUs / layer"));
+    if (nodes) {
+      header.add("Nodes / layer");
+    }
+
+    header.addAll(List.of("Load", "Worst layer", "Bound", "Gap", "File"));
+    return header;
   }
 
   private static List<List<String>> rows(Front front) {
     List<List<String>> rows = new ArrayList<>();
     for (Point point : front.points()) {
       double value = point.costs().of(front.minimised());
-      rows.add(
-          List.of(
-              point.capInWords(),
-              fixed(point.costs().hops()),
-              fixed(point.costs().gpus()),
-              fixed(point.costs().nodes()),
-              fixed(point.costs().load()),
-              fixed(point.costs().worstLoad()),
-              fixed(point.bound()),
-              value == 0
-                  ? "0.0 %"
-                  : String.format(Locale.ROOT, "%.1f %%", 100 * (value - point.bound()) / value),
-              Objects.requireNonNull(point.file())));
+      List<String> row = new ArrayList<>();
+      row.add(point.capInWords());
+      row.add(fixed(point.costs().hops()));
+      row.add(fixed(point.costs().gpus()));
+      if (front.reference().nodes() > 0) {
+        row.add(fixed(point.costs().nodes()));
+      }
+
+      row.add(fixed(point.costs().load()));
+      row.add(fixed(point.costs().worstLoad()));
+      row.add(fixed(point.bound()));
+      double gap = value == 0 ? 0 : 100 * (value - point.bound()) / value;
+      row.add(String.format(Locale.ROOT, "%.1f %%", gap));
+      row.add(point.file());
+      rows.add(row);
     }
 
     return rows;

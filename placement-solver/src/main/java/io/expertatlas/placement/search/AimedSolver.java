@@ -31,6 +31,9 @@ public final class AimedSolver implements PlacementSolver {
   /** The share of a time limit that goes to finding the least load, if a cap needs it. */
   private static final int LOAD_SHARE = 10;
 
+  /** Solvers that leave caps on totals to {@link TotalsSearch}. */
+  private static final List<String> OWN = List.of("auto", "pool");
+
   private final PlacementSolver solver;
   private final Aims aims;
   private final Duration boundLimit;
@@ -128,7 +131,10 @@ public final class AimedSolver implements PlacementSolver {
   private SolverOutcome stage(
       PlacementProblem problem, SolverConfig config, Optional<SolverOutcome> before) {
     long startNanos = System.nanoTime();
-    SolverOutcome found = solver.solve(problem, config);
+    SolverOutcome found =
+        OWN.contains(solver.name()) && TotalsSearch.knows(problem) && problem.isFeasible()
+            ? TotalsSearch.solve(name(), problem, config, begin(problem, config))
+            : solver.solve(problem, config);
     Optional<Placement> start =
         before.isPresent()
             ? before.get().placement()
@@ -189,6 +195,13 @@ public final class AimedSolver implements PlacementSolver {
         note);
   }
 
+  /** A placement within the slots and, if one is known, within the caps on load. */
+  private static Placement begin(PlacementProblem problem, SolverConfig config) {
+    return config
+        .warmStart()
+        .orElseGet(() -> new Placement(problem.topology(), Starts.vanilla(problem)));
+  }
+
   private static Duration least(Duration one, Duration other) {
     return one.compareTo(other) < 0 ? one : other;
   }
@@ -199,7 +212,7 @@ public final class AimedSolver implements PlacementSolver {
       return placement;
     }
 
-    return Relabelling.of(problem.counts(), placement)
+    return Relabel.of(problem.counts().transitions(), placement)
         .filter(other -> hops(problem, other) < hops(problem, placement))
         .filter(problem::isMetBy)
         .orElse(placement);

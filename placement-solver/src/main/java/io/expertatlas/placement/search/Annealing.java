@@ -9,8 +9,18 @@ import java.util.function.BooleanSupplier;
  * moves where the bounds leave room. The temperature falls geometrically.
  */
 final class Annealing {
-  private static final int BLOCK = 1024; // proposals between changes of temperature
+  /** Proposals between changes of temperature: a step of a search. */
+  static final int BLOCK = 1024;
+
+  /** Proposals in a row for one layer, whose tables are then at hand. */
+  private static final int SAME = 64;
+
   private static final int SAMPLES = 2000;
+
+  /** Of load above a cap, in units of the first temperature and the mean difference in load. */
+  private static final double FIRST_PRICE = 1;
+
+  private static final double LAST_PRICE = 10;
 
   /** {@code -ln u} in the middles of 4096 equal steps of u: no logarithm for a proposal. */
   private static final double[] MINUS_LOG = minusLog(1 << 12);
@@ -19,6 +29,8 @@ final class Annealing {
   private final AnnealedMap map;
   private final BooleanSupplier isTimeUp;
   private final boolean hasRoom; // some part may hold more or fewer experts
+  private final boolean hasCaps;
+  private double excessPrice; // of load above a cap, in units of cost
 
   Annealing(Chain chain, AnnealedMap map, BooleanSupplier isTimeUp) {
     this.chain = chain;
@@ -32,6 +44,7 @@ final class Annealing {
     }
 
     this.hasRoom = room;
+    this.hasCaps = chain.hasCaps();
   }
 
   private static double[] minusLog(int steps) {
@@ -74,36 +87,105 @@ final class Annealing {
       double hot,
       double cold,
       SplittableRandom random) {
-    double cooling = Math.pow(cold / hot, (double) BLOCK / Math.max(BLOCK, proposals));
+    double blocks = Math.max(1, proposals / BLOCK);
+    double cooling = Math.pow(cold / hot, 1 / blocks);
     double temperature = hot;
+    double pricing = Math.pow(LAST_PRICE / FIRST_PRICE, 1 / blocks);
+    excessPrice = hasCaps ? FIRST_PRICE * hot / Math.max(1, loadUnit(firstLayer, lastLayer)) : 0;
     for (long done = 0; done < proposals && !isTimeUp.getAsBoolean(); done += BLOCK) {
       block(firstLayer, lastLayer - firstLayer + 1, temperature, random);
       temperature *= cooling;
+      excessPrice *= pricing;
+    }
+
+    for (int layer = firstLayer; hasCaps && layer <= lastLayer; layer++) {
+      repair(layer);
+    }
+  }
+
+  /** The mean difference in load of two experts. */
+  private double loadUnit(int firstLayer, int lastLayer) {
+    double sum = 0;
+    double pairs = 0;
+    for (int layer = firstLayer; layer <= lastLayer; layer++) {
+      for (int one = 1; one < chain.size(layer); one++) {
+        for (int other = 0; other < one; other++) {
+          sum += Math.abs(chain.load(layer, one) - chain.load(layer, other));
+          pairs++;
+        }
+      }
+    }
+
+    return pairs == 0 ? 0 : sum / pairs;
+  }
+
+  /** Takes what is left above the cap away, the cheapest swap that lowers it first. */
+  private void repair(int layer) {
+    while (map.excess(layer) > 0) {
+      int bestOne = -1;
+      int bestOther = -1;
+      double best = Double.POSITIVE_INFINITY; // cost for each choice less above the cap
+      for (int one = 1; one < chain.size(layer); one++) {
+        for (int other = 0; other < one; other++) {
+          if (map.part(layer, one) != map.part(layer, other)) {
+            long excess = map.swapExcess(layer, one, other);
+            double price = excess < 0 ? map.swapRise(layer, one, other) / (double) -excess : best;
+            if (price < best) {
+              best = price;
+              bestOne = one;
+              bestOther = other;
+            }
+          }
+        }
+      }
+
+      if (bestOne < 0) {
+        return; // no single swap helps: the layer stays above its cap
+      }
+
+      map.swap(layer, bestOne, bestOther);
     }
   }
 
   private void block(int firstLayer, int layers, double temperature, SplittableRandom random) {
     int parts = chain.parts().gpus();
+    int layer = firstLayer;
     for (int i = 0; i < BLOCK; i++) {
       // one draw gives the layer, two experts and the threshold; 16 bits each choose evenly enough
       long bits = random.nextLong();
-      int layer = firstLayer + (int) (((bits & 0xffff) * layers) >>> 16);
+      if (i % SAME == 0) {
+        layer = firstLayer + (int) (((bits & 0xffff) * layers) >>> 16);
+      }
+
       int size = chain.size(layer);
       int one = (int) (((bits >>> 16 & 0xffff) * size) >>> 16);
       double threshold = temperature * MINUS_LOG[(int) (bits >>> 52)];
       if (hasRoom && (bits >>> 48 & 3) == 0) {
         int to = (int) (((bits >>> 32 & 0xffff) * parts) >>> 16);
-        if (map.mayMove(layer, one, to) && map.moveRise(layer, one, to) <= threshold) {
-          map.move(layer, one, to);
+        if (map.mayMove(layer, one, to)) {
+          double rise = map.moveRise(layer, one, to);
+          if (hasCaps) {
+            rise += excessPrice * map.moveExcess(layer, one, to);
+          }
+
+          if (rise <= threshold) {
+            map.move(layer, one, to);
+          }
         }
 
         continue;
       }
 
       int other = (int) (((bits >>> 32 & 0xffff) * size) >>> 16);
-      if (map.part(layer, one) != map.part(layer, other)
-          && map.swapRise(layer, one, other) <= threshold) {
-        map.swap(layer, one, other);
+      if (map.part(layer, one) != map.part(layer, other)) {
+        double rise = map.swapRise(layer, one, other);
+        if (hasCaps) {
+          rise += excessPrice * map.swapExcess(layer, one, other);
+        }
+
+        if (rise <= threshold) {
+          map.swap(layer, one, other);
+        }
       }
     }
   }

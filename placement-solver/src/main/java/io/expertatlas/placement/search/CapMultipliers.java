@@ -15,7 +15,9 @@ final class CapMultipliers {
   private final double unit; // of multipliers
   private final double[][] share; // [layer][i], load over cap of a group
 
-  /** Multipliers {@code [side][layer][i]}: i is of the layer before, of the layer, or of the next. */
+  /**
+   * Multipliers {@code [side][layer][i]}: i is of the layer before, of the layer, or of the next.
+   */
   private final double[][][] held;
 
   /**

@@ -6,6 +6,7 @@ import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
+import io.expertatlas.placement.solver.SolverStatus;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,7 +48,7 @@ public final class FrontSearch {
    * @param capped another objective; load is capped in each layer, others in all
    * @param caps ascending, times the least value known, at least 1, or infinite
    * @param config its time limit is for each solve
-   * @param each told of each placement
+   * @param each told of each placement as it is found; bounds may rise later
    * @throws IllegalStateException if a solve finds no placement, with the reason
    */
   public List<Capped> run(
@@ -81,7 +82,8 @@ public final class FrontSearch {
       }
 
       Aims aims = new Aims(List.of(problem.objective()), 0, limits);
-      SolverOutcome outcome = solved(within, aims, next, "within %s times the least %s".formatted(cap, capped.word()));
+      SolverOutcome outcome =
+          solved(within, aims, next, "within %s times the least %s".formatted(cap, capped.word()));
       if (!found.isEmpty()) {
         outcome = better(problem, outcome, found.get(found.size() - 1).outcome());
       }
@@ -91,7 +93,28 @@ public final class FrontSearch {
       next = next.withWarmStart(outcome.placement().orElseThrow());
     }
 
+    // what is proven under a loose cap holds under every tighter one
+    for (int at = found.size() - 2; at >= 0; at--) {
+      Capped one = found.get(at);
+      long bound = found.get(at + 1).outcome().bound();
+      if (bound > one.outcome().bound()) {
+        found.set(at, new Capped(one.cap(), raised(one.outcome(), bound)));
+      }
+    }
+
     return found;
+  }
+
+  private static SolverOutcome raised(SolverOutcome outcome, long bound) {
+    return new SolverOutcome(
+        outcome.solver(),
+        bound >= outcome.objective() ? SolverStatus.OPTIMAL : outcome.status(),
+        outcome.placement(),
+        outcome.objective(),
+        Math.min(bound, outcome.objective()),
+        outcome.seconds(),
+        outcome.seed(),
+        outcome.note());
   }
 
   private SolverOutcome solved(
@@ -101,8 +124,7 @@ public final class FrontSearch {
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place for %s, %s: %s, %s"
-              .formatted(
-                  problem.objective().word(), cap, outcome.status().word(), outcome.note()));
+              .formatted(problem.objective().word(), cap, outcome.status().word(), outcome.note()));
     }
 
     return outcome;

@@ -44,10 +44,13 @@ public final class GapBound {
   /** The least weight that changes between groups of so many parts, next to each other. */
   static long ofGroups(Chain chain, int width) {
     return ofLevel(
-        chain, IntStream.rangeClosed(0, chain.parts().gpus() / width).map(g -> g * width).toArray());
+        chain,
+        IntStream.rangeClosed(0, chain.parts().gpus() / width).map(g -> g * width).toArray());
   }
 
-  /** The bound on changes between groups of parts, {@code [group]} the first of each and the end. */
+  /**
+   * The bound on changes between groups of parts, {@code [group]} the first of each and the end.
+   */
   private static long ofLevel(Chain chain, int[] first) {
     if (first.length == 2) {
       return 0;

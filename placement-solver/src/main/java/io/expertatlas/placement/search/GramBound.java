@@ -11,8 +11,8 @@ import java.util.function.BooleanSupplier;
  * dual.
  *
  * <p>Given weights between the experts of adjacent layers, and of one layer, and {@code groups}
- * groups of {@code size} experts of each layer: how much weight can stay inside groups at most?
- * The matrix {@code X} of two adjacent layers, {@code X[i,j] = 1} if i and j are in one group, is
+ * groups of {@code size} experts of each layer: how much weight can stay inside groups at most? The
+ * matrix {@code X} of two adjacent layers, {@code X[i,j] = 1} if i and j are in one group, is
  * {@code J / groups} plus {@code 2 * size} times a projection of rank {@code groups - 1} that
  * vanishes on constant vectors: its hull is a Fantope. Its entries are from 0 to 1, its diagonal is
  * 1, its rows hold {@code size} ones in each layer, and neighbours agree on the layer they share.
@@ -25,11 +25,12 @@ import java.util.function.BooleanSupplier;
  *
  * <p>It is solved by alternating directions (Boyd and others 2011): project each pair of layers on
  * the Fantope, then entries on their bounds. The multipliers of any step give a bound: what they
- * let the Fantopes save is a sum of smallest eigenvalues (Fan 1949), what they let the entries
- * save a min-cost flow. With no multipliers it is the {@link GapBound}; it only grows from there.
+ * let the Fantopes save is a sum of smallest eigenvalues (Fan 1949), what they let the entries save
+ * a min-cost flow. With no multipliers it is the {@link GapBound}; it only grows from there.
  */
 final class GramBound {
   private static final double RELAXATION = 1.6;
+
   /** Rounds of projections between evaluations of the bound. */
   static final int STEPS = 25;
 
@@ -246,8 +247,7 @@ final class GramBound {
       for (int column = 0; column < width; column++) {
         int at = row * width + column;
         full[at] =
-            RELAXATION * (full[at] + 1.0 / groups)
-                + (1 - RELAXATION) * entry(matrix, row, column);
+            RELAXATION * (full[at] + 1.0 / groups) + (1 - RELAXATION) * entry(matrix, row, column);
       }
     }
   }
@@ -468,8 +468,7 @@ final class GramBound {
     for (int i = 0; i < experts; i++) {
       for (int j = 0; j < experts; j++) {
         gains[i * experts + j] =
-            pairs[gap][i * experts + j]
-                + 2 * rho * multipliers[gap][i * width + experts + j];
+            pairs[gap][i * experts + j] + 2 * rho * multipliers[gap][i * width + experts + j];
       }
     }
 

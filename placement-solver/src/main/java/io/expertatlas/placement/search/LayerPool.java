@@ -1,19 +1,21 @@
 package io.expertatlas.placement.search;
 
+import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /**
  * The partitions of each layer that good maps were seen to use, and their best combination: the
  * shortest path through the layers over just these partitions, parts renamed freely from layer to
  * layer (see {@link Viterbi}). It is at least as good as every map that was added. What a pair of
- * partitions saves is computed once.
- *
- * <p>Parts must be interchangeable ({@link Chain#isSymmetric()}). Not safe for several threads.
+ * partitions saves is computed once. Partitions above the cap on load are left out. Not safe for
+ * several threads.
  */
 final class LayerPool {
   private final Chain chain;
@@ -22,16 +24,18 @@ final class LayerPool {
   private final long[] stays; // [part before][part now], scratch
   private final List<List<int[]>> partitions = new ArrayList<>(); // [layer]
   private final List<Set<Long>> seen = new ArrayList<>(); // [layer] fingerprints
+  private final List<List<Long>> own = new ArrayList<>(); // [layer], cost by itself
   private final List<List<long[]>> saving = new ArrayList<>(); // [gap][now][before]
 
   LayerPool(Chain chain) {
     this.chain = chain;
     this.parts = chain.parts().gpus();
-    this.names = new BestNames(chain.parts());
+    this.names = new BestNames(chain);
     this.stays = new long[parts * parts];
     for (int layer = 0; layer < chain.layers(); layer++) {
       partitions.add(new ArrayList<>());
       seen.add(new HashSet<>());
+      own.add(new ArrayList<>());
       saving.add(new ArrayList<>());
     }
   }
@@ -45,31 +49,47 @@ final class LayerPool {
   void clear() {
     partitions.forEach(List::clear);
     seen.forEach(Set::clear);
+    own.forEach(List::clear);
     saving.forEach(List::clear);
   }
 
-  /** Adds the partitions of a map that are new. */
+  /** Adds the partitions of a map that are new and within the caps. */
   void add(int[][] map) {
     for (int layer = 0; layer < map.length; layer++) {
-      if (seen.get(layer).add(fingerprint(map[layer]))) {
+      boolean fits =
+          chain.cap(layer) == Long.MAX_VALUE
+              || chain.hottest(layer, map[layer]) <= chain.cap(layer);
+      if (fits && seen.get(layer).add(fingerprint(map[layer]))) {
         partitions.get(layer).add(map[layer].clone());
+        own.get(layer).add(chain.layerCost(layer, map[layer]));
       }
     }
   }
 
+  /** The first layer without any partition, if there is one. */
+  OptionalInt emptyLayer() {
+    return IntStream.range(0, chain.layers())
+        .filter(layer -> partitions.get(layer).isEmpty())
+        .findFirst();
+  }
+
   /** Equal for partitions that differ in names only; for others but by a freak of chance. */
   private long fingerprint(int[] partition) {
-    int perNode = chain.parts().gpusPerNode();
     long[] members = new long[parts];
     for (int i = 0; i < partition.length; i++) {
       members[partition[i]] += mixed(i + 1);
     }
 
+    for (int part = 0; part < parts; part++) {
+      members[part] += mixed(-1 - chain.kind(part));
+    }
+
+    Topology topology = chain.parts();
     long all = 0;
-    for (int node = 0; node < chain.parts().nodes(); node++) {
+    for (int node = 0; node < topology.nodes(); node++) {
       long inNode = 0;
-      for (int place = 0; place < perNode; place++) {
-        inNode += mixed(members[node * perNode + place]);
+      for (int part = topology.firstGpu(node); part < topology.firstGpu(node + 1); part++) {
+        inNode += mixed(members[part]);
       }
 
       all += mixed(~inNode);
@@ -86,23 +106,34 @@ final class LayerPool {
     return z ^ z >>> 31;
   }
 
-  /** The best map whose every layer is partitioned in a way that was added. */
+  /**
+   * The best map whose every layer is partitioned in a way that was added; no layer may be empty.
+   */
   int[][] best() {
     int layers = chain.layers();
     int[][] before = new int[layers][];
-    long[] total = new long[partitions.get(0).size()]; // [partition], largest saving so far
-    for (int layer = 1; layer < layers; layer++) {
-      complete(layer - 1);
-      long[] next = new long[partitions.get(layer).size()];
+    long[] total = new long[0]; // [partition], smallest cost of a way to it
+    for (int layer = 0; layer < layers; layer++) {
+      List<Long> costs = own.get(layer);
+      long[] next = new long[costs.size()];
       before[layer] = new int[next.length];
       for (int now = 0; now < next.length; now++) {
-        long[] saved = saving.get(layer - 1).get(now);
-        next[now] = -1;
-        for (int i = 0; i < saved.length; i++) {
-          if (total[i] + saved[i] > next[now]) {
-            next[now] = total[i] + saved[i];
-            before[layer][now] = i;
+        next[now] = costs.get(now);
+      }
+
+      if (layer > 0) {
+        complete(layer - 1);
+        for (int now = 0; now < next.length; now++) {
+          long[] saved = saving.get(layer - 1).get(now);
+          long least = Long.MAX_VALUE;
+          for (int i = 0; i < saved.length; i++) {
+            if (total[i] - saved[i] < least) {
+              least = total[i] - saved[i];
+              before[layer][now] = i;
+            }
           }
+
+          next[now] += least;
         }
       }
 
@@ -111,13 +142,13 @@ final class LayerPool {
 
     int at = 0;
     for (int i = 1; i < total.length; i++) {
-      at = total[i] > total[at] ? i : at;
+      at = total[i] < total[at] ? i : at;
     }
 
     int[][] map = new int[layers][];
     for (int layer = layers - 1; layer >= 0; layer--) {
       map[layer] = partitions.get(layer).get(at).clone();
-      at = layer == 0 ? 0 : before[layer][at];
+      at = before[layer][at];
     }
 
     rename(map);

@@ -1,18 +1,23 @@
 package io.expertatlas.placement.search;
 
 import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.solver.Chain;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverRun;
+import io.expertatlas.placement.solver.SolverStatus;
+import java.util.SplittableRandom;
 
 /**
- * The search for layers of many experts: {@link PoolSearch pooled anneals}. Ends when epochs bring
- * nothing new, or by the time limit; if the limit is not hit, the same seed gives the same plan,
+ * The search for layers of many experts: {@link PoolSearch pooled anneals} for hops, {@link
+ * FanoutSearch anneals of each layer} for fan-out, {@link LoadBalance} for load. Ends when nothing
+ * new comes up, or by a limit; if the time limit is not hit, the same seed gives the same plan,
  * whatever the number of threads.
  */
 public final class PoolSolver implements PlacementSolver {
   private static final int PATIENCE = 6;
+  private static final int ROUNDS = 8; // of a fan-out search
 
   @Override
   public String name() {
@@ -21,26 +26,75 @@ public final class PoolSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.ofPairs(
-        name(),
-        problem,
-        config,
-        run -> {
-          long bound = GapBound.of(run.chain());
-          int[][] start = run.warmStart().orElseGet(() -> Starts.vanilla(problem));
-          PoolSearch search =
-              new PoolSearch(
-                  run.chain(),
-                  config.seed(),
-                  Boolean.getBoolean(Sweeps.ASSERT_PROPERTY),
-                  run::isTimeUp,
-                  map -> run.report("pool", run.chain().cost(map), bound));
-          int[][] best;
-          try (Workers workers = new Workers(name(), config.threads())) {
-            best = search.run(start, PATIENCE, workers);
-          }
+    return SolverRun.of(name(), problem, config, this::solve);
+  }
 
-          return run.solved(best, bound, "");
-        });
+  private SolverOutcome solve(SolverRun run) {
+    Chain chain = run.chain();
+    if (run.problem().caps().hasTotals()) {
+      return run.unsolved(
+          SolverStatus.UNSUPPORTED,
+          "pool takes caps on the load of layers only, asked is " + run.problem().caps().inWords());
+    }
+
+    long bound = GapBound.of(chain);
+    int[][] start = run.warmStart().orElseGet(() -> Starts.vanilla(run.problem()));
+    if (chain.prices().hottest() > 0 || !chain.isMetBy(start)) {
+      int[][] even = LoadBalance.of(chain, new SplittableRandom(run.config().seed()));
+      even = Relabel.of(run.problem(), even);
+      for (int layer = 0; layer < chain.layers(); layer++) {
+        long hottest = chain.hottest(layer, even[layer]);
+        if (hottest > chain.cap(layer)) {
+          long least = LayerBound.hottest(chain, layer);
+          return run.unsolved(
+              least > chain.cap(layer) ? SolverStatus.INFEASIBLE : SolverStatus.UNKNOWN,
+              "layer %d: a GPU has at least %d choices, %d in the best placement found, the cap is %d"
+                  .formatted(layer, least, hottest, chain.cap(layer)));
+        }
+      }
+
+      if (chain.prices().hottest() > 0) {
+        boolean keep =
+            run.warmStart().isPresent()
+                && chain.isMetBy(start)
+                && chain.cost(start) <= chain.cost(even);
+        return run.solved(keep ? start : even, bound, "");
+      }
+
+      start = even;
+    }
+
+    try (Workers workers = new Workers(name(), run.config().threads())) {
+      return chain.prices().hop() > 0
+          ? run.solved(pooled(run, start, bound, workers), bound, "")
+          : run.solved(byLayer(run, start, bound, workers), bound, "");
+    }
+  }
+
+  private int[][] pooled(SolverRun run, int[][] start, long bound, Workers workers) {
+    return new PoolSearch(
+            run.chain(),
+            run.config().seed(),
+            run.config().stepLimit(),
+            isAsserting(),
+            run::isTimeUp,
+            map -> run.report("pool", run.chain().cost(map), bound))
+        .run(start, PATIENCE, workers);
+  }
+
+  private int[][] byLayer(SolverRun run, int[][] start, long bound, Workers workers) {
+    int[][] best =
+        new FanoutSearch(
+                run.chain(),
+                run.config().seed(),
+                run.config().stepLimit(),
+                isAsserting(),
+                run::isTimeUp)
+            .run(start, ROUNDS, workers, map -> run.report("layers", run.chain().cost(map), bound));
+    return Relabel.of(run.problem(), best);
+  }
+
+  private static boolean isAsserting() {
+    return Boolean.getBoolean(Sweeps.ASSERT_PROPERTY);
   }
 }

@@ -94,8 +94,7 @@ public record ProvenBound(long value, String method, double seconds) {
       }
 
       long value = Math.min(reached, Math.max(simple, total(best)));
-      return new ProvenBound(
-          value, value > simple ? "semidefinite relaxation" : method, seconds());
+      return new ProvenBound(value, value > simple ? "semidefinite relaxation" : method, seconds());
     }
 
     private static long total(double[] best) {
@@ -139,8 +138,7 @@ public record ProvenBound(long value, String method, double seconds) {
       List<Level> levels = new ArrayList<>();
       boolean pairs = chain.prices().hop() > 0;
       long near = pairs ? parts.costInNode() : chain.prices().gpuTouch();
-      long far =
-          pairs ? parts.costAcrossNodes() - parts.costInNode() : chain.prices().nodeTouch();
+      long far = pairs ? parts.costAcrossNodes() - parts.costInNode() : chain.prices().nodeTouch();
       if (near > 0 && parts.gpus() > 1) {
         levels.add(new Level(chain, 1, near, seconds(threads)));
       }

@@ -30,7 +30,10 @@ public final class SweepSolver implements PlacementSolver {
           int[][] first = run.warmStart().orElseGet(() -> Starts.vanilla(problem));
           int[][] best =
               new Sweeps(run.chain(), run::isTimeUp)
-                  .best(first, STARTS, new SplittableRandom(config.seed()));
+                  .best(
+                      first,
+                      (int) Math.min(STARTS, config.stepLimit()),
+                      new SplittableRandom(config.seed()));
           long bound = GapBound.of(run.chain());
           run.report("sweeps", run.chain().cost(best), bound);
           return run.solved(best, bound, "");

@@ -7,6 +7,7 @@ import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverRun;
 import io.expertatlas.placement.solver.SolverStatus;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /** The exact optimum by dynamic programming, where the partitions of a layer are few. */
 public final class ViterbiSolver implements PlacementSolver {
@@ -20,15 +21,15 @@ public final class ViterbiSolver implements PlacementSolver {
 
   @Override
   public SolverOutcome solve(PlacementProblem problem, SolverConfig config) {
-    return SolverRun.ofPairs(name(), problem, config, ViterbiSolver::solve);
+    return SolverRun.of(name(), problem, config, ViterbiSolver::solve);
   }
 
   private static SolverOutcome solve(SolverRun run) {
-    if (!run.chain().isSymmetric()) {
+    if (run.problem().caps().hasTotals()) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
-          "the GPUs of %s are not interchangeable: slots, links or nodes differ"
-              .formatted(run.problem().topology()));
+          "viterbi takes caps on the load of layers only, asked is "
+              + run.problem().caps().inWords());
     }
 
     Optional<Viterbi> viterbi = Viterbi.of(run.chain(), run::isTimeUp);
@@ -38,6 +39,14 @@ public final class ViterbiSolver implements PlacementSolver {
           "a layer of %d experts on %s GPUs has more than %d partitions"
               .formatted(
                   run.problem().shape().experts(), run.problem().topology(), Viterbi.MAX_STATES));
+    }
+
+    OptionalInt infeasible = viterbi.get().infeasibleLayer();
+    if (infeasible.isPresent()) {
+      return run.unsolved(
+          SolverStatus.INFEASIBLE,
+          "no partition of layer %d has at most %d choices on every GPU"
+              .formatted(infeasible.getAsInt(), run.problem().caps().load(infeasible.getAsInt())));
     }
 
     double seconds = viterbi.get().steps() / STEPS_PER_SECOND;

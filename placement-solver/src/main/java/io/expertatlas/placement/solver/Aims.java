@@ -23,7 +23,10 @@ public record Aims(List<Objective> objectives, double slack, Limits caps) {
    * @param fanout of a token in a layer, on average: GPUs, plus nodes if there are several
    */
   public record Limits(
-      OptionalDouble load, OptionalDouble loadOverMean, OptionalDouble hops, OptionalDouble fanout) {
+      OptionalDouble load,
+      OptionalDouble loadOverMean,
+      OptionalDouble hops,
+      OptionalDouble fanout) {
     /** No limit. */
     public static final Limits NONE =
         new Limits(

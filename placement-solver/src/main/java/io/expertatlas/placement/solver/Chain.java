@@ -34,6 +34,7 @@ public final class Chain {
   private final long[][] load; // [layer][i]
   private final long[] cap; // [layer]
   private final SetCounts[] sets; // [layer]
+  private final int[] kind; // [part]
 
   /**
    * Creates a chain of pairs alone from copies of its arrays.
@@ -89,6 +90,16 @@ public final class Chain {
     if (!fits) {
       throw new IllegalArgumentException(
           "Invalid chain: %d layers, %d gaps".formatted(sizes.length, weights.length));
+    }
+
+    this.kind = new int[parts.gpus()];
+    for (int part = 0; part < kind.length; part++) {
+      int first = 0;
+      while (!hasSameBounds(first, part)) {
+        first++;
+      }
+
+      kind[part] = first;
     }
   }
 
@@ -187,6 +198,47 @@ public final class Chain {
     return new Chain(newParts, newSizes, newWeights, newLeast, newMost);
   }
 
+  /** One layer of this chain by itself. */
+  public Chain layer(int layer) {
+    return new Chain(
+        parts,
+        new int[] {sizes[layer]},
+        new long[0][],
+        new int[][] {least[layer]},
+        new int[][] {most[layer]},
+        prices,
+        new long[][] {load[layer]},
+        new long[] {cap[layer]},
+        new SetCounts[] {sets[layer]});
+  }
+
+  /** The same experts and terms with whole nodes as parts; GPUs cost nothing. */
+  public Chain nodesOnly() {
+    int[][] nodeLeast = new int[layers()][parts.nodes()];
+    int[][] nodeMost = new int[layers()][parts.nodes()];
+    long[] nodeCap = new long[layers()];
+    for (int layer = 0; layer < layers(); layer++) {
+      for (int part = 0; part < parts.gpus(); part++) {
+        nodeLeast[layer][parts.node(part)] += least[layer][part];
+        nodeMost[layer][parts.node(part)] += most[layer][part];
+      }
+
+      boolean overflows = cap[layer] > Long.MAX_VALUE / parts.gpusPerNode();
+      nodeCap[layer] = overflows ? Long.MAX_VALUE : cap[layer] * parts.gpusPerNode();
+    }
+
+    return new Chain(
+        new Topology(1, parts.nodes()),
+        sizes,
+        weights,
+        nodeLeast,
+        nodeMost,
+        new Prices(prices.hop(), prices.nodeTouch(), 0, 0),
+        load,
+        nodeCap,
+        sets);
+  }
+
   /** Where experts go, and what hops between the parts cost. */
   public Topology parts() {
     return parts;
@@ -257,15 +309,25 @@ public final class Chain {
    * have the same bounds, and the topology is symmetric.
    */
   public boolean isSymmetric() {
-    if (!parts.isSymmetric()) {
-      return false;
+    return parts.isSymmetric() && Arrays.stream(kind).allMatch(first -> first == 0);
+  }
+
+  /**
+   * The kind of a part: the first part with the same bounds in every layer; with a matrix of costs
+   * each part is of its own.
+   */
+  public int kind(int part) {
+    return kind[part];
+  }
+
+  private boolean hasSameBounds(int part, int other) {
+    if (parts.hasCostMatrix()) {
+      return part == other;
     }
 
     for (int layer = 0; layer < layers(); layer++) {
-      for (int part = 1; part < parts.gpus(); part++) {
-        if (least[layer][part] != least[layer][0] || most[layer][part] != most[layer][0]) {
-          return false;
-        }
+      if (least[layer][part] != least[layer][other] || most[layer][part] != most[layer][other]) {
+        return false;
       }
     }
 

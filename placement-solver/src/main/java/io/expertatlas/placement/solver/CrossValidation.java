@@ -4,6 +4,7 @@ import io.expertatlas.affinity.CountsMixture;
 import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.CountsShrinkage;
+import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import java.time.Duration;
@@ -14,16 +15,21 @@ import java.util.function.Consumer;
 /**
  * Chooses how strongly counts are shrunken: for each candidate and each fold of the sequences,
  * solves on the other folds and scores on this one. Every fold is scored by plans that never saw
- * it.
+ * it. All candidates of a fold start from one plan, found for the other folds as they are: searches
+ * that start apart would differ by more than the strengths do.
  */
 public final class CrossValidation {
   /** Strengths that are tried; 0 is the counts as they are. */
   public static final List<Double> STRENGTHS = List.of(0.0, 0.1, 0.2, 0.3, 0.5);
 
-  /** Costs this close to the best, relatively, are a tie, which the lesser strength wins. */
-  private static final double TIE = 0.001;
+  /**
+   * Costs this close to the best, relatively, are a tie, which the lesser strength wins: short
+   * searches differ by as much.
+   */
+  private static final double TIE = 0.01;
 
-  private static final long LEAST_MILLIS = 100;
+  /** What a search of many experts needs; small problems are solved to the end well before. */
+  private static final long LEAST_MILLIS = 1000;
 
   private CrossValidation() {}
 
@@ -59,7 +65,7 @@ public final class CrossValidation {
    *
    * @param folds at least two
    * @param like the problem whose counts are replaced: its caps are not used
-   * @param config its time limit is for all of it
+   * @param config its time limit is for all of it, but each solve has a second at least
    * @param tried is told of each candidate that was scored
    * @throws IllegalArgumentException if there are fewer than two folds
    * @throws IllegalStateException if a solve gives no placement
@@ -92,9 +98,13 @@ public final class CrossValidation {
       }
     }
 
-    long millis = config.timeLimit().toMillis() / ((long) untried.size() * folds.size());
-    SolverConfig each =
-        config.withTimeLimit(Duration.ofMillis(Math.max(LEAST_MILLIS, millis)));
+    long millis = config.timeLimit().toMillis() / ((untried.size() + 1L) * folds.size());
+    SolverConfig each = config.withTimeLimit(Duration.ofMillis(Math.max(LEAST_MILLIS, millis)));
+    List<Placement> starts = new ArrayList<>(); // [fold]
+    for (RouteCounts seen : others) {
+      starts.add(solved(solver, like(like, seen), each));
+    }
+
     List<Candidate> scored = new ArrayList<>();
     for (Candidate candidate : untried) {
       double sum = 0;
@@ -102,17 +112,8 @@ public final class CrossValidation {
       for (int fold = 0; fold < folds.size(); fold++) {
         RouteCounts seen =
             CountsShrinkage.shrink(others.get(fold), candidate.targets(), candidate.strength());
-        PlacementProblem problem =
-            new PlacementProblem(
-                seen, like.topology(), like.objective(), like.slots(), Caps.NONE);
-        SolverOutcome outcome = solver.solve(problem, each);
-        if (outcome.placement().isEmpty()) {
-          throw new IllegalStateException(
-              "Cannot choose the shrinkage with %s: %s, %s"
-                  .formatted(outcome.solver(), outcome.status().word(), outcome.note()));
-        }
-
-        PlacementCost cost = PlacementCost.of(folds.get(fold), outcome.placement().get());
+        Placement plan = solved(solver, like(like, seen), each.withWarmStart(starts.get(fold)));
+        PlacementCost cost = PlacementCost.of(folds.get(fold), plan);
         sum += like.objective().total(cost);
         tokens += cost.tokens();
       }
@@ -123,6 +124,23 @@ public final class CrossValidation {
     }
 
     return new Result(scored, chosen(scored));
+  }
+
+  private static PlacementProblem like(PlacementProblem problem, RouteCounts counts) {
+    return new PlacementProblem(
+        counts, problem.topology(), problem.objective(), problem.slots(), Caps.NONE);
+  }
+
+  private static Placement solved(
+      PlacementSolver solver, PlacementProblem problem, SolverConfig config) {
+    SolverOutcome outcome = solver.solve(problem, config);
+    return outcome
+        .placement()
+        .orElseThrow(
+            () ->
+                new IllegalStateException(
+                    "Cannot choose the shrinkage with %s: %s, %s"
+                        .formatted(outcome.solver(), outcome.status().word(), outcome.note())));
   }
 
   /** The least strength among those as good as the best. */

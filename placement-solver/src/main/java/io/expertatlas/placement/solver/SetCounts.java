@@ -1,6 +1,7 @@
 package io.expertatlas.placement.solver;
 
 import io.expertatlas.affinity.ExpertSet;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -33,6 +34,11 @@ public final class SetCounts {
   /** Number of sets. */
   public int count() {
     return tokens.length;
+  }
+
+  /** Tokens of all sets. */
+  public long tokens() {
+    return Arrays.stream(tokens).sum();
   }
 
   /** Tokens that chose a set. */

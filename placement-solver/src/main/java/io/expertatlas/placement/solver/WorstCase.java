@@ -25,7 +25,8 @@ public final class WorstCase {
   private static final int ROUNDS = 12;
   private static final double GREATEST = 1 << 10; // the greatest factor is no less,
   private static final double LEAST = 1 << 6; // nor the least one,
-  private static final double MOST_TOKENS = 1L << 45; // unless the tokens of the mixture are too many
+  private static final double MOST_TOKENS =
+      1L << 45; // unless the tokens of the mixture are too many
   private static final long LEAST_MILLIS = 100;
 
   private WorstCase() {}
@@ -129,8 +130,7 @@ public final class WorstCase {
       }
     }
 
-    return new Result(
-        best.orElseThrow(), boxed(bestCosts), worst, Math.min(worst, bound), solves);
+    return new Result(best.orElseThrow(), boxed(bestCosts), worst, Math.min(worst, bound), solves);
   }
 
   private static Objective objective(
@@ -144,13 +144,11 @@ public final class WorstCase {
       long[] factors,
       Function<RouteCounts, PlacementProblem> problem,
       SolverConfig config) {
-    SolverOutcome outcome =
-        solver.solve(problem.apply(CountsMixture.of(traces, factors)), config);
+    SolverOutcome outcome = solver.solve(problem.apply(CountsMixture.of(traces, factors)), config);
     if (outcome.placement().isEmpty()) {
       throw new IllegalStateException(
           "Cannot place for %d traces with %s: %s, %s"
-              .formatted(
-                  traces.size(), outcome.solver(), outcome.status().word(), outcome.note()));
+              .formatted(traces.size(), outcome.solver(), outcome.status().word(), outcome.note()));
     }
 
     return outcome;

@@ -152,8 +152,7 @@ class FitCommandTest {
   void withoutFoldsOrGroupsNothingCanBeChosen() {
     assertThat(place("--affinity", other.toString(), "--robust", "worst", "--hold-out", "1"))
         .isEqualTo(2);
-    assertThat(err.toString())
-        .startsWith("atlas: Invalid --hold-out: 1, the folder has no folds");
+    assertThat(err.toString()).startsWith("atlas: Invalid --hold-out: 1, the folder has no folds");
     affinity = other;
     assertThat(place("--shrinkage", "auto")).isEqualTo(1);
     assertThat(err.toString())
@@ -183,18 +182,91 @@ class FitCommandTest {
     double second =
         PlacementCost.of(Routes.count(Routes.random(4, 8, 2, 200, 4)), plan()).hopsPerToken();
     assertThat(robust.get("value").asDouble()).isCloseTo(Math.max(first, second), within(1e-9));
-    assertThat(robust.get("bound").asDouble()).isPositive().isLessThanOrEqualTo(robust.get("value").asDouble());
+    assertThat(robust.get("bound").asDouble())
+        .isPositive()
+        .isLessThanOrEqualTo(robust.get("value").asDouble());
     assertThat(json().get("traces").get(1).get("in-sample").get("hops").asDouble())
         .isCloseTo(second, within(1e-9));
     assertThat(err.toString()).contains("Worst trace: ", other + ": ");
 
-    assertThat(
-            place(
-                "--affinity", other.toString(), "--robust", "weighted", "--weights", "3,1"))
+    assertThat(place("--affinity", other.toString(), "--robust", "weighted", "--weights", "3,1"))
         .as(err.toString())
         .isZero();
     assertThat(json().get("robust").get("mode").asText()).isEqualTo("weighted");
     assertThat(json().get("traces").get(0).get("weight").asDouble()).isEqualTo(3);
+  }
+
+  @Test
+  void movesToABetterPlacementAreWeighedAndListed() throws IOException {
+    String[] move = {
+      "--current", "random", "--horizon", "100000", "--expert-bytes", "50000", "--hop-bytes", "100"
+    };
+    assertThat(place(move)).as(err.toString()).isZero();
+
+    JsonNode moving = json().get("moving");
+    double stay = moving.get("stay").get("bytes").asDouble();
+    double chosen = moving.get("chosen").get("bytes").asDouble();
+    assertThat(moving.get("stays").asBoolean()).isFalse();
+    assertThat(chosen)
+        .isLessThan(stay)
+        .isLessThanOrEqualTo(moving.get("fewest").get("bytes").asDouble());
+    assertThat(moving.get("chosen").get("objective-per-token").asDouble())
+        .isCloseTo(json().get("hops").asDouble(), within(1e-6));
+    JsonNode file = new ObjectMapper().readTree(folder.resolve("plan/moves.json").toFile());
+    assertThat(file.get("format-version").asInt()).isEqualTo(1);
+    assertThat(file.get("steps")).hasSize(moving.get("chosen").get("moved").asInt());
+    assertThat(err.toString()).contains("Moving, over 100,000 tokens", "transfers");
+
+    assertThat(
+            place(
+                "--current",
+                "random",
+                "--horizon",
+                "10",
+                "--expert-bytes",
+                "50000",
+                "--hop-bytes",
+                "100"))
+        .isZero();
+    assertThat(json().get("moving").get("stays").asBoolean()).isTrue();
+    assertThat(json().get("note").asText()).startsWith("the present placement stays");
+    assertThat(err.toString())
+        .contains("The present placement stays: moving would save less than 1.0 %");
+  }
+
+  @Test
+  void sizesOfMovesComeFromTheModel() throws IOException {
+    Path config = folder.resolve("config.json");
+    Files.writeString(
+        config,
+        """
+        {"num_hidden_layers": 4, "num_local_experts": 8, "hidden_size": 16,
+         "intermediate_size": 32, "torch_dtype": "bfloat16", "model_type": "mixtral"}
+        """);
+    assertThat(
+            place("--current", "vanilla", "--horizon", "1000", "--model-config", config.toString()))
+        .as(err.toString())
+        .isZero();
+    assertThat(json().get("moving").get("expert-bytes").asLong()).isEqualTo(3 * 16 * 32 * 2);
+    assertThat(json().get("moving").get("hop-bytes").asLong()).isEqualTo(32);
+
+    assertThat(place("--current", "vanilla")).isEqualTo(2);
+    assertThat(err.toString()).startsWith("atlas: Missing required option: '--horizon=TOKENS'");
+    assertThat(place("--current", "vanilla", "--horizon", "5")).isEqualTo(2);
+    assertThat(err.toString())
+        .startsWith("atlas: Missing required option: '--expert-bytes=B' or '--model-config=FILE'");
+    assertThat(
+            place(
+                "--current",
+                "vanilla",
+                "--horizon",
+                "0",
+                "--hop-bytes",
+                "1",
+                "--expert-bytes",
+                "1"))
+        .isEqualTo(2);
+    assertThat(err.toString()).startsWith("atlas: Invalid --horizon: 0, at least 1");
   }
 
   @Test

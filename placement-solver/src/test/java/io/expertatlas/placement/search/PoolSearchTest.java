@@ -2,10 +2,12 @@ package io.expertatlas.placement.search;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Routes;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
+import io.expertatlas.placement.solver.Prices;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
@@ -18,21 +20,33 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class PoolSearchTest {
   /** A problem of up to 4 layers, 1 to 9 experts and up to 3 x 3 GPUs, divisible or not. */
-  private static Chain chain(SplittableRandom random, long seed) {
+  private static PlacementProblem problem(SplittableRandom random, long seed) {
     int experts = 1 + random.nextInt(9);
-    return Chain.of(
-        Routes.problem(
-            Routes.random(1 + random.nextInt(4), experts, 1, 60, seed),
-            1 + random.nextInt(3),
-            1 + random.nextInt(3)));
+    int topK = 1 + random.nextInt(Math.min(3, experts));
+    return Routes.problem(
+        Routes.random(1 + random.nextInt(4), experts, topK, 60, seed),
+        1 + random.nextInt(3),
+        1 + random.nextInt(3));
+  }
+
+  private static Chain chain(SplittableRandom random, long seed) {
+    return Chain.of(problem(random, seed));
+  }
+
+  /** Hops, fan-out and caps on load, all in one. */
+  private static Chain mixedChain(SplittableRandom random, long seed) {
+    PlacementProblem problem = problem(random, seed);
+    long[] cap = random.longs(problem.shape().layers(), 10, 80).toArray();
+    Prices prices = new Prices(random.nextInt(3), random.nextInt(3), random.nextInt(3), 0);
+    return Chain.of(problem.withCaps(Caps.NONE.withLoad(cap)), prices);
   }
 
   @ParameterizedTest(name = "seed {0}")
   @MethodSource("io.expertatlas.trace.Cases#seededHundred")
   void everyChangeCostsWhatItWasSaidToCost(long seed) {
     SplittableRandom random = new SplittableRandom(seed);
-    Chain chain = chain(random, seed);
-    AnnealedMap map = new AnnealedMap(chain, true /* asserting */);
+    Chain chain = mixedChain(random, seed);
+    AnnealedMap map = new AnnealedMap(new PairCounts(chain), true /* asserting */);
     map.reset(Starts.random(chain, random));
     assertThat(map.cost()).isEqualTo(chain.cost(map.copy()));
     for (int change = 0; change < 40; change++) {
@@ -41,18 +55,23 @@ class PoolSearchTest {
       int other = random.nextInt(chain.size(layer));
       int to = random.nextInt(chain.parts().gpus());
       long before = map.cost();
+      long excessBefore = map.excess();
       long rise = 0;
+      long excess = 0;
       if (change % 2 == 0 && map.part(layer, one) != map.part(layer, other)) {
         rise = map.swapRise(layer, one, other);
+        excess = map.swapExcess(layer, one, other);
         map.swap(layer, one, other);
       } else if (change % 2 == 1 && map.mayMove(layer, one, to)) {
         rise = map.moveRise(layer, one, to);
+        excess = map.moveExcess(layer, one, to);
         map.move(layer, one, to);
       }
 
       assertThat(map.cost()).isEqualTo(before + rise);
+      assertThat(map.excess()).isEqualTo(excessBefore + excess);
       assertThat(chain.cost(map.copy())).isEqualTo(map.cost());
-      assertThat(chain.isMetBy(map.copy())).isTrue();
+      assertThat(chain.isMetBy(map.copy())).isEqualTo(map.excess() == 0);
     }
   }
 
@@ -118,8 +137,8 @@ class PoolSearchTest {
     int[][] found;
     try (Workers workers = new Workers("test", 1)) {
       found =
-          new PoolSearch(chain, seed, false /* asserting */, () -> false, map -> {})
-              .run(start, 2, workers);
+          new PoolSearch(chain, seed, Long.MAX_VALUE, false /* asserting */, () -> false, map -> {})
+              .run(start, 6, workers);
     }
 
     assertThat(chain.isMetBy(found)).isTrue();

@@ -117,8 +117,7 @@ class ProvenBoundTest {
         ProvenBound.of(problem, 1_000_000, Duration.ZERO, 1, () -> false, value -> {});
     assertThat(bound.value()).isEqualTo(GapBound.of(Chain.of(problem)));
     assertThat(bound.method()).isEqualTo("single gaps");
-    assertThat(ProvenBound.of(problem, 3, LIMIT, 1, () -> false, value -> {}).value())
-        .isEqualTo(3);
+    assertThat(ProvenBound.of(problem, 3, LIMIT, 1, () -> false, value -> {}).value()).isEqualTo(3);
     assertThat(bound(problem.withObjective(Objective.LOAD)).method()).isEqualTo("each layer");
   }
 

@@ -17,8 +17,7 @@ class SequenceListTest {
     Path list = write("9\n4\n\n 5\n6\n9\n0\n");
 
     assertThat(SequenceList.expand("@" + list)).isEqualTo("0,4:7,9");
-    assertThat(SequenceList.expand("%2=0, ^@" + list + ",3"))
-        .isEqualTo("%2=0,^0,^4:7,^9,3");
+    assertThat(SequenceList.expand("%2=0, ^@" + list + ",3")).isEqualTo("%2=0,^0,^4:7,^9,3");
   }
 
   @Test

@@ -1,0 +1,484 @@
+package io.expertatlas.placement.cli;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.expertatlas.affinity.AffinityFormatException;
+import io.expertatlas.affinity.CountsMixture;
+import io.expertatlas.affinity.InMemoryEstimator;
+import io.expertatlas.affinity.RouteCounts;
+import io.expertatlas.affinity.arrow.AffinityFiles;
+import io.expertatlas.affinity.arrow.FoldFiles;
+import io.expertatlas.placement.Objective;
+import io.expertatlas.placement.Placement;
+import io.expertatlas.placement.PlacementCost;
+import io.expertatlas.placement.PlacementFormatException;
+import io.expertatlas.placement.PlacementProblem;
+import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.json.BenchmarkRuns;
+import io.expertatlas.placement.report.BenchmarkReport;
+import io.expertatlas.placement.solver.BenchmarkRun;
+import io.expertatlas.placement.solver.BenchmarkRun.Key;
+import io.expertatlas.placement.solver.BenchmarkRun.Point;
+import io.expertatlas.placement.solver.BenchmarkSummary;
+import io.expertatlas.placement.solver.PlacementSolver;
+import io.expertatlas.placement.solver.PlacementSolvers;
+import io.expertatlas.placement.solver.SolverConfig;
+import io.expertatlas.placement.solver.SolverOutcome;
+import io.expertatlas.trace.TokenSelection;
+import io.expertatlas.trace.TokenSelection.TokenRange;
+import io.expertatlas.trace.TraceFormat;
+import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.TraceReader;
+import io.expertatlas.trace.terminal.Terminal;
+import io.expertatlas.trace.terminal.TraceFacts;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import me.tongfei.progressbar.ProgressBar;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
+
+/** Compares solvers: datasets x clusters x objectives x solvers x seeds. */
+@Command(
+    name = "benchmark-placement",
+    description = "Compares solvers on datasets, clusters, objectives and seeds; table and page.",
+    mixinStandardHelpOptions = true)
+final class BenchmarkCommand implements Callable<Integer> {
+  private static final String RUNS = "runs.jsonl";
+  private static final String PAGE = "report.html";
+
+  @Spec private CommandSpec spec;
+  @Mixin private TraceFacts facts;
+
+  @Option(
+      names = "--affinity",
+      paramLabel = "[NAME=]A",
+      description =
+          "Affinity folder to fit on; may be repeated. Scored on --score of its name, or on the"
+              + " last of its folds.")
+  private List<String> affinity = List.of();
+
+  @Option(
+      names = "--score",
+      paramLabel = "[NAME=]A",
+      description = "Affinity folder to score placements of that name on.")
+  private List<String> score = List.of();
+
+  @Option(
+      names = "--trace",
+      paramLabel = "T",
+      description = "Trace to fit on a part of, given by --fit; counted here.")
+  private Path trace;
+
+  @Option(
+      names = "--fit",
+      paramLabel = "FROM:TO",
+      converter = RangeConverter.class,
+      description = "Tokens of --trace to fit on (default: those of --tokens).")
+  private TokenRange fit;
+
+  @Option(
+      names = "--score-tokens",
+      paramLabel = "FROM:TO",
+      converter = RangeConverter.class,
+      description = "Tokens of --trace to score on (default: none).")
+  private TokenRange scoreTokens;
+
+  @Option(
+      names = "--clusters",
+      required = true,
+      split = ",",
+      converter = ClusterConverter.class,
+      paramLabel = "NxG",
+      description = "Nodes x GPUs of each, such as 1x4,2x4.")
+  private List<Topology> clusters;
+
+  @Option(
+      names = "--objectives",
+      split = ",",
+      defaultValue = "hops",
+      converter = ObjectiveConverter.class,
+      paramLabel = "O",
+      description = "hops, crossings, fanout, load (default: ${DEFAULT-VALUE}).")
+  private List<Objective> objectives;
+
+  @Option(
+      names = "--solvers",
+      split = ",",
+      defaultValue = "auto",
+      paramLabel = "S[@T]",
+      description =
+          "Names of solvers, each with its own time limit if wanted, such as"
+              + " pool@10s,exflow-token@180s (default: ${DEFAULT-VALUE}).")
+  private List<String> solvers;
+
+  @Option(
+      names = "--seeds",
+      split = ",",
+      defaultValue = "1,2,3,4,5",
+      paramLabel = "N",
+      description = "Each is a run (default: ${DEFAULT-VALUE}).")
+  private List<Long> seeds;
+
+  @Option(
+      names = "--time-limit",
+      defaultValue = "10s",
+      converter = DurationConverter.class,
+      paramLabel = "T",
+      description = "Of solvers without their own (default: ${DEFAULT-VALUE}).")
+  private Duration timeLimit;
+
+  @Option(
+      names = "--threads",
+      defaultValue = "1",
+      paramLabel = "N",
+      description = "Of each solve (default: ${DEFAULT-VALUE}).")
+  private int threads;
+
+  @Option(
+      names = "--warm-up",
+      defaultValue = "2s",
+      converter = DurationConverter.class,
+      paramLabel = "T",
+      description =
+          "Each solver runs so long, once for each objective, before it is measured (default:"
+              + " ${DEFAULT-VALUE}).")
+  private Duration warmUp;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "D",
+      description =
+          "Folder of runs.jsonl and report.html. Runs that it holds already are not run again.")
+  private Path output;
+
+  @Option(names = "--json", description = "Print all runs as one JSON object to stdout.")
+  private boolean json;
+
+  /** Counts to fit on, and maybe to score on. */
+  private record Dataset(String name, RouteCounts fit, Optional<RouteCounts> heldOut) {}
+
+  private record TimedSolver(PlacementSolver solver, Duration limit) {}
+
+  @Override
+  public Integer call() throws IOException {
+    List<TimedSolver> timed = solvers.stream().map(this::solver).toList();
+    check();
+    List<Long> seeds = this.seeds.stream().distinct().toList();
+    List<BenchmarkRun> runs = new ArrayList<>(readRuns());
+    List<Dataset> datasets = datasets();
+    int all = datasets.size() * clusters.size() * objectives.size() * timed.size() * seeds.size();
+    List<BenchmarkRun> wanted = new ArrayList<>();
+    try (ProgressBar bar = Terminal.progress("benchmark", all)) {
+      for (Dataset dataset : datasets) {
+        for (Topology cluster : clusters) {
+          for (Objective objective : objectives) {
+            PlacementProblem problem = PlacementProblem.balanced(dataset.fit(), cluster, objective);
+            for (TimedSolver one : timed) {
+              boolean warm = false;
+              for (long seed : seeds) {
+                Key key = key(dataset, problem, one, seed);
+                Optional<BenchmarkRun> known =
+                    runs.stream().filter(run -> run.key().equals(key)).findFirst();
+                if (known.isEmpty()) {
+                  bar.setExtraMessage(
+                      " %s %s %s %s"
+                          .formatted(
+                              dataset.name(), cluster, objective.word(), one.solver().name()));
+                  if (!warm) {
+                    one.solver().solve(problem, config(warmUp, seed));
+                    warm = true;
+                  }
+
+                  known = Optional.of(run(key, problem, dataset, one.solver()));
+                  runs.add(known.get());
+                  BenchmarkRuns.write(runs, output.resolve(RUNS));
+                }
+
+                wanted.add(known.get());
+                bar.step();
+              }
+            }
+          }
+        }
+      }
+    }
+
+    BenchmarkSummary summary = BenchmarkSummary.of(wanted);
+    BenchmarkReport.of(summary, machine()).write(output.resolve(PAGE));
+    PrintWriter err = spec.commandLine().getErr();
+    err.print(BenchmarkTable.of(summary));
+    err.printf(
+        "%d runs on %s, %d thread%s each: %s%n",
+        wanted.size(), machine(), threads, threads == 1 ? "" : "s", output.resolve(PAGE));
+    err.flush();
+    if (json) {
+      ObjectNode root = JsonNodeFactory.instance.objectNode();
+      ArrayNode list = root.putArray("runs");
+      wanted.forEach(run -> list.add(BenchmarkRuns.toNode(run)));
+      spec.commandLine().getOut().println(root);
+      spec.commandLine().getOut().flush();
+    }
+
+    return 0;
+  }
+
+  private void check() {
+    if (trace == null && affinity.isEmpty()) {
+      throw usage("Missing required option: '--affinity=A' or '--trace=T'");
+    }
+
+    if (trace == null && (fit != null || scoreTokens != null)) {
+      throw usage("Invalid options: --fit and --score-tokens are of --trace, which is not given");
+    }
+
+    if (threads < 1) {
+      throw usage("Invalid number of threads: %d, at least 1".formatted(threads));
+    }
+  }
+
+  private List<BenchmarkRun> readRuns() throws IOException {
+    if (!Files.exists(output)) {
+      Path parent = output.toAbsolutePath().normalize().getParent();
+      if (parent == null || !Files.isDirectory(parent)) {
+        throw new IOException(
+            "Cannot write %s: the folder %s does not exist".formatted(output, parent));
+      }
+
+      Files.createDirectory(output);
+    }
+
+    if (!Files.isDirectory(output)) {
+      throw new PlacementFormatException("Cannot write %s: it is not a folder".formatted(output));
+    }
+
+    return BenchmarkRuns.read(output.resolve(RUNS));
+  }
+
+  private List<Dataset> datasets() throws IOException {
+    Map<String, Path> scores = new TreeMap<>();
+    for (String argument : score) {
+      scores.put(name(argument), path(argument));
+    }
+
+    List<Dataset> datasets = new ArrayList<>();
+    for (String argument : affinity) {
+      String name = name(argument);
+      RouteCounts whole = AffinityFiles.read(path(argument));
+      if (scores.containsKey(name)) {
+        RouteCounts heldOut = AffinityFiles.read(scores.remove(name));
+        if (!heldOut.shape().equals(whole.shape())) {
+          throw new AffinityFormatException(
+              "Cannot score %s: it is of %s, --score of %s"
+                  .formatted(name, whole.shape(), heldOut.shape()));
+        }
+
+        datasets.add(new Dataset(name, whole, Optional.of(heldOut)));
+        continue;
+      }
+
+      List<RouteCounts> folds = new ArrayList<>(FoldFiles.read(path(argument), whole));
+      if (folds.isEmpty()) {
+        datasets.add(new Dataset(name, whole, Optional.empty()));
+      } else {
+        RouteCounts heldOut = folds.remove(folds.size() - 1);
+        datasets.add(new Dataset(name, CountsMixture.sum(folds), Optional.of(heldOut)));
+      }
+    }
+
+    if (!scores.isEmpty()) {
+      throw usage(
+          "Invalid --score: %s, there is no --affinity of that name".formatted(scores.keySet()));
+    }
+
+    if (trace != null) {
+      datasets.add(
+          new Dataset(
+              trace.getFileName().toString(),
+              count(fit == null ? facts.selection().tokens() : fit),
+              scoreTokens == null ? Optional.empty() : Optional.of(count(scoreTokens))));
+    }
+
+    return datasets;
+  }
+
+  private RouteCounts count(TokenRange tokens) {
+    TokenSelection selection = new TokenSelection(tokens, facts.selection().sequences());
+    try (TraceReader reader = TraceFormat.openTrace(facts.source(trace), selection)) {
+      RouteCounts counts = InMemoryEstimator.count(reader);
+      if (counts.tokens() == 0) {
+        throw new TraceFormatException(
+            "No token of %s is selected by %s".formatted(trace, selection));
+      }
+
+      return counts;
+    }
+  }
+
+  private static String name(String argument) {
+    int equals = argument.indexOf('=');
+    if (equals > 0) {
+      return argument.substring(0, equals);
+    }
+
+    Path file = Path.of(argument).getFileName();
+    return file == null ? argument : file.toString();
+  }
+
+  private static Path path(String argument) {
+    return Path.of(argument.substring(argument.indexOf('=') + 1));
+  }
+
+  private TimedSolver solver(String argument) {
+    int at = argument.indexOf('@');
+    String name = at < 0 ? argument : argument.substring(0, at);
+    try {
+      return new TimedSolver(
+          PlacementSolvers.find(name),
+          at < 0 ? timeLimit : new DurationConverter().convert(argument.substring(at + 1)));
+    } catch (IllegalArgumentException | TypeConversionException e) {
+      throw usage("Invalid --solvers: %s: %s".formatted(argument, e.getMessage()));
+    }
+  }
+
+  private Key key(Dataset dataset, PlacementProblem problem, TimedSolver one, long seed) {
+    return new Key(
+        dataset.name(),
+        dataset.fit().tokens(),
+        dataset.heldOut().map(RouteCounts::tokens).orElse(0L),
+        problem.topology(),
+        problem.objective(),
+        one.solver().name(),
+        one.limit(),
+        threads,
+        seed);
+  }
+
+  private SolverConfig config(Duration limit, long seed) {
+    return SolverConfig.DEFAULT.withTimeLimit(limit).withSeed(seed).withThreads(threads);
+  }
+
+  private BenchmarkRun run(
+      Key key, PlacementProblem problem, Dataset dataset, PlacementSolver solver) {
+    double tokens = Math.max(1, problem.counts().tokens());
+    List<Point> points = new ArrayList<>();
+    SolverOutcome outcome =
+        solver.solve(
+            problem,
+            config(key.timeLimit(), key.seed())
+                .withProgress(
+                    step -> {
+                      synchronized (points) {
+                        add(points, new Point(step.seconds(), step.objective() / tokens));
+                      }
+                    }));
+    if (outcome.placement().isEmpty()) {
+      return new BenchmarkRun(
+          key,
+          outcome.status(),
+          0,
+          0,
+          outcome.seconds(),
+          OptionalDouble.empty(),
+          0,
+          0,
+          0,
+          outcome.note(),
+          List.of());
+    }
+
+    // a step tells of its own part of the problem: what is below the result was of a part
+    double value = outcome.objective() / tokens;
+    points.removeIf(point -> point.value() < value);
+    Placement plan = outcome.placement().get();
+    PlacementCost cost = PlacementCost.of(dataset.fit(), plan);
+    Optional<PlacementCost> heldOut =
+        dataset.heldOut().map(counts -> PlacementCost.of(counts, plan));
+    return new BenchmarkRun(
+        key,
+        outcome.status(),
+        value,
+        outcome.bound() / tokens,
+        outcome.seconds(),
+        heldOut.isEmpty()
+            ? OptionalDouble.empty()
+            : OptionalDouble.of(
+                problem.objective().total(heldOut.get())
+                    / (double) Math.max(1, heldOut.get().tokens())),
+        cost.gpusPerToken(),
+        cost.loadMeanMaxOverMean(),
+        heldOut.orElse(cost).loadMeanMaxOverMean(),
+        outcome.note(),
+        points);
+  }
+
+  private static void add(List<Point> points, Point point) {
+    if (points.isEmpty() || point.value() < points.get(points.size() - 1).value()) {
+      points.add(point);
+    }
+  }
+
+  private static String machine() {
+    return String.format(
+        Locale.ROOT,
+        "%d cores of %s, JDK %d",
+        Runtime.getRuntime().availableProcessors(),
+        System.getProperty("os.arch"),
+        Runtime.version().feature());
+  }
+
+  private ParameterException usage(String message) {
+    return new ParameterException(spec.commandLine(), message);
+  }
+
+  private static final class RangeConverter implements ITypeConverter<TokenRange> {
+    @Override
+    public TokenRange convert(String value) {
+      return Terminal.option(() -> TokenRange.parse(value));
+    }
+  }
+
+  private static final class ObjectiveConverter implements ITypeConverter<Objective> {
+    @Override
+    public Objective convert(String value) {
+      return Terminal.option(() -> Objective.ofWord(value));
+    }
+  }
+
+  private static final class ClusterConverter implements ITypeConverter<Topology> {
+    private static final Pattern FORM = Pattern.compile("(\\d{1,5})x(\\d{1,5})");
+
+    @Override
+    public Topology convert(String value) {
+      Matcher matcher = FORM.matcher(value.strip());
+      if (!matcher.matches()) {
+        throw new TypeConversionException(
+            "Invalid cluster: %s, expected nodes x GPUs such as 1x4".formatted(value));
+      }
+
+      return Terminal.option(
+          () ->
+              new Topology(Integer.parseInt(matcher.group(1)), Integer.parseInt(matcher.group(2))));
+    }
+  }
+}
