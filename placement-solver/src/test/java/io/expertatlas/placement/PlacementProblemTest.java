@@ -77,6 +77,6 @@ class PlacementProblemTest {
   void objectivesHaveWords() {
     assertThat(Objective.ofWord("crossings")).isEqualTo(Objective.CROSSINGS);
     assertThatThrownBy(() -> Objective.ofWord("speed"))
-        .hasMessage("Invalid objective: speed, one of hops, crossings, fanout, load");
+        .hasMessage("Invalid objective: speed, one of hops, crossings, fanout, load, copies");
   }
 }

@@ -131,7 +131,7 @@ class PlacementParserTest {
         "[0,1,1,0],|''|gpu-of-expert has 2 rows, the shape has 3 layers",
         "[0,1,1,0]|[0,1,1,2]|Invalid placement: layer 0, expert 3 is on GPU 2, the topology 1x2 has 0 to 1",
         "[0,1,1,0]|[0,1,1.5,2]|gpu-of-expert[0][2] is 1.5, expected a GPU",
-        "\"objective\" : \"hops\"|\"objective\" : \"speed\"|Invalid objective: speed, one of hops, crossings, fanout, load",
+        "\"objective\" : \"hops\"|\"objective\" : \"speed\"|Invalid objective: speed, one of hops, crossings, fanout, load, copies",
         "\"tokens\" : 4|\"tokens\" : -4|tokens is -4, expected 0 to 9223372036854775807",
         "\"shape\"|\"form\"|shape is missing"
       })
