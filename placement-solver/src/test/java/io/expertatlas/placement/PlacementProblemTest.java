@@ -53,17 +53,17 @@ class PlacementProblemTest {
     PlacementCost cost = PlacementCost.of(problem.counts(), vanilla);
     Caps met =
         Caps.NONE
-            .withLoad(2, 3, 4)
+            .withLoad(3, 3, 4)
             .withTotal(Objective.HOPS, 5)
             .withTotal(Objective.LOAD, Objective.LOAD.total(cost));
     assertThat(problem.withCaps(met).isMetBy(vanilla)).isTrue();
     assertThat(met.violation(cost)).isEmpty();
-    assertThat(met.withLoad(2, 1, 4).violation(cost))
-        .contains("layer 1 has 2 choices on its hottest GPU, at most 1");
+    assertThat(met.withLoad(3, 1, 4).violation(cost))
+        .contains("layer 1 has 3 choices on its hottest GPU, at most 1");
     assertThat(met.withTotal(Objective.HOPS, 4).violation(cost))
         .contains("total hops is 5, at most 4");
     assertThat(problem.withCaps(met.withTotal(Objective.HOPS, 4)).isMetBy(vanilla)).isFalse();
-    assertThat(met.toString()).isEqualTo("at most load [2, 3, 4], total hops 5, total load 8");
+    assertThat(met.toString()).isEqualTo("at most load [3, 3, 4], total hops 5, total load 10");
     assertThat(Caps.NONE.toString()).isEqualTo("no caps");
     assertThatThrownBy(() -> problem.withCaps(Caps.NONE.withLoad(1, 2)))
         .hasMessage("Invalid caps: not of 3 layers, at most load [1, 2]");

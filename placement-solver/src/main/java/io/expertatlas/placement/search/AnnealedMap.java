@@ -35,8 +35,9 @@ final class AnnealedMap {
   private final boolean hasHops;
   private final int gpuPrice;
   private final int nodePrice;
-  private final FanoutTables[] gpuTouches; // [layer], or empty
-  private final FanoutTables[] nodeTouches; // [layer], or empty
+  private final FanoutTables[] gpuTouches; // [layer]
+  private final FanoutTables[] nodeTouches; // [layer]
+  private final boolean[] hasTouches; // [layer], whether its tables are up to date
   private final long[][] load; // [layer][part]
   private final long[] excess; // [layer], load above the cap
   private final boolean hasCaps;
@@ -62,8 +63,9 @@ final class AnnealedMap {
     int layers = chain.layers();
     this.gpuPrice = Math.toIntExact(prices.gpuTouch());
     this.nodePrice = nodes > 1 ? Math.toIntExact(prices.nodeTouch()) : 0; // else a constant
-    this.gpuTouches = new FanoutTables[gpuPrice > 0 ? layers : 0];
-    this.nodeTouches = new FanoutTables[nodePrice > 0 ? layers : 0];
+    this.gpuTouches = new FanoutTables[layers];
+    this.nodeTouches = new FanoutTables[layers];
+    this.hasTouches = new boolean[layers];
     this.map = new int[layers][];
     this.held = new int[layers][parts];
     this.stays = new int[layers][];
@@ -73,13 +75,6 @@ final class AnnealedMap {
     for (int layer = 0; layer < layers; layer++) {
       int size = chain.size(layer);
       stays[layer] = new int[size * (parts + (far > 0 ? nodes : 0))];
-      if (gpuPrice > 0) {
-        gpuTouches[layer] = new FanoutTables(chain.sets(layer), size, parts, pairs.shift());
-      }
-
-      if (nodePrice > 0) {
-        nodeTouches[layer] = new FanoutTables(chain.sets(layer), size, nodes, pairs.shift());
-      }
     }
   }
 
@@ -99,13 +94,7 @@ final class AnnealedMap {
         excess[layer] += above(layer, load[layer][part]);
       }
 
-      if (gpuPrice > 0) {
-        gpuTouches[layer].reset(map[layer]);
-      }
-
-      if (nodePrice > 0) {
-        nodeTouches[layer].reset(Arrays.stream(map[layer]).map(this::node).toArray());
-      }
+      hasTouches[layer] = false;
     }
 
     for (int layer = 0; hasHops && layer < map.length; layer++) {
@@ -198,10 +187,10 @@ final class AnnealedMap {
     }
 
     if (gpuPrice > 0) {
-      rise += gpuPrice * gpuTouches[layer].swapRise(one, other);
+      rise += gpuPrice * gpuTouches(layer).swapRise(one, other);
     }
 
-    return nodePrice > 0 ? rise + nodePrice * nodeTouches[layer].swapRise(one, other) : rise;
+    return nodePrice > 0 ? rise + nodePrice * nodeTouches(layer).swapRise(one, other) : rise;
   }
 
   private static int swapLoss(int[] row, int from, int to, int one, int other) {
@@ -242,11 +231,11 @@ final class AnnealedMap {
     }
 
     if (gpuPrice > 0) {
-      gpuTouches[layer].swap(one, other);
+      gpuTouches(layer).swap(one, other);
     }
 
     if (nodePrice > 0) {
-      nodeTouches[layer].swap(one, other);
+      nodeTouches(layer).swap(one, other);
     }
 
     map[layer][one] = to;
@@ -297,6 +286,45 @@ final class AnnealedMap {
     }
   }
 
+  private FanoutTables gpuTouches(int layer) {
+    if (!hasTouches[layer]) {
+      fillTouches(layer);
+    }
+
+    return gpuTouches[layer];
+  }
+
+  private FanoutTables nodeTouches(int layer) {
+    if (!hasTouches[layer]) {
+      fillTouches(layer);
+    }
+
+    return nodeTouches[layer];
+  }
+
+  /** The tables of a layer are made when it changes first: a window has few layers. */
+  private void fillTouches(int layer) {
+    int size = map[layer].length;
+    if (gpuPrice > 0) {
+      if (gpuTouches[layer] == null) {
+        gpuTouches[layer] = new FanoutTables(chain.sets(layer), size, parts, pairs.shift());
+      }
+
+      gpuTouches[layer].reset(map[layer]);
+    }
+
+    if (nodePrice > 0) {
+      if (nodeTouches[layer] == null) {
+        int nodes = chain.parts().nodes();
+        nodeTouches[layer] = new FanoutTables(chain.sets(layer), size, nodes, pairs.shift());
+      }
+
+      nodeTouches[layer].reset(Arrays.stream(map[layer]).map(this::node).toArray());
+    }
+
+    hasTouches[layer] = true;
+  }
+
   /** Whether an expert may go to a part without another coming back. */
   boolean mayMove(int layer, int expert, int to) {
     int from = map[layer][expert];
@@ -319,10 +347,10 @@ final class AnnealedMap {
     }
 
     if (gpuPrice > 0) {
-      rise += gpuPrice * gpuTouches[layer].moveRise(expert, to);
+      rise += gpuPrice * gpuTouches(layer).moveRise(expert, to);
     }
 
-    return nodePrice > 0 ? rise + nodePrice * nodeTouches[layer].moveRise(expert, node(to)) : rise;
+    return nodePrice > 0 ? rise + nodePrice * nodeTouches(layer).moveRise(expert, node(to)) : rise;
   }
 
   /** By how much the load above the cap would rise if an expert went to a part. */
@@ -346,11 +374,11 @@ final class AnnealedMap {
     }
 
     if (gpuPrice > 0) {
-      gpuTouches[layer].move(expert, to);
+      gpuTouches(layer).move(expert, to);
     }
 
     if (nodePrice > 0) {
-      nodeTouches[layer].move(expert, node(to));
+      nodeTouches(layer).move(expert, node(to));
     }
 
     held[layer][from]--;
@@ -399,11 +427,11 @@ final class AnnealedMap {
 
     for (int layer = 0; layer < map.length; layer++) {
       if (gpuPrice > 0) {
-        sum += gpuPrice * gpuTouches[layer].touches();
+        sum += gpuPrice * gpuTouches(layer).touches();
       }
 
       if (nodePrice > 0) {
-        sum += nodePrice * nodeTouches[layer].touches();
+        sum += nodePrice * nodeTouches(layer).touches();
       }
     }
 

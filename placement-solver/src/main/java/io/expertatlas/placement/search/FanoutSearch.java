@@ -11,14 +11,15 @@ import java.util.function.Consumer;
 
 /**
  * The search where hops cost nothing: each layer is a problem of its own. Rounds of one anneal a
- * layer, each round several times as slow as the one before it, as one slow anneal beats many quick
- * ones; the best partition of each layer is kept.
+ * layer, the first few each slower than the one before it, as a slow anneal beats quick ones; the
+ * best partition of each layer is kept.
  */
 final class FanoutSearch {
   /** Of the first round, for each pair of experts of a layer. */
   private static final long PROPOSALS = 60;
 
   private static final int SLOWER = 2; // proposals of a round over those of the round before
+  private static final long SLOWEST = 8 * PROPOSALS;
   private static final double HOT = 0.5; // temperatures, in units of a swap's mean effect
   private static final double COLD = 0.02;
 
@@ -81,7 +82,7 @@ final class FanoutSearch {
         improved.accept(best.clone());
       }
 
-      proposals *= SLOWER;
+      proposals = Math.min(proposals * SLOWER, SLOWEST);
     }
 
     return best;

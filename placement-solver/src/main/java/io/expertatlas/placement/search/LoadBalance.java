@@ -10,8 +10,9 @@ import java.util.SplittableRandom;
  * same again after a few random swaps. Not safe for several threads.
  */
 final class LoadBalance {
-  private static final int KICKS = 400;
+  private static final int KICKS = 300;
   private static final int KICK = 3; // swaps at random
+  private static final int CLOSE_ENOUGH = 2000; // this share of the bound is not worth a kick
 
   private final Chain chain;
   private final int layer;
@@ -53,7 +54,8 @@ final class LoadBalance {
     int[] best = balance.map.clone();
     long hottest = balance.hottest();
     long bound = LayerBound.hottest(chain, layer);
-    for (int kick = 0; kick < KICKS && hottest > bound; kick++) {
+    long goal = bound + bound / CLOSE_ENOUGH;
+    for (int kick = 0; kick < KICKS && hottest > goal; kick++) {
       balance.reset(best);
       balance.kick(random);
       balance.descend();

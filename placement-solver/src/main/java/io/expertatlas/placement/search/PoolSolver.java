@@ -17,7 +17,7 @@ import java.util.SplittableRandom;
  */
 public final class PoolSolver implements PlacementSolver {
   private static final int PATIENCE = 6;
-  private static final int ROUNDS = 8; // of a fan-out search
+  private static final int ROUNDS = 16; // of a fan-out search
 
   @Override
   public String name() {

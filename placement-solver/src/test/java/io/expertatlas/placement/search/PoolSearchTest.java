@@ -3,6 +3,8 @@ package io.expertatlas.placement.search;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.expertatlas.placement.Caps;
+import io.expertatlas.placement.Objective;
+import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Routes;
 import io.expertatlas.placement.Topology;
@@ -11,6 +13,7 @@ import io.expertatlas.placement.solver.Prices;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
+import io.expertatlas.trace.ModelShape;
 import java.time.Duration;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
@@ -29,6 +32,29 @@ class PoolSearchTest {
         1 + random.nextInt(3));
   }
 
+  /** The same GPUs with other nodes or costs of hops. */
+  private static Topology cluster(Topology topology, SplittableRandom random) {
+    int gpus = topology.gpus();
+    switch (random.nextInt(4)) {
+      case 0:
+        return topology;
+      case 1:
+        return topology.withHopCosts(2, 5);
+      case 2:
+        return gpus == 1 ? topology : Topology.ofNodes(1, gpus - 1);
+      default:
+        int[][] costs = new int[gpus][gpus];
+        for (int from = 0; from < gpus; from++) {
+          for (int to = 0; to < from; to++) {
+            costs[from][to] = 1 + random.nextInt(7);
+            costs[to][from] = costs[from][to];
+          }
+        }
+
+        return topology.withHopCosts(costs);
+    }
+  }
+
   private static Chain chain(SplittableRandom random, long seed) {
     return Chain.of(problem(random, seed));
   }
@@ -38,7 +64,11 @@ class PoolSearchTest {
     PlacementProblem problem = problem(random, seed);
     long[] cap = random.longs(problem.shape().layers(), 10, 80).toArray();
     Prices prices = new Prices(random.nextInt(3), random.nextInt(3), random.nextInt(3), 0);
-    return Chain.of(problem.withCaps(Caps.NONE.withLoad(cap)), prices);
+    Topology cluster = cluster(problem.topology(), random);
+    return Chain.of(
+        PlacementProblem.balanced(problem.counts(), cluster, Objective.HOPS)
+            .withCaps(Caps.NONE.withLoad(cap)),
+        prices);
   }
 
   @ParameterizedTest(name = "seed {0}")
@@ -164,6 +194,87 @@ class PoolSearchTest {
         .withTimeLimit(Duration.ofMinutes(2))
         .withSeed(seed)
         .withThreads(threads);
+  }
+
+  @ParameterizedTest(name = "{0}, {1} steps, capped: {2}")
+  @CsvSource({
+    "hops,700,false",
+    "hops,1500,true",
+    "fanout,500,false",
+    "fanout,900,true",
+    "crossings,61,false"
+  })
+  void theStepLimitGivesTheSamePlanOnAnyNumberOfThreads(
+      String objective, long steps, boolean capped) {
+    PlacementProblem problem =
+        Routes.problem(Routes.random(5, 12, 3, 300, 3), 2, 2)
+            .withObjective(Objective.ofWord(objective));
+    if (capped) {
+      problem = problem.withCaps(Caps.NONE.withLoad(260, 260, 260, 260, 260));
+    }
+
+    SolverConfig config = config(5, 1).withStepLimit(steps);
+    SolverOutcome once = new PoolSolver().solve(problem, config);
+    assertThat(once.placement()).isPresent();
+    for (int threads = 2; threads <= 5; threads += 3) {
+      SolverOutcome again = new PoolSolver().solve(problem, config.withThreads(threads));
+      assertThat(again.placement()).isEqualTo(once.placement());
+    }
+
+    SolverOutcome longer = new PoolSolver().solve(problem, config.withStepLimit(10 * steps));
+    assertThat(longer.objective()).isLessThanOrEqualTo(once.objective());
+  }
+
+  @Test
+  void aPlantedPlacementIsFound() {
+    Planted planted = Planted.draw(new ModelShape(10, 32, 3), new Topology(4, 4), 4000, 5);
+    PlacementProblem problem =
+        PlacementProblem.balanced(planted.counts(), new Topology(4, 4), Objective.HOPS);
+    SolverOutcome found =
+        new PoolSolver().solve(problem, config(1, 1).withStepLimit(16_000));
+    assertThat(found.objective())
+        .isLessThanOrEqualTo(
+            Objective.HOPS.total(PlacementCost.of(planted.counts(), planted.placement())));
+  }
+
+  @Test
+  void aStoppedSearchGivesItsStart() {
+    PlacementProblem problem = Routes.problem(Routes.random(4, 8, 1, 300, 3), 1, 4);
+    SolverOutcome stopped =
+        new PoolSolver().solve(problem, SolverConfig.DEFAULT.withStop(() -> true));
+    assertThat(stopped.status()).isEqualTo(SolverStatus.FEASIBLE);
+    assertThat(stopped.placement().orElseThrow().toArray()).isEqualTo(Starts.vanilla(problem));
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void loadAloneIsNeverWorseThanEplb(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int gpus = 1 + random.nextInt(4);
+    int experts = gpus * (1 + random.nextInt(6));
+    PlacementProblem problem =
+        Routes.problem(Routes.random(3, experts, Math.min(3, experts), 500, seed), 1, gpus)
+            .withObjective(Objective.LOAD);
+    SolverOutcome ours = new PoolSolver().solve(problem, SolverConfig.DEFAULT);
+    SolverOutcome eplb = new EplbSolver().solve(problem, SolverConfig.DEFAULT);
+    assertThat(ours.objective()).isLessThanOrEqualTo(eplb.objective());
+    assertThat(ours.bound()).isLessThanOrEqualTo(ours.objective());
+  }
+
+  @Test
+  void capsThatNothingMeetsAreSaidWithTheNumbers() {
+    PlacementProblem problem =
+        Routes.problem(
+            Routes.trace(4, new int[][] {{0}, {0}, {0}, {0}, {1}, {1}, {1}, {2}, {2}, {3}}), 1, 2);
+    SolverOutcome outcome =
+        new PoolSolver().solve(problem.withCaps(Caps.NONE.withLoad(4)), SolverConfig.DEFAULT);
+    assertThat(outcome.status()).isEqualTo(SolverStatus.INFEASIBLE);
+    assertThat(outcome.note())
+        .isEqualTo(
+            "layer 0: a GPU has at least 5 choices, 5 in the best placement found, the cap is 4");
+    SolverOutcome met =
+        new PoolSolver().solve(problem.withCaps(Caps.NONE.withLoad(5)), SolverConfig.DEFAULT);
+    assertThat(met.status().hasPlacement()).isTrue();
   }
 
   @Test

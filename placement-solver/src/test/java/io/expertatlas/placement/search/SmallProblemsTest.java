@@ -46,8 +46,14 @@ class SmallProblemsTest {
       int layers = 1 + random.nextInt(experts > 4 ? 2 : 3);
       int topK = 1 + random.nextInt(Math.min(3, experts));
       Topology topology = new Topology(1 + random.nextInt(2), 1 + random.nextInt(2));
-      if (random.nextInt(4) == 0) {
-        topology = new Topology(1, 3);
+      switch (random.nextInt(8)) {
+        case 0 -> topology = new Topology(1, 3);
+        case 1 -> topology = Topology.ofNodes(1, 2);
+        case 2 -> topology = topology.withHopCosts(2, 7);
+        case 3 ->
+            topology =
+                new Topology(1, 3).withHopCosts(new int[][] {{0, 1, 4}, {1, 0, 2}, {4, 2, 0}});
+        default -> {}
       }
 
       RoutingTrace trace = Routes.random(layers, experts, topK, random.nextInt(40), seed);
@@ -154,7 +160,7 @@ class SmallProblemsTest {
     }
 
     Topology topology = c.problem.topology();
-    int[] gpuOf = gpuNames(topology, random);
+    int[] gpuOf = topology.isSymmetric() ? gpuNames(topology, random) : identity(topology.gpus());
     SlotBounds slots = c.problem.slots();
     int[] least = new int[gpuOf.length];
     int[] most = new int[gpuOf.length];

@@ -34,6 +34,8 @@ class SolversTest {
             "bipart",
             "direct",
             "eplb",
+            "exflow-token",
+            "exflow-token-cpsat",
             "greedy-load",
             "node-then-gpu",
             "pool",
@@ -44,7 +46,7 @@ class SolversTest {
     assertThatThrownBy(() -> PlacementSolvers.find("magic"))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "Invalid solver: magic, one of assignment, auto, bipart, direct, eplb, greedy-load, node-then-gpu, pool, random, sweep, vanilla, viterbi");
+            "Invalid solver: magic, one of assignment, auto, bipart, direct, eplb, exflow-token, exflow-token-cpsat, greedy-load, node-then-gpu, pool, random, sweep, vanilla, viterbi");
   }
 
   @ParameterizedTest

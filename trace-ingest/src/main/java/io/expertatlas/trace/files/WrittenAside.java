@@ -96,7 +96,10 @@ public final class WrittenAside {
     void run() throws IOException;
   }
 
-  /** Works, then deletes what is left aside; so it is if the JVM stops in the midst. */
+  /**
+   * Works, then deletes what is left aside; so it is if the JVM stops in the midst. If it is
+   * stopping already, whoever holds it up until the work is done sees to that.
+   */
   private static void deletingAtExit(Path aside, Work work) throws IOException {
     Thread atExit =
         new Thread(
@@ -108,16 +111,29 @@ public final class WrittenAside {
               }
             },
             "delete-unfinished-output");
-    Runtime.getRuntime().addShutdownHook(atExit);
+    boolean isWatched = isAdded(atExit);
     try {
       work.run();
     } finally {
       try {
-        Runtime.getRuntime().removeShutdownHook(atExit);
+        if (isWatched) {
+          Runtime.getRuntime().removeShutdownHook(atExit);
+        }
+
         delete(aside);
       } catch (IllegalStateException e) {
         // the JVM is stopping: the hook deletes
       }
+    }
+  }
+
+  /** False if the JVM is stopping already. */
+  private static boolean isAdded(Thread atExit) {
+    try {
+      Runtime.getRuntime().addShutdownHook(atExit);
+      return true;
+    } catch (IllegalStateException e) {
+      return false;
     }
   }
 
