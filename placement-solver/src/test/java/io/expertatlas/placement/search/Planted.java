@@ -57,8 +57,7 @@ record Planted(RouteCounts counts, Placement placement) {
   }
 
   /** Some GPU of the same node, or of all. */
-  private static int near(
-      Topology topology, int gpu, boolean inNode, SplittableRandom random) {
+  private static int near(Topology topology, int gpu, boolean inNode, SplittableRandom random) {
     int node = topology.node(gpu);
     return inNode
         ? topology.firstGpu(node) + random.nextInt(topology.gpusOf(node))

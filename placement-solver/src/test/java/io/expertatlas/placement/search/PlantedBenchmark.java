@@ -24,13 +24,10 @@ final class PlantedBenchmark {
     Duration limit = Duration.ofSeconds(Long.parseLong(arguments[0]));
     int threads = Integer.parseInt(arguments[1]);
     long seed = arguments.length > 2 ? Long.parseLong(arguments[2]) : 1;
-    Planted planted =
-        Planted.draw(new ModelShape(61, 128, 8), new Topology(8, 8), 20_000, 7);
+    Planted planted = Planted.draw(new ModelShape(61, 128, 8), new Topology(8, 8), 20_000, 7);
     PlacementProblem problem =
-        PlacementProblem.balanced(
-            planted.counts(), planted.placement().topology(), Objective.HOPS);
-    double optimum =
-        Objective.HOPS.total(PlacementCost.of(planted.counts(), planted.placement()));
+        PlacementProblem.balanced(planted.counts(), planted.placement().topology(), Objective.HOPS);
+    double optimum = Objective.HOPS.total(PlacementCost.of(planted.counts(), planted.placement()));
     SolverOutcome outcome =
         new PoolSolver()
             .solve(

@@ -230,8 +230,7 @@ class PoolSearchTest {
     Planted planted = Planted.draw(new ModelShape(10, 32, 3), new Topology(4, 4), 4000, 5);
     PlacementProblem problem =
         PlacementProblem.balanced(planted.counts(), new Topology(4, 4), Objective.HOPS);
-    SolverOutcome found =
-        new PoolSolver().solve(problem, config(1, 1).withStepLimit(16_000));
+    SolverOutcome found = new PoolSolver().solve(problem, config(1, 1).withStepLimit(16_000));
     assertThat(found.objective())
         .isLessThanOrEqualTo(
             Objective.HOPS.total(PlacementCost.of(planted.counts(), planted.placement())));
