@@ -472,21 +472,33 @@ class CommandsTest {
         .isEqualTo(1);
     assertThat(err.toString()).contains("nowhere.json: no such file or folder");
     assertThat(filesOf(folder)).containsExactly("affinity", "trace.npy");
-
   }
 
   @Test
   void redundantSlotsBecomeCopiesThatEnginesAndEvaluateRead() throws IOException {
     assertThat(
             place(
-                "plan", "--nodes", "2", "--gpus-per-node", "2", "--objective", "load",
-                "--redundant", "4", "--export", "sglang,trtllm,vllm-ascend,vllm,vllm-list",
+                "plan",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--objective",
+                "load",
+                "--redundant",
+                "4",
+                "--export",
+                "sglang,trtllm,vllm-ascend,vllm,vllm-list",
                 "--json"))
         .as(err.toString())
         .isZero();
     assertThat(filesOf(folder.resolve("plan")))
         .containsExactly(
-            "placement.json", "sglang.json", "trtllm.yaml", "vllm-ascend.json", "vllm-list.json",
+            "placement.json",
+            "sglang.json",
+            "trtllm.yaml",
+            "vllm-ascend.json",
+            "vllm-list.json",
             "vllm.jsonl");
     JsonNode placed = new ObjectMapper().readTree(out.toString());
     assertThat(placed.get("redundant").intValue()).isEqualTo(4);
@@ -516,15 +528,34 @@ class CommandsTest {
   void redundantSlotsForOtherAims() throws IOException {
     assertThat(
             place(
-                "plan", "--nodes", "2", "--gpus-per-node", "2", "--objective", "fanout",
-                "--redundant-per-gpu", "1", "--max-load", "1.2", "--time-limit", "2s", "--json"))
+                "plan",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--objective",
+                "fanout",
+                "--redundant-per-gpu",
+                "1",
+                "--max-load",
+                "1.2",
+                "--time-limit",
+                "2s",
+                "--json"))
         .as(err.toString())
         .isZero();
     assertThat(err.toString()).contains("Cap on load: met in all 5 layers");
     assertThat(
             place(
-                "other", "--nodes", "2", "--gpus-per-node", "2", "--solver", "eplb",
-                "--redundant", "0"))
+                "other",
+                "--nodes",
+                "2",
+                "--gpus-per-node",
+                "2",
+                "--solver",
+                "eplb",
+                "--redundant",
+                "0"))
         .as(err.toString())
         .isZero();
     assertThat(filesOf(folder.resolve("other"))).containsExactly("placement.csv", "placement.json");
@@ -532,24 +563,49 @@ class CommandsTest {
 
   @Test
   void redundantSlotsThatDoNotFitAreRefused() throws IOException {
-    check(1, "Invalid redundant slots: 3 with 8 experts on 4 GPUs, expected 0 or 4 more of them at a time",
-        "--redundant", "3");
+    check(
+        1,
+        "Invalid redundant slots: 3 with 8 experts on 4 GPUs, expected 0 or 4 more of them at a time",
+        "--redundant",
+        "3");
     check(2, "Invalid redundant slots: -4, at least 0", "--redundant", "-4");
-    check(2, "Invalid options: --redundant and --redundant-per-gpu, expected one of them",
-        "--redundant", "4", "--redundant-per-gpu", "1");
-    check(2, "Invalid solver for redundant slots: pool, one of auto, eplb",
-        "--redundant", "4", "--solver", "pool");
-    check(2, "Invalid --objective with redundant slots: load,hops, one of load, hops, crossings, fanout",
-        "--redundant", "4", "--objective", "load,hops");
-    check(1, "Cannot export llama-cpp: it has every expert once, and here are 12 slots for 8 experts",
-        "--redundant", "4", "--export", "llama-cpp");
+    check(
+        2,
+        "Invalid options: --redundant and --redundant-per-gpu, expected one of them",
+        "--redundant",
+        "4",
+        "--redundant-per-gpu",
+        "1");
+    check(
+        2,
+        "Invalid solver for redundant slots: pool, one of auto, eplb",
+        "--redundant",
+        "4",
+        "--solver",
+        "pool");
+    check(
+        2,
+        "Invalid --objective with redundant slots: load,hops, one of load, hops, crossings, fanout",
+        "--redundant",
+        "4",
+        "--objective",
+        "load,hops");
+    check(
+        1,
+        "Cannot export llama-cpp: it has every expert once, and here are 12 slots for 8 experts",
+        "--redundant",
+        "4",
+        "--export",
+        "llama-cpp");
     assertThat(filesOf(folder)).containsExactly("affinity", "trace.npy");
   }
 
   private void check(int code, String message, String... more) {
     String[] cluster = {"--nodes", "1", "--gpus-per-node", "4"};
     assertThat(
-            place("refused", Stream.concat(Stream.of(cluster), Stream.of(more)).toArray(String[]::new)))
+            place(
+                "refused",
+                Stream.concat(Stream.of(cluster), Stream.of(more)).toArray(String[]::new)))
         .isEqualTo(code);
     assertThat(err.toString()).contains(message);
   }
