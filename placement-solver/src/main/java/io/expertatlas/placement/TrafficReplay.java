@@ -28,13 +28,20 @@ public final class TrafficReplay {
   /**
    * Starts with no token.
    *
-   * @throws IllegalArgumentException if the placement is for another number of layers or experts
+   * @throws IllegalArgumentException if the placement is for another number of layers or experts,
+   *     or holds copies of an expert
    */
   public TrafficReplay(ModelShape shape, Placement placement, ParallelMode mode) {
     PlacementCost.checkShape(shape, placement);
     this.shape = shape;
     this.placement = placement;
     this.mode = Objects.requireNonNull(mode, "mode is null");
+    if (placement.hasCopies()) {
+      throw new IllegalArgumentException(
+          "Cannot tell the traffic of a placement with copies of experts: which copy a token takes"
+              + " is not defined for it yet");
+    }
+
     this.moved = new TrafficMatrix(shape.layers(), placement.topology().gpus());
   }
 

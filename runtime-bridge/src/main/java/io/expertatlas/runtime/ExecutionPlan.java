@@ -16,7 +16,7 @@ public record ExecutionPlan(ModelShape shape, Placement placement, ParallelMode 
   /**
    * Checks that the placement is for this model.
    *
-   * @throws IllegalArgumentException if not, with both shapes
+   * @throws IllegalArgumentException if not, with both shapes, or if it holds copies of an expert
    */
   public ExecutionPlan {
     Objects.requireNonNull(mode, "mode is null");
@@ -24,6 +24,11 @@ public record ExecutionPlan(ModelShape shape, Placement placement, ParallelMode 
       throw new IllegalArgumentException(
           "Invalid placement for this model: %d MoE layers x %d experts, the model has %s"
               .formatted(placement.layers(), placement.experts(), shape));
+    }
+
+    if (placement.hasCopies()) {
+      throw new IllegalArgumentException(
+          "Cannot run a placement with copies of experts: ranks hold each expert once");
     }
   }
 

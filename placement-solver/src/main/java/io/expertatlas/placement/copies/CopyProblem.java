@@ -46,7 +46,7 @@ public record CopyProblem(PlacementProblem problem, int slotsPerGpu) {
     int gpus = problem.topology().gpus();
     long slots = (long) problem.shape().experts() + redundant;
     if (redundant < 0 || slots % gpus != 0) {
-      int missing = (int) ((gpus - problem.shape().experts() % gpus) % gpus);
+      int missing = (gpus - problem.shape().experts() % gpus) % gpus;
       throw new IllegalArgumentException(
           "Invalid redundant slots: %d with %d experts on %d GPUs, expected %d or %d more of them at a time"
               .formatted(redundant, problem.shape().experts(), gpus, missing, gpus));

@@ -136,8 +136,9 @@ class CopySolverTest {
   void theSamePlanComesFromTheSameSeed(Objective objective) {
     RouteCounts counts = Routes.count(Routes.random(4, 12, 3, 400, 2));
     CopyProblem problem = problem(counts, new Topology(2, 2), objective, 4);
-    SolverOutcome one = solve(CopySolver.AUTO, problem);
-    SolverOutcome two = solve(CopySolver.AUTO, problem);
+    SolverConfig unhurried = CONFIG.withTimeLimit(Duration.ofMinutes(10));
+    SolverOutcome one = CopySolver.solve(CopySolver.AUTO, problem, unhurried, 1);
+    SolverOutcome two = CopySolver.solve(CopySolver.AUTO, problem, unhurried, 1);
     assertThat(one.placement()).isEqualTo(two.placement()).isPresent();
     check(problem, one);
     assertThat(one.bound()).isLessThanOrEqualTo(one.objective());
