@@ -130,4 +130,12 @@ class TrafficReplayTest {
 
     return RoutingTrace.of(shape, experts, new float[0], sequence, position, new byte[tokens]);
   }
+  @Test
+  void refusesCopiesOfExperts() {
+    Placement copies = Placement.ofCopies(new Topology(1, 2), new int[][][] {{{0, 1}, {1}}});
+
+    assertThatThrownBy(() -> new TrafficReplay(new ModelShape(1, 2, 1), copies, ParallelMode.HOME))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("copies of experts");
+  }
 }
