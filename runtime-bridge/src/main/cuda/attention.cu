@@ -1,27 +1,28 @@
-// Rotary embedding, the key-value cache, and attention over it.
+// Attention over a key-value cache.
 //
-// The cache of a layer: keys and values each [slot][kv head][room][dim]; a slot is a sequence of the batch, room its most
-// positions. Query head h reads kv head h / (heads / kv heads). visible[row]: how many keys the row may see.
+// The cache of a layer: keys and values each [slot][capacity][kv heads][dim]; a slot is a sequence of the batch. Query head h
+// reads kv head h / (heads / kv heads). visible[row]: how many keys of its slot the row sees.
 #include "numbers.cuh"
 
-// Splits q, k, v of a row, turns q and k by the row's position (pairs i, i + dim / 2; frequencies null: not at all), writes
-// q out and k and v into the cache. qkv [rows][(heads + 2 * kv_heads) * dim]. Grid: (heads + 2 * kv_heads, rows).
+// What the q, k and v projections of a row become: q and k turned by the row's position (pairs i, i + dim / 2; frequencies
+// null: not at all), q stored, k and v appended to the cache. qkv [rows][(heads + 2 * kv_heads) * dim].
+// Grid: (heads + 2 * kv_heads, rows).
 template <typename A>
 __device__ void split_heads(
     const A* qkv, const int* slots, const int* positions, const float* frequencies, A* q, A* keys, A* values, int heads,
-    int kv_heads, int room, int dim) {
-  const int row = blockIdx.y;
+    int kv_heads, int capacity, int dim) {
+  const size_t row = blockIdx.y;
   const int head = blockIdx.x;
-  const A* from = qkv + ((size_t)row * (heads + 2 * kv_heads) + head) * dim;
+  const A* from = qkv + (row * (heads + 2 * kv_heads) + head) * dim;
   const int position = positions[row];
-  const size_t cached = ((size_t)slots[row] * kv_heads * room + position) * dim;
+  const size_t cached = ((size_t)slots[row] * capacity + position) * kv_heads;
   A* to;
   if (head < heads) {
-    to = q + ((size_t)row * heads + head) * dim;
+    to = q + (row * heads + head) * dim;
   } else if (head < heads + kv_heads) {
-    to = keys + cached + (size_t)(head - heads) * room * dim;
+    to = keys + (cached + head - heads) * dim;
   } else {
-    to = values + cached + (size_t)(head - heads - kv_heads) * room * dim;
+    to = values + (cached + head - heads - kv_heads) * dim;
   }
   const bool turned = frequencies != nullptr && head < heads + kv_heads;
   for (int i = threadIdx.x; i < dim; i += blockDim.x) {
@@ -43,7 +44,7 @@ __device__ void split_heads(
 template <typename A>
 __device__ void attend(
     const A* q, const A* keys, const A* values, const int* slots, const int* visible, float* partial, float* stats,
-    float scale, int heads, int kv_heads, int room, int dim, int chunk) {
+    float scale, int heads, int kv_heads, int capacity, int dim, int chunk) {
   extern __shared__ float query[];
   const int lane = threadIdx.x;
   const int part = blockIdx.x;
@@ -62,7 +63,8 @@ __device__ void attend(
     query[i] = number(q[((size_t)row * heads + head) * dim + i]) * scale;
   }
   __syncwarp();
-  const size_t cached = ((size_t)slots[row] * kv_heads + head / (heads / kv_heads)) * room * dim;
+  const size_t step = (size_t)kv_heads * dim;
+  const size_t cached = slots[row] * capacity * step + (size_t)(head / (heads / kv_heads)) * dim;
   const A* key_rows = keys + cached;
   const A* value_rows = values + cached;
   float most = -INFINITY;
@@ -72,7 +74,7 @@ __device__ void attend(
     const int key = base + lane;
     float score = -INFINITY;
     if (key < end) {
-      const A* k = key_rows + (size_t)key * dim;
+      const A* k = key_rows + key * step;
       score = 0;
       int i = 0;
       if (dim % 8 == 0) {
@@ -101,7 +103,7 @@ __device__ void attend(
     const int count = min(WARP, end - base);
     for (int j = 0; j < count; j++) {
       const float w = __shfl_sync(0xffffffffu, weight, j);
-      const A* v = value_rows + (size_t)(base + j) * dim;
+      const A* v = value_rows + (base + j) * step;
 #pragma unroll
       for (int d = 0; d < 8; d++) {
         if (d * WARP + lane < dim) {
@@ -127,7 +129,7 @@ __device__ void attend(
 template <int GROUP, int DIM>
 __device__ void attend_group(
     const bf16* q, const bf16* keys, const bf16* values, const int* slots, const int* visible, float* partial,
-    float* stats, float scale, int heads, int kv_heads, int room) {
+    float* stats, float scale, int heads, int kv_heads, int capacity) {
   constexpr int KEYS = 64;
   constexpr int WARPS = 4;
   constexpr int LANES = DIM / 8;                  // lanes for one key
@@ -151,13 +153,14 @@ __device__ void attend_group(
     return;
   }
   const int d = lane % LANES * 8;
-  const size_t cached = ((size_t)slots[row] * kv_heads + kv) * room * DIM + d;
+  const size_t step = (size_t)kv_heads * DIM;
+  const size_t cached = slots[row] * capacity * step + (size_t)kv * DIM + d;
   const int key0 = begin + warp * (KEYS / WARPS) + lane / LANES;
   uint4 raw[TURNS];
 #pragma unroll
   for (int t = 0; t < TURNS; t++) {
     const int key = min(key0 + t * (WARP / LANES), end - 1);
-    raw[t] = *reinterpret_cast<const uint4*>(keys + cached + (size_t)key * DIM);
+    raw[t] = *reinterpret_cast<const uint4*>(keys + cached + key * step);
   }
   float query[GROUP][8];
 #pragma unroll
@@ -192,7 +195,7 @@ __device__ void attend_group(
 #pragma unroll
   for (int t = 0; t < TURNS; t++) {
     const int key = min(key0 + t * (WARP / LANES), end - 1);
-    raw[t] = *reinterpret_cast<const uint4*>(values + cached + (size_t)key * DIM);
+    raw[t] = *reinterpret_cast<const uint4*>(values + cached + key * step);
   }
   __syncthreads();
   float most[GROUP];
@@ -251,8 +254,8 @@ __device__ void attend_group(
 #define ATTEND_GROUP(GROUP, DIM)                                                                                      \
   extern "C" __global__ void __launch_bounds__(128) attend_group_##GROUP##_##DIM(                                     \
       const bf16* q, const bf16* keys, const bf16* values, const int* slots, const int* visible, float* partial,      \
-      float* stats, float scale, int heads, int kv_heads, int room) {                                                 \
-    attend_group<GROUP, DIM>(q, keys, values, slots, visible, partial, stats, scale, heads, kv_heads, room);          \
+      float* stats, float scale, int heads, int kv_heads, int capacity) {                                                 \
+    attend_group<GROUP, DIM>(q, keys, values, slots, visible, partial, stats, scale, heads, kv_heads, capacity);          \
   }
 
 ATTEND_GROUP(4, 64)
@@ -288,18 +291,18 @@ __device__ void attend_join(const float* partial, const float* stats, A* out, in
 #define ATTENTION(NAME, A)                                                                                            \
   extern "C" __global__ void split_heads_##NAME(                                                                      \
       const A* qkv, const int* slots, const int* positions, const float* frequencies, A* q, A* keys, A* values,       \
-      int heads, int kv_heads, int room, int dim) {                                                                   \
-    split_heads(qkv, slots, positions, frequencies, q, keys, values, heads, kv_heads, room, dim);                     \
+      int heads, int kv_heads, int capacity, int dim) {                                                               \
+    split_heads(qkv, slots, positions, frequencies, q, keys, values, heads, kv_heads, capacity, dim);                 \
   }                                                                                                                   \
   extern "C" __global__ void attend_##NAME(                                                                           \
       const A* q, const A* keys, const A* values, const int* slots, const int* visible, float* partial, float* stats, \
-      float scale, int heads, int kv_heads, int room, int dim, int chunk) {                                           \
-    attend(q, keys, values, slots, visible, partial, stats, scale, heads, kv_heads, room, dim, chunk);                \
+      float scale, int heads, int kv_heads, int capacity, int dim, int chunk) {                                       \
+    attend(q, keys, values, slots, visible, partial, stats, scale, heads, kv_heads, capacity, dim, chunk);            \
   }                                                                                                                   \
   extern "C" __global__ void attend_join_##NAME(                                                                      \
       const float* partial, const float* stats, A* out, int parts, int heads, int dim) {                              \
     attend_join(partial, stats, out, parts, heads, dim);                                                              \
   }
 
-ATTENTION(f32, float)
-ATTENTION(bf16, bf16)
+ATTENTION(f, float)
+ATTENTION(h, bf16)

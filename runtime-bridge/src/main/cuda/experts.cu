@@ -1,8 +1,8 @@
-// The experts of a layer over tokens sorted by expert, for few tokens an expert.
+// The experts of a layer over tokens sorted by expert, for few tokens an expert; see stream.cu for bf16 at the speed of memory.
 //
-// A row is one choice of one token; rows of an expert stand together, offsets[e] to offsets[e + 1].
-// order[row] = token * k + choice; active[0..count-1] are the experts with rows, count in active[experts].
-// Weights are one address an expert, so that experts may lie anywhere. Grid: (ceil(n / (8 * R)), experts with rows at most).
+// A row is one choice of one token; rows of an expert stand together, from offsets[e] to offsets[e + 1]. order[row] =
+// token * k + choice. Weights of the experts follow each other: gate, up [experts][width][hidden], down
+// [experts][hidden][width]. Grid: (ceil(n / 16), experts with rows at most), blocks of 256.
 #include "dots.cuh"
 
 template <int R, int M, typename A, typename W>
@@ -63,34 +63,34 @@ __device__ __forceinline__ void up_tile(
 // out[row] = silu(x * gate^T) * (x * up^T), or relu(x * gate^T + bias) where there is no up.
 template <int R, int M, typename A, typename W>
 __device__ void experts_up(
-    const A* x, const W* const* gate, const W* const* up, const W* const* bias, A* out, const int* order,
-    const int* offsets, const int* active, int experts, int k, int hidden, int width) {
+    const A* x, const W* gate, const W* up, const W* bias, A* out, const int* order, const int* offsets, int experts,
+    int k, int hidden, int width) {
   const int first = (blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * R;
-  if (first >= width || blockIdx.y >= active[experts]) {
+  const int e = expert_with_rows(offsets, experts, blockIdx.y);
+  if (first >= width || e < 0) {
     return;
   }
-  const int e = active[blockIdx.y];
   const int begin = offsets[e];
-  up_tile<R, M>(x, gate[e], up == nullptr ? nullptr : up[e], bias == nullptr ? nullptr : bias[e], out, order, k, begin,
-                offsets[e + 1] - begin, hidden, width, first);
+  const size_t at = (size_t)e * width * hidden;
+  up_tile<R, M>(x, gate + at, up == nullptr ? nullptr : up + at, bias == nullptr ? nullptr : bias + (size_t)e * width,
+                out, order, k, begin, offsets[e + 1] - begin, hidden, width, first);
 }
 
 // out[row] = in[row] * down^T + bias
 template <int R, int M, typename A, typename W>
 __device__ void experts_down(
-    const A* in, const W* const* down, const W* const* bias, A* out, const int* offsets, const int* active, int experts,
-    int width, int hidden) {
+    const A* in, const W* down, const W* bias, A* out, const int* offsets, int experts, int width, int hidden) {
   const int first = (blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * R;
-  if (first >= hidden || blockIdx.y >= active[experts]) {
+  const int e = expert_with_rows(offsets, experts, blockIdx.y);
+  if (first >= hidden || e < 0) {
     return;
   }
-  const int e = active[blockIdx.y];
   const int begin = offsets[e];
   const int count = offsets[e + 1] - begin;
   const W* rows[R];
 #pragma unroll
   for (int r = 0; r < R; r++) {
-    rows[r] = down[e] + (size_t)min(first + r, hidden - 1) * width;
+    rows[r] = down + ((size_t)e * hidden + min(first + r, hidden - 1)) * width;
   }
   for (int tile = 0; tile < count; tile += M) {
     const A* in_rows[M];
@@ -106,7 +106,7 @@ __device__ void experts_down(
 #pragma unroll
         for (int m = 0; m < M; m++) {
           if (first + r < hidden && tile + m < count) {
-            const float plus = bias == nullptr ? 0.0f : number(bias[e][first + r]);
+            const float plus = bias == nullptr ? 0.0f : number(bias[(size_t)e * hidden + first + r]);
             put(out + (size_t)(begin + tile + m) * hidden + first + r, acc[r][m] + plus);
           }
         }
@@ -115,9 +115,10 @@ __device__ void experts_down(
   }
 }
 
-// x[token] += sum over choices, first to last, of weight * y[row of the choice]; place[token * k + choice] is that row.
-template <typename A>
-__device__ void combine(const A* y, const int* place, const float* weights, float* x, int k, int hidden) {
+// out[token] (+)= sum over choices, first to last, of weight * in[row of the choice]; place[token * k + choice] is that row,
+// -1 for none. Grid: (ceil(hidden / 256), tokens).
+template <typename A, typename Y>
+__device__ void combine(const A* in, const int* place, const float* weights, Y* out, int k, int hidden, int add) {
   const size_t token = blockIdx.y;
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= hidden) {
@@ -125,15 +126,20 @@ __device__ void combine(const A* y, const int* place, const float* weights, floa
   }
   float sum = 0;
   for (int j = 0; j < k; j++) {
-    sum += weights[token * k + j] * number(y[(size_t)place[token * k + j] * hidden + i]);
+    const int row = place[token * k + j];
+    if (row >= 0) {
+      sum += weights[token * k + j] * number(in[(size_t)row * hidden + i]);
+    }
   }
-  x[token * hidden + i] += sum;
+  Y* to = out + token * hidden + i;
+  put(to, add ? number(*to) + sum : sum);
 }
 
-// The same, followed by the RMSNorm that the next block begins with: one block a token.
-template <typename A, typename W>
+// x += the combined experts, then out = RMSNorm of x, which the next block begins with: one block a token.
+template <typename A, typename W, typename Y>
 __device__ void combine_and_norm(
-    const A* y, const int* place, const float* weights, float* x, int k, const W* weight, float eps, A* out, int hidden) {
+    const A* in, const int* place, const float* weights, float* x, int k, const W* weight, float eps, Y* out,
+    int hidden) {
   __shared__ float room[WARP];
   const size_t token = blockIdx.x;
   float* row = x + token * hidden;
@@ -141,52 +147,51 @@ __device__ void combine_and_norm(
   for (int i = threadIdx.x; i < hidden; i += blockDim.x) {
     float sum = 0;
     for (int j = 0; j < k; j++) {
-      sum += weights[token * k + j] * number(y[(size_t)place[token * k + j] * hidden + i]);
+      const int at = place[token * k + j];
+      if (at >= 0) {
+        sum += weights[token * k + j] * number(in[(size_t)at * hidden + i]);
+      }
     }
     const float v = row[i] + sum;
     row[i] = v;
     squares += v * v;
   }
-  const float scale = rsqrtf(block_sum(squares, room) / hidden + eps);
+  const float scale = 1 / sqrtf(block_sum(squares, room) / hidden + eps);
   for (int i = threadIdx.x; i < hidden; i += blockDim.x) {
     put(out + token * hidden + i, row[i] * scale * number(weight[i]));
   }
 }
 
-#define EXPERTS(NAME, RU, RD, M, A, W)                                                                                \
-  extern "C" __global__ void __launch_bounds__(256) experts_up_##NAME(                                                \
-      const A* x, const W* const* gate, const W* const* up, const W* const* bias, A* out, const int* order,           \
-      const int* offsets, const int* active, int experts, int k, int hidden, int width) {                             \
-    experts_up<RU, M>(x, gate, up, bias, out, order, offsets, active, experts, k, hidden, width);                     \
-  }                                                                                                                   \
-  extern "C" __global__ void __launch_bounds__(256) experts_down_##NAME(                                              \
-      const A* in, const W* const* down, const W* const* bias, A* out, const int* offsets, const int* active,         \
-      int experts, int width, int hidden) {                                                                           \
-    experts_down<RD, M>(in, down, bias, out, offsets, active, experts, width, hidden);                                \
+#define EXPERTS(NAME, M, A, W)                                                                                       \
+  extern "C" __global__ void __launch_bounds__(256) experts_up_##NAME(                                               \
+      const A* x, const W* gate, const W* up, const W* bias, A* out, const int* order, const int* offsets,           \
+      int experts, int k, int hidden, int width) {                                                                   \
+    experts_up<2, M>(x, gate, up, bias, out, order, offsets, experts, k, hidden, width);                             \
+  }                                                                                                                  \
+  extern "C" __global__ void __launch_bounds__(256) experts_down_##NAME(                                             \
+      const A* in, const W* down, const W* bias, A* out, const int* offsets, int experts, int width, int hidden) {   \
+    experts_down<2, M>(in, down, bias, out, offsets, experts, width, hidden);                                        \
   }
 
-// NAME_1: at most one token an expert; NAME_8: any number, in tiles of eight. R: 2 and 2 for one, 2 and 4 for eight.
-EXPERTS(bf16_odd, 2, 2, 4, bf16, bf16)  // for sizes that are no multiple of 8; stream.cu has the others
-EXPERTS(f32_1, 2, 2, 1, float, bf16)
-EXPERTS(f32_8, 2, 4, 8, float, bf16)
-EXPERTS(f32_f32_1, 2, 2, 1, float, float)
-EXPERTS(f32_f32_8, 2, 4, 8, float, float)
+EXPERTS(ff, 4, float, float)
+EXPERTS(hh, 4, bf16, bf16)  // for sizes that are no multiple of 8
 
-extern "C" __global__ void combine_f32(
-    const float* y, const int* place, const float* weights, float* x, int k, int hidden) {
-  combine(y, place, weights, x, k, hidden);
-}
-extern "C" __global__ void combine_bf16(
-    const bf16* y, const int* place, const float* weights, float* x, int k, int hidden) {
-  combine(y, place, weights, x, k, hidden);
-}
-extern "C" __global__ void combine_and_norm_f32(
-    const float* y, const int* place, const float* weights, float* x, int k, const bf16* weight, float eps, float* out,
-    int hidden) {
-  combine_and_norm(y, place, weights, x, k, weight, eps, out, hidden);
-}
-extern "C" __global__ void combine_and_norm_bf16(
-    const bf16* y, const int* place, const float* weights, float* x, int k, const bf16* weight, float eps, bf16* out,
-    int hidden) {
-  combine_and_norm(y, place, weights, x, k, weight, eps, out, hidden);
-}
+#define COMBINE(NAME, A, Y)                                                                                          \
+  extern "C" __global__ void combine_##NAME(                                                                         \
+      const A* in, const int* place, const float* weights, Y* out, int k, int hidden, int add) {                     \
+    combine(in, place, weights, out, k, hidden, add);                                                                \
+  }
+
+COMBINE(ff, float, float)
+COMBINE(hf, bf16, float)
+COMBINE(hh, bf16, bf16)
+
+#define COMBINE_AND_NORM(NAME, A, W)                                                                                 \
+  extern "C" __global__ void combine_and_norm_##NAME(                                                                \
+      const A* in, const int* place, const float* weights, float* x, int k, const W* weight, float eps, A* out,      \
+      int hidden) {                                                                                                  \
+    combine_and_norm(in, place, weights, x, k, weight, eps, out, hidden);                                            \
+  }
+
+COMBINE_AND_NORM(f, float, float)
+COMBINE_AND_NORM(h, bf16, bf16)

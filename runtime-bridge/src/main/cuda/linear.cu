@@ -1,9 +1,7 @@
 // y = x * w^T for few rows of x: one warp for R rows of w, all rows of x in tiles of M.
 //
-// x [rows][k], w [n][k], bias [n] or null, y [rows][n]. Grid: ceil(n / (8 * R)) blocks of 256 threads.
+// x [rows][k], w [n][k], bias [n] or null, y [rows][n]. Grid: ceil(n / 16) blocks of 256 threads.
 #include "dots.cuh"
-
-enum Finish { STORE = 0, ADD = 1, RELU = 2 };  // y = v, y += v, y = max(v, 0)
 
 template <int R, int M, typename A, typename W, typename Y>
 __device__ void linear(
@@ -42,20 +40,15 @@ __device__ void linear(
   }
 }
 
-#define LINEAR(NAME, R, M, A, W, Y)                                                                             \
-  extern "C" __global__ void __launch_bounds__(256) linear_##NAME(                                              \
-      const A* x, const W* w, const W* bias, Y* y, int rows, int k, int n, int finish) {                        \
-    linear<R, M>(x, w, bias, y, rows, k, n, finish);                                                            \
+#define LINEAR(NAME, R, M, A, W, Y)                                                               \
+  extern "C" __global__ void __launch_bounds__(256) NAME(                                          \
+      const A* x, const W* w, const W* bias, Y* y, int rows, int k, int n, int finish) {           \
+    linear<R, M>(x, w, bias, y, rows, k, n, finish);                                               \
   }
 
-// NAME_1 for one row, NAME_4 for up to four, NAME_8 for any number; R is 2, 4 and 4.
-#define LINEARS(NAME, A, W, Y)  \
-  LINEAR(NAME##_1, 2, 1, A, W, Y) \
-  LINEAR(NAME##_4, 4, 4, A, W, Y) \
-  LINEAR(NAME##_8, 4, 8, A, W, Y)
-
-LINEARS(f32, float, bf16, float)
-LINEARS(f32_f32, float, float, float)
-// bf16 for k that is no multiple of 8; stream.cu has the others.
-LINEAR(bf16_odd, 2, 4, bf16, bf16, bf16)
-LINEAR(bf16_float_odd, 2, 4, bf16, bf16, float)
+// One row, and any number. Letters: x, w, y; f float, h bf16. stream.cu has bf16 where k is a multiple of 8.
+LINEAR(linear_one_fff, 2, 1, float, float, float)
+LINEAR(linear_fff, 2, 4, float, float, float)
+LINEAR(linear_fhf, 2, 4, float, bf16, float)
+LINEAR(linear_hhh, 2, 4, bf16, bf16, bf16)
+LINEAR(linear_hhf, 2, 4, bf16, bf16, float)

@@ -92,3 +92,25 @@ __device__ __forceinline__ float block_max(float x, float* room) {
   x = threadIdx.x % WARP < blockDim.x / WARP ? room[threadIdx.x % WARP] : -INFINITY;
   return warp_max(x);
 }
+
+// The n-th expert that has rows (from 0), by all lanes of a warp; -1 if there are fewer.
+__device__ __forceinline__ int expert_with_rows(const int* offsets, int experts, int n) {
+  const int lane = threadIdx.x % WARP;
+  for (int base = 0; base < experts; base += WARP) {
+    const int e = base + lane;
+    const bool rows = e < experts && offsets[e + 1] > offsets[e];
+    unsigned found = __ballot_sync(0xffffffffu, rows);
+    const int count = __popc(found);
+    if (n < count) {
+      for (; n > 0; n--) {
+        found &= found - 1;
+      }
+      return base + __ffs(found) - 1;
+    }
+    n -= count;
+  }
+  return -1;
+}
+
+// What becomes of a product: y = v, y += v, y = max(v, 0).
+enum Finish { STORE = 0, ADD = 1, RELU = 2 };

@@ -91,7 +91,7 @@ __device__ void norm_and_route(
     normed[i] = v;
     squares += v * v;
   }
-  const float scale = rsqrtf(block_sum(squares, room) / hidden + eps);
+  const float scale = 1 / sqrtf(block_sum(squares, room) / hidden + eps);
   for (int i = threadIdx.x; i < hidden; i += blockDim.x) {
     A* to = out + token * hidden + i;
     put(to, normed[i] * scale * number(weight[i]));
@@ -133,27 +133,28 @@ __device__ void norm_and_route(
     norm_and_route(x, weight, eps, router, out, logits, hidden, experts, k, renormalise, chosen, weights);           \
   }
 
-NORM_AND_ROUTE(bf16, bf16, bf16)
-NORM_AND_ROUTE(f32, float, bf16)
+NORM_AND_ROUTE(h, bf16, bf16)
+NORM_AND_ROUTE(f, float, float)
 
-// Stable counting sort of `choices` expert ids by one block of SORT_WARPS warps.
-// order[row] = choice, place[choice] = row, offsets [experts + 1], active: experts with rows in order, their number in
-// active[experts]. Each warp counts a run of choices; ranks inside a step of 32 come from matching lanes.
+// Stable counting sort of `choices` expert ids by one block of SORT_WARPS warps. local[id] is the index of an expert among
+// the `experts` of this rank, or -1: such choices, and ids below 0, get no row. order[row] = choice, place[choice] = row or
+// -1, offsets [experts + 1]. Each warp counts a run of choices; ranks inside a step of 32 come from matching lanes.
 extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sort_by_expert(
-    const int* chosen, int choices, int experts, int* order, int* place, int* offsets, int* active) {
+    const int* chosen, const int* local, int choices, int experts, int* order, int* place, int* offsets) {
   __shared__ int counts[SORT_WARPS][MOST_EXPERTS];
-  __shared__ int starts[MOST_EXPERTS + 1];
+  __shared__ int starts[MOST_EXPERTS];
   const int warp = threadIdx.x / WARP;
   const int lane = threadIdx.x % WARP;
   for (int e = lane; e < experts; e += WARP) {
     counts[warp][e] = 0;
   }
-  __syncthreads();
+  __syncwarp();
   const int run = (choices + SORT_WARPS * WARP - 1) / (SORT_WARPS * WARP) * WARP;
   const int from = min(warp * run, choices);
   const int to = min(from + run, choices);
   for (int i = from + lane; i - lane < to; i += WARP) {
-    const int e = i < to ? chosen[i] : -1;
+    const int id = i < to ? chosen[i] : -1;
+    const int e = id < 0 ? -1 : local[id];
     const unsigned same = __match_any_sync(0xffffffffu, e);
     if (e >= 0 && __ffs(same) - 1 == lane) {
       counts[warp][e] += __popc(same);
@@ -173,27 +174,25 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sort_by_expert(
   __syncthreads();
   if (threadIdx.x == 0) {
     int sum = 0;
-    int found = 0;
     for (int e = 0; e < experts; e++) {
       const int c = starts[e];
       starts[e] = sum;
       offsets[e] = sum;
       sum += c;
-      if (c > 0) {
-        active[found++] = e;
-      }
     }
     offsets[experts] = sum;
-    active[experts] = found;
   }
   __syncthreads();
   for (int i = from + lane; i - lane < to; i += WARP) {
-    const int e = i < to ? chosen[i] : -1;
+    const int id = i < to ? chosen[i] : -1;
+    const int e = id < 0 ? -1 : local[id];
     const unsigned same = __match_any_sync(0xffffffffu, e);
     if (e >= 0) {
       const int row = starts[e] + counts[warp][e] + __popc(same & ((1u << lane) - 1));
       order[row] = i;
       place[i] = row;
+    } else if (i < to) {
+      place[i] = -1;
     }
     __syncwarp();
     if (e >= 0 && __ffs(same) - 1 == lane) {
@@ -203,10 +202,10 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sort_by_expert(
   }
 }
 
-// to[row] = order[row] / k: the token of each row, for gathering.
-extern "C" __global__ void tokens_of_rows(const int* order, int* to, int choices, int k) {
+// to[row] = order[row] / k for the rows in use: the token of each row, for gathering. 0 for the others.
+extern "C" __global__ void tokens_of_rows(const int* order, const int* offsets, int experts, int* to, int choices, int k) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < choices) {
-    to[i] = order[i] / k;
+    to[i] = i < offsets[experts] ? order[i] / k : 0;
   }
 }
