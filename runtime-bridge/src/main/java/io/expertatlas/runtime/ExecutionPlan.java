@@ -1,0 +1,39 @@
+package io.expertatlas.runtime;
+
+import io.expertatlas.placement.ParallelMode;
+import io.expertatlas.placement.Placement;
+import io.expertatlas.trace.ModelShape;
+import java.util.Objects;
+
+/**
+ * What a run follows: which rank holds which expert, and how tokens reach them.
+ *
+ * @param shape the model's MoE layers
+ * @param placement a rank for each expert; its GPUs are the ranks
+ * @param mode how tokens travel
+ */
+public record ExecutionPlan(ModelShape shape, Placement placement, ParallelMode mode) {
+  /**
+   * Checks that the placement is for this model.
+   *
+   * @throws IllegalArgumentException if not, with both shapes
+   */
+  public ExecutionPlan {
+    Objects.requireNonNull(mode, "mode is null");
+    if (placement.layers() != shape.layers() || placement.experts() != shape.experts()) {
+      throw new IllegalArgumentException(
+          "Invalid placement for this model: %d MoE layers x %d experts, the model has %s"
+              .formatted(placement.layers(), placement.experts(), shape));
+    }
+  }
+
+  /** Number of ranks. */
+  public int ranks() {
+    return placement.topology().gpus();
+  }
+
+  /** The rank that a sequence is at home on: {@code sequence mod ranks}. */
+  public int home(int sequence) {
+    return sequence % ranks();
+  }
+}

@@ -1,0 +1,54 @@
+package io.expertatlas.runtime;
+
+/**
+ * The weights of the experts of one layer that live on one rank, stacked: {@code n} local experts,
+ * hidden size {@code H}, inner size {@code F}. Matrices are {@code [out, in]}, as checkpoints hold
+ * them.
+ */
+public sealed interface ExpertWeights {
+  /** Number of local experts. */
+  int experts();
+
+  /** Inner size F. */
+  long inner();
+
+  /**
+   * {@code down(silu(gate(x)) * up(x))}, without biases: Mixtral.
+   *
+   * @param gate {@code [n, F, H]}, called w1 in checkpoints
+   * @param up {@code [n, F, H]}, w3
+   * @param down {@code [n, H, F]}, w2
+   */
+  record Swiglu(Tensor gate, Tensor up, Tensor down) implements ExpertWeights {
+    @Override
+    public int experts() {
+      return (int) gate.size(0);
+    }
+
+    @Override
+    public long inner() {
+      return gate.size(1);
+    }
+  }
+
+  /**
+   * {@code down(relu(up(x) + upBias)) + downBias}: NLLB-MoE. The second bias is inside the
+   * weighting by the router.
+   *
+   * @param up {@code [n, F, H]}, fc1
+   * @param upBias {@code [n, F]}
+   * @param down {@code [n, H, F]}, fc2
+   * @param downBias {@code [n, H]}
+   */
+  record Relu(Tensor up, Tensor upBias, Tensor down, Tensor downBias) implements ExpertWeights {
+    @Override
+    public int experts() {
+      return (int) up.size(0);
+    }
+
+    @Override
+    public long inner() {
+      return up.size(1);
+    }
+  }
+}
