@@ -7,7 +7,7 @@
 
 template <int R, int M, typename A, typename W>
 __device__ __forceinline__ void up_tile(
-    const A* x, const W* gate, const W* up, const W* bias, A* out, const int* order, int k, int begin, int count,
+    const A* x, const W* gate, const W* up, const float* bias, A* out, const int* order, int k, int begin, int count,
     int hidden, int width, int first) {
   const W* gate_rows[R];
   const W* up_rows[R];
@@ -50,7 +50,7 @@ __device__ __forceinline__ void up_tile(
 #pragma unroll
         for (int m = 0; m < M; m++) {
           if (first + r < width && tile + m < count) {
-            const float v = gates[r][m] + (bias == nullptr ? 0.0f : number(bias[first + r]));
+            const float v = gates[r][m] + (bias == nullptr ? 0.0f : bias[first + r]);
             const float value = up == nullptr ? fmaxf(v, 0.0f) : v / (1 + expf(-v)) * ups[r][m];
             put(out + (size_t)(begin + tile + m) * width + first + r, value);
           }
@@ -63,7 +63,7 @@ __device__ __forceinline__ void up_tile(
 // out[row] = silu(x * gate^T) * (x * up^T), or relu(x * gate^T + bias) where there is no up.
 template <int R, int M, typename A, typename W>
 __device__ void experts_up(
-    const A* x, const W* gate, const W* up, const W* bias, A* out, const int* order, const int* offsets, int experts,
+    const A* x, const W* gate, const W* up, const float* bias, A* out, const int* order, const int* offsets, int experts,
     int k, int hidden, int width) {
   const int first = (blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * R;
   const int e = expert_with_rows(offsets, experts, blockIdx.y);
@@ -79,7 +79,7 @@ __device__ void experts_up(
 // out[row] = in[row] * down^T + bias
 template <int R, int M, typename A, typename W>
 __device__ void experts_down(
-    const A* in, const W* down, const W* bias, A* out, const int* offsets, int experts, int width, int hidden) {
+    const A* in, const W* down, const float* bias, A* out, const int* offsets, int experts, int width, int hidden) {
   const int first = (blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * R;
   const int e = expert_with_rows(offsets, experts, blockIdx.y);
   if (first >= hidden || e < 0) {
@@ -106,7 +106,7 @@ __device__ void experts_down(
 #pragma unroll
         for (int m = 0; m < M; m++) {
           if (first + r < hidden && tile + m < count) {
-            const float plus = bias == nullptr ? 0.0f : number(bias[(size_t)e * hidden + first + r]);
+            const float plus = bias == nullptr ? 0.0f : bias[(size_t)e * hidden + first + r];
             put(out + (size_t)(begin + tile + m) * hidden + first + r, acc[r][m] + plus);
           }
         }
@@ -136,13 +136,13 @@ __device__ void combine(const A* in, const int* place, const float* weights, Y* 
 }
 
 // x += the combined experts, then out = RMSNorm of x, which the next block begins with: one block a token.
-template <typename A, typename W, typename Y>
+template <typename A, typename X>
 __device__ void combine_and_norm(
-    const A* in, const int* place, const float* weights, float* x, int k, const W* weight, float eps, Y* out,
+    const A* in, const int* place, const float* weights, X* x, int k, const float* weight, float eps, A* out,
     int hidden) {
   __shared__ float room[WARP];
   const size_t token = blockIdx.x;
-  float* row = x + token * hidden;
+  X* row = x + token * hidden;
   float squares = 0;
   for (int i = threadIdx.x; i < hidden; i += blockDim.x) {
     float sum = 0;
@@ -152,24 +152,24 @@ __device__ void combine_and_norm(
         sum += weights[token * k + j] * number(in[(size_t)at * hidden + i]);
       }
     }
-    const float v = row[i] + sum;
-    row[i] = v;
+    put(row + i, number(row[i]) + sum);
+    const float v = number(row[i]);
     squares += v * v;
   }
   const float scale = 1 / sqrtf(block_sum(squares, room) / hidden + eps);
   for (int i = threadIdx.x; i < hidden; i += blockDim.x) {
-    put(out + token * hidden + i, row[i] * scale * number(weight[i]));
+    put(out + token * hidden + i, number(row[i]) * scale * weight[i]);
   }
 }
 
 #define EXPERTS(NAME, M, A, W)                                                                                       \
   extern "C" __global__ void __launch_bounds__(256) experts_up_##NAME(                                               \
-      const A* x, const W* gate, const W* up, const W* bias, A* out, const int* order, const int* offsets,           \
+      const A* x, const W* gate, const W* up, const float* bias, A* out, const int* order, const int* offsets,           \
       int experts, int k, int hidden, int width) {                                                                   \
     experts_up<2, M>(x, gate, up, bias, out, order, offsets, experts, k, hidden, width);                             \
   }                                                                                                                  \
   extern "C" __global__ void __launch_bounds__(256) experts_down_##NAME(                                             \
-      const A* in, const W* down, const W* bias, A* out, const int* offsets, int experts, int width, int hidden) {   \
+      const A* in, const W* down, const float* bias, A* out, const int* offsets, int experts, int width, int hidden) {   \
     experts_down<2, M>(in, down, bias, out, offsets, experts, width, hidden);                                        \
   }
 
@@ -186,12 +186,13 @@ COMBINE(ff, float, float)
 COMBINE(hf, bf16, float)
 COMBINE(hh, bf16, bf16)
 
-#define COMBINE_AND_NORM(NAME, A, W)                                                                                 \
+#define COMBINE_AND_NORM(NAME, A, X)                                                                                 \
   extern "C" __global__ void combine_and_norm_##NAME(                                                                \
-      const A* in, const int* place, const float* weights, float* x, int k, const W* weight, float eps, A* out,      \
+      const A* in, const int* place, const float* weights, X* x, int k, const float* weight, float eps, A* out,      \
       int hidden) {                                                                                                  \
     combine_and_norm(in, place, weights, x, k, weight, eps, out, hidden);                                            \
   }
 
-COMBINE_AND_NORM(f, float, float)
-COMBINE_AND_NORM(h, bf16, bf16)
+COMBINE_AND_NORM(ff, float, float)
+COMBINE_AND_NORM(hf, bf16, float)
+COMBINE_AND_NORM(hh, bf16, bf16)

@@ -1,11 +1,11 @@
 // y = x * w^T for few rows of x: one warp for R rows of w, all rows of x in tiles of M.
 //
-// x [rows][k], w [n][k], bias [n] or null, y [rows][n]. Grid: ceil(n / 16) blocks of 256 threads.
+// x [rows][k], w [n][k], bias float [n] or null, y [rows][n]. Grid: ceil(n / 16) blocks of 256 threads.
 #include "dots.cuh"
 
 template <int R, int M, typename A, typename W, typename Y>
 __device__ void linear(
-    const A* x, const W* w, const W* bias, Y* y, int rows, int k, int n, int finish) {
+    const A* x, const W* w, const float* bias, Y* y, int rows, int k, int n, int finish) {
   const int first = (blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * R;
   if (first >= n) {
     return;
@@ -29,7 +29,7 @@ __device__ void linear(
 #pragma unroll
         for (int m = 0; m < M; m++) {
           if (first + r < n && tile + m < rows) {
-            float value = acc[r][m] + (bias == nullptr ? 0.0f : number(bias[first + r]));
+            float value = acc[r][m] + (bias == nullptr ? 0.0f : bias[first + r]);
             value = finish == RELU ? fmaxf(value, 0.0f) : value;
             Y* to = y + (size_t)(tile + m) * n + first + r;
             put(to, finish == ADD ? number(*to) + value : value);
@@ -42,7 +42,7 @@ __device__ void linear(
 
 #define LINEAR(NAME, R, M, A, W, Y)                                                               \
   extern "C" __global__ void __launch_bounds__(256) NAME(                                          \
-      const A* x, const W* w, const W* bias, Y* y, int rows, int k, int n, int finish) {           \
+      const A* x, const W* w, const float* bias, Y* y, int rows, int k, int n, int finish) {           \
     linear<R, M>(x, w, bias, y, rows, k, n, finish);                                               \
   }
 
@@ -50,5 +50,8 @@ __device__ void linear(
 LINEAR(linear_one_fff, 2, 1, float, float, float)
 LINEAR(linear_fff, 2, 4, float, float, float)
 LINEAR(linear_fhf, 2, 4, float, bf16, float)
+LINEAR(linear_ffh, 2, 4, float, float, bf16)
+LINEAR(linear_fhh, 2, 4, float, bf16, bf16)
+LINEAR(linear_hff, 2, 4, bf16, float, float)  // the router
 LINEAR(linear_hhh, 2, 4, bf16, bf16, bf16)
 LINEAR(linear_hhf, 2, 4, bf16, bf16, float)

@@ -76,31 +76,31 @@ extern "C" __global__ void route(
 
 // RMSNorm of a token, its router logits and its choice in one pass. One block a token; router [experts][hidden]; shared
 // memory: (hidden + experts) floats. The router sees the norm's output as stored.
-template <typename A, typename W>
+template <typename X, typename A>
 __device__ void norm_and_route(
-    const float* x, const W* weight, float eps, const W* router, A* out, float* logits, int hidden, int experts, int k,
+    const X* x, const float* weight, float eps, const float* router, A* out, float* logits, int hidden, int experts, int k,
     int renormalise, int* chosen, float* weights) {
   extern __shared__ __align__(16) float normed[];
   __shared__ float room[WARP];
   float* logit = normed + hidden;
   const size_t token = blockIdx.x;
-  const float* row = x + token * hidden;
+  const X* row = x + token * hidden;
   float squares = 0;
   for (int i = threadIdx.x; i < hidden; i += blockDim.x) {
-    const float v = row[i];
+    const float v = number(row[i]);
     normed[i] = v;
     squares += v * v;
   }
   const float scale = 1 / sqrtf(block_sum(squares, room) / hidden + eps);
   for (int i = threadIdx.x; i < hidden; i += blockDim.x) {
     A* to = out + token * hidden + i;
-    put(to, normed[i] * scale * number(weight[i]));
+    put(to, normed[i] * scale * weight[i]);
     normed[i] = number(*to);
   }
   __syncthreads();
   const int lane = threadIdx.x % WARP;
   for (int e = threadIdx.x / WARP; e < experts; e += blockDim.x / WARP) {
-    const W* w = router + (size_t)e * hidden;
+    const float* w = router + (size_t)e * hidden;
     float sum = 0;
     const int wide = hidden % 8 == 0 ? hidden : 0;
     for (int i = lane * 8; i < wide; i += WARP * 8) {
@@ -112,7 +112,7 @@ __device__ void norm_and_route(
       }
     }
     for (int i = wide + lane; i < hidden; i += WARP) {
-      sum += number(w[i]) * normed[i];
+      sum += w[i] * normed[i];
     }
     sum = warp_sum(sum);
     if (lane == 0) {
@@ -126,15 +126,16 @@ __device__ void norm_and_route(
   }
 }
 
-#define NORM_AND_ROUTE(NAME, A, W)                                                                                   \
+#define NORM_AND_ROUTE(NAME, X, A)                                                                                    \
   extern "C" __global__ void norm_and_route_##NAME(                                                                  \
-      const float* x, const W* weight, float eps, const W* router, A* out, float* logits, int hidden, int experts,   \
-      int k, int renormalise, int* chosen, float* weights) {                                                         \
+      const X* x, const float* weight, float eps, const float* router, A* out, float* logits, int hidden,            \
+      int experts, int k, int renormalise, int* chosen, float* weights) {                                            \
     norm_and_route(x, weight, eps, router, out, logits, hidden, experts, k, renormalise, chosen, weights);           \
   }
 
-NORM_AND_ROUTE(h, bf16, bf16)
-NORM_AND_ROUTE(f, float, float)
+NORM_AND_ROUTE(ff, float, float)
+NORM_AND_ROUTE(fh, float, bf16)
+NORM_AND_ROUTE(hh, bf16, bf16)
 
 // Stable counting sort of `choices` expert ids by one block of SORT_WARPS warps. local[id] is the index of an expert among
 // the `experts` of this rank, or -1: such choices, and ids below 0, get no row. order[row] = choice, place[choice] = row or

@@ -74,8 +74,8 @@ __device__ void relu_values(Y* x, size_t count) {
 }
 
 // out = x / sqrt(mean(x^2) + eps) * weight
-template <typename X, typename W, typename Y>
-__device__ void rms_norm(const X* x, const W* weight, float eps, Y* out, int width) {
+template <typename X, typename Y>
+__device__ void rms_norm(const X* x, const float* weight, float eps, Y* out, int width) {
   __shared__ float room[WARP];
   const X* row = x + (size_t)blockIdx.x * width;
   float squares = 0;
@@ -86,13 +86,13 @@ __device__ void rms_norm(const X* x, const W* weight, float eps, Y* out, int wid
   const float scale = 1 / sqrtf(block_sum(squares, room) / width + eps);
   Y* to = out + (size_t)blockIdx.x * width;
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    put(to + i, number(row[i]) * scale * number(weight[i]));
+    put(to + i, number(row[i]) * scale * weight[i]);
   }
 }
 
 // out = (x - mean) / sqrt(variance + eps) * weight + bias, the variance over `width` values
-template <typename X, typename W, typename Y>
-__device__ void layer_norm(const X* x, const W* weight, const W* bias, float eps, Y* out, int width) {
+template <typename X, typename Y>
+__device__ void layer_norm(const X* x, const float* weight, const float* bias, float eps, Y* out, int width) {
   __shared__ float room[WARP];
   const X* row = x + (size_t)blockIdx.x * width;
   float sum = 0;
@@ -108,7 +108,7 @@ __device__ void layer_norm(const X* x, const W* weight, const W* bias, float eps
   const float scale = 1 / sqrtf(block_sum(squares, room) / width + eps);
   Y* to = out + (size_t)blockIdx.x * width;
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    put(to + i, (number(row[i]) - mean) * scale * number(weight[i]) + number(bias[i]));
+    put(to + i, (number(row[i]) - mean) * scale * weight[i] + bias[i]);
   }
 }
 
@@ -153,28 +153,28 @@ __device__ void rotary(A* x, const float* frequencies, const int* positions, int
 
 extern "C" __global__ void embed_ff(const int* ids, const float* table, float scale, float* out, int width) { embed(ids, table, scale, out, width); }
 extern "C" __global__ void add_rows_ff(const float* table, const int* index, float* out, int width) { add_rows(table, index, out, width); }
-extern "C" __global__ void embed_hf(const int* ids, const bf16* table, float scale, float* out, int width) { embed(ids, table, scale, out, width); }
-extern "C" __global__ void add_rows_hf(const bf16* table, const int* index, float* out, int width) { add_rows(table, index, out, width); }
-extern "C" __global__ void embed_hh(const int* ids, const bf16* table, float scale, bf16* out, int width) { embed(ids, table, scale, out, width); }
-extern "C" __global__ void add_rows_hh(const bf16* table, const int* index, bf16* out, int width) { add_rows(table, index, out, width); }
 extern "C" __global__ void scatter_add_ff(const float* in, const int* index, float* out, int rows, int width) { scatter_add(in, index, out, rows, width); }
 extern "C" __global__ void add_ff(const float* x, float* out, size_t count, int period) { add_values(x, out, count, period); }
+extern "C" __global__ void rms_norm_ff(const float* x, const float* weight, float eps, float* out, int width) { rms_norm(x, weight, eps, out, width); }
+extern "C" __global__ void layer_norm_ff(const float* x, const float* weight, const float* bias, float eps, float* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
+extern "C" __global__ void embed_fh(const int* ids, const float* table, float scale, bf16* out, int width) { embed(ids, table, scale, out, width); }
+extern "C" __global__ void add_rows_fh(const float* table, const int* index, bf16* out, int width) { add_rows(table, index, out, width); }
 extern "C" __global__ void scatter_add_fh(const float* in, const int* index, bf16* out, int rows, int width) { scatter_add(in, index, out, rows, width); }
 extern "C" __global__ void add_fh(const float* x, bf16* out, size_t count, int period) { add_values(x, out, count, period); }
+extern "C" __global__ void rms_norm_fh(const float* x, const float* weight, float eps, bf16* out, int width) { rms_norm(x, weight, eps, out, width); }
+extern "C" __global__ void layer_norm_fh(const float* x, const float* weight, const float* bias, float eps, bf16* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
+extern "C" __global__ void embed_hf(const int* ids, const bf16* table, float scale, float* out, int width) { embed(ids, table, scale, out, width); }
+extern "C" __global__ void add_rows_hf(const bf16* table, const int* index, float* out, int width) { add_rows(table, index, out, width); }
 extern "C" __global__ void scatter_add_hf(const bf16* in, const int* index, float* out, int rows, int width) { scatter_add(in, index, out, rows, width); }
 extern "C" __global__ void add_hf(const bf16* x, float* out, size_t count, int period) { add_values(x, out, count, period); }
+extern "C" __global__ void rms_norm_hf(const bf16* x, const float* weight, float eps, float* out, int width) { rms_norm(x, weight, eps, out, width); }
+extern "C" __global__ void layer_norm_hf(const bf16* x, const float* weight, const float* bias, float eps, float* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
+extern "C" __global__ void embed_hh(const int* ids, const bf16* table, float scale, bf16* out, int width) { embed(ids, table, scale, out, width); }
+extern "C" __global__ void add_rows_hh(const bf16* table, const int* index, bf16* out, int width) { add_rows(table, index, out, width); }
 extern "C" __global__ void scatter_add_hh(const bf16* in, const int* index, bf16* out, int rows, int width) { scatter_add(in, index, out, rows, width); }
 extern "C" __global__ void add_hh(const bf16* x, bf16* out, size_t count, int period) { add_values(x, out, count, period); }
-extern "C" __global__ void rms_norm_fff(const float* x, const float* weight, float eps, float* out, int width) { rms_norm(x, weight, eps, out, width); }
-extern "C" __global__ void layer_norm_fff(const float* x, const float* weight, const float* bias, float eps, float* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
-extern "C" __global__ void rms_norm_fhf(const float* x, const bf16* weight, float eps, float* out, int width) { rms_norm(x, weight, eps, out, width); }
-extern "C" __global__ void layer_norm_fhf(const float* x, const bf16* weight, const bf16* bias, float eps, float* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
-extern "C" __global__ void rms_norm_fhh(const float* x, const bf16* weight, float eps, bf16* out, int width) { rms_norm(x, weight, eps, out, width); }
-extern "C" __global__ void layer_norm_fhh(const float* x, const bf16* weight, const bf16* bias, float eps, bf16* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
-extern "C" __global__ void rms_norm_hhf(const bf16* x, const bf16* weight, float eps, float* out, int width) { rms_norm(x, weight, eps, out, width); }
-extern "C" __global__ void layer_norm_hhf(const bf16* x, const bf16* weight, const bf16* bias, float eps, float* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
-extern "C" __global__ void rms_norm_hhh(const bf16* x, const bf16* weight, float eps, bf16* out, int width) { rms_norm(x, weight, eps, out, width); }
-extern "C" __global__ void layer_norm_hhh(const bf16* x, const bf16* weight, const bf16* bias, float eps, bf16* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
+extern "C" __global__ void rms_norm_hh(const bf16* x, const float* weight, float eps, bf16* out, int width) { rms_norm(x, weight, eps, out, width); }
+extern "C" __global__ void layer_norm_hh(const bf16* x, const float* weight, const float* bias, float eps, bf16* out, int width) { layer_norm(x, weight, bias, eps, out, width); }
 extern "C" __global__ void relu_f(float* x, size_t count) { relu_values(x, count); }
 extern "C" __global__ void swiglu_f(const float* gates, const float* ups, float* out, int width) { swiglu(gates, ups, out, width); }
 extern "C" __global__ void rotary_f(float* x, const float* frequencies, const int* positions, int dim) { rotary(x, frequencies, positions, dim); }

@@ -148,9 +148,9 @@ __device__ void fill(W* to, size_t count, uint64_t seed, float deviation, float 
   }
 }
 
-extern "C" __global__ void fill_bf16(bf16* to, size_t count, unsigned long long seed, float deviation, float mean) {
+extern "C" __global__ void fill_h(bf16* to, size_t count, unsigned long long seed, float deviation, float mean) {
   fill(to, count, seed, deviation, mean);
 }
-extern "C" __global__ void fill_f32(float* to, size_t count, unsigned long long seed, float deviation, float mean) {
+extern "C" __global__ void fill_f(float* to, size_t count, unsigned long long seed, float deviation, float mean) {
   fill(to, count, seed, deviation, mean);
 }

@@ -5,7 +5,7 @@
 // y = x * w^T + bias. Grid: ceil(n / 16) blocks of 256 threads.
 template <int TILES, typename Y>
 __device__ void stream_linear(
-    const bf16* x, const bf16* w, const bf16* bias, Y* y, int rows, int k, int n, int finish) {
+    const bf16* x, const bf16* w, const float* bias, Y* y, int rows, int k, int n, int finish) {
   extern __shared__ __align__(16) uint4 ring[];
   float* room = reinterpret_cast<float*>(ring);
   const int first = blockIdx.x * STREAM_ROWS;
@@ -25,7 +25,7 @@ __device__ void stream_linear(
       const int row = i % STREAM_ROWS;
       const int token = i / STREAM_ROWS;
       if (first + row < n && begin + token < rows) {
-        float v = stream_total<1, TILES>(room, 0, row, token) + (bias == nullptr ? 0.0f : number(bias[first + row]));
+        float v = stream_total<1, TILES>(room, 0, row, token) + (bias == nullptr ? 0.0f : bias[first + row]);
         v = finish == RELU ? fmaxf(v, 0.0f) : v;
         Y* to = y + (size_t)(begin + token) * n + first + row;
         put(to, finish == ADD ? number(*to) + v : v);
@@ -38,7 +38,7 @@ __device__ void stream_linear(
 // order[row] = token * k + choice, rows of expert e from offsets[e]; weights of the experts follow each other. Grid: (ceil(width / 16), experts with rows at most).
 template <int TILES>
 __device__ void stream_up(
-    const bf16* x, const bf16* gate, const bf16* up, const bf16* bias, bf16* out, const int* order, const int* offsets,
+    const bf16* x, const bf16* gate, const bf16* up, const float* bias, bf16* out, const int* order, const int* offsets,
     int experts, int k, int hidden, int width) {
   extern __shared__ __align__(16) uint4 ring[];
   float* room = reinterpret_cast<float*>(ring);
@@ -80,7 +80,7 @@ __device__ void stream_up(
           const float a = stream_total<2, TILES>(room, 0, row, token);
           v = a / (1 + __expf(-a)) * stream_total<2, TILES>(room, 1, row, token);
         } else {
-          v = fmaxf(stream_total<1, TILES>(room, 0, row, token) + (bias == nullptr ? 0.0f : number(bias[(size_t)e * width + first + row])), 0.0f);
+          v = fmaxf(stream_total<1, TILES>(room, 0, row, token) + (bias == nullptr ? 0.0f : bias[(size_t)e * width + first + row]), 0.0f);
         }
         put(out + (size_t)(start + begin + token) * width + first + row, v);
       }
@@ -91,7 +91,7 @@ __device__ void stream_up(
 // out[row] = in[row] * down^T + bias, rows sorted by expert. Grid: (ceil(hidden / 16), experts with rows at most).
 template <int TILES>
 __device__ void stream_down(
-    const bf16* in, const bf16* down, const bf16* bias, bf16* out, const int* offsets, int experts, int width, int hidden) {
+    const bf16* in, const bf16* down, const float* bias, bf16* out, const int* offsets, int experts, int width, int hidden) {
   extern __shared__ __align__(16) uint4 ring[];
   float* room = reinterpret_cast<float*>(ring);
   const int e = expert_with_rows(offsets, experts, blockIdx.y);
@@ -117,7 +117,7 @@ __device__ void stream_down(
       const int row = i % STREAM_ROWS;
       const int token = i / STREAM_ROWS;
       if (first + row < hidden && begin + token < count) {
-        const float v = stream_total<1, TILES>(room, 0, row, token) + (bias == nullptr ? 0.0f : number(bias[(size_t)e * hidden + first + row]));
+        const float v = stream_total<1, TILES>(room, 0, row, token) + (bias == nullptr ? 0.0f : bias[(size_t)e * hidden + first + row]);
         put(out + (size_t)(start + begin + token) * hidden + first + row, v);
       }
     }
@@ -126,20 +126,20 @@ __device__ void stream_down(
 
 #define STREAM(TILES)                                                                                            \
   extern "C" __global__ void __launch_bounds__(256) stream_linear_h_##TILES(                                    \
-      const bf16* x, const bf16* w, const bf16* bias, bf16* y, int rows, int k, int n, int finish) {            \
+      const bf16* x, const bf16* w, const float* bias, bf16* y, int rows, int k, int n, int finish) {            \
     stream_linear<TILES>(x, w, bias, y, rows, k, n, finish);                                                    \
   }                                                                                                             \
   extern "C" __global__ void __launch_bounds__(256) stream_linear_f_##TILES(                                    \
-      const bf16* x, const bf16* w, const bf16* bias, float* y, int rows, int k, int n, int finish) {           \
+      const bf16* x, const bf16* w, const float* bias, float* y, int rows, int k, int n, int finish) {           \
     stream_linear<TILES>(x, w, bias, y, rows, k, n, finish);                                                    \
   }                                                                                                             \
   extern "C" __global__ void __launch_bounds__(256) stream_up_##TILES(                                          \
-      const bf16* x, const bf16* gate, const bf16* up, const bf16* bias, bf16* out, const int* order,           \
+      const bf16* x, const bf16* gate, const bf16* up, const float* bias, bf16* out, const int* order,           \
       const int* offsets, int experts, int k, int hidden, int width) {                                          \
     stream_up<TILES>(x, gate, up, bias, out, order, offsets, experts, k, hidden, width);                        \
   }                                                                                                             \
   extern "C" __global__ void __launch_bounds__(256) stream_down_##TILES(                                        \
-      const bf16* in, const bf16* down, const bf16* bias, bf16* out, const int* offsets, int experts,           \
+      const bf16* in, const bf16* down, const float* bias, bf16* out, const int* offsets, int experts,           \
       int width, int hidden) {                                                                                  \
     stream_down<TILES>(in, down, bias, out, offsets, experts, width, hidden);                                   \
   }

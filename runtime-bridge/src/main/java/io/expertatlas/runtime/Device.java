@@ -24,6 +24,9 @@ public interface Device extends AutoCloseable {
   /** How activations and caches are held. */
   DType activationType();
 
+  /** Whether this device can use the tensors of another directly, as devices of one memory can. */
+  boolean sharesMemoryWith(Device other);
+
   // Memory
 
   /**
@@ -68,6 +71,16 @@ public interface Device extends AutoCloseable {
    * device does not overwrite it sooner.
    */
   void receive(Device sender, Tensor from, Tensor into);
+
+  /**
+   * Carries operations out now and gives back what repeats them, on this device as one unit (a CUDA
+   * graph) where it can. The operations must not read, write or load; what changes between
+   * repetitions lies in tensors.
+   */
+  default Runnable repeatable(Runnable operations) {
+    operations.run();
+    return operations;
+  }
 
   // Rows
 
