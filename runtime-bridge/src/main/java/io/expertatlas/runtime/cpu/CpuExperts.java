@@ -1,0 +1,137 @@
+package io.expertatlas.runtime.cpu;
+
+import io.expertatlas.runtime.DType;
+import io.expertatlas.runtime.ExpertWeights;
+import java.nio.FloatBuffer;
+import java.util.List;
+import org.bytedeco.javacpp.FloatPointer;
+
+/** The experts of a layer, one after the other, each over the rows that chose it. */
+final class CpuExperts {
+  private final CpuMemory memory;
+  private CpuTensor packed;
+  private float[] row = {};
+
+  CpuExperts(CpuMemory memory) {
+    this.memory = memory;
+  }
+
+  void run(
+      ExpertWeights weights,
+      int[] offsets,
+      int[] order,
+      int k,
+      CpuTensor x,
+      CpuTensor inner,
+      CpuTensor out) {
+    int hidden = (int) x.width();
+    for (int e = 0; e < weights.experts(); e++) {
+      int first = offsets[e];
+      int count = offsets[e + 1] - first;
+      if (count > 0) {
+        FloatPointer rows = gather(order, first, count, k, x, hidden);
+        FloatPointer result = out.pointer((long) first * hidden);
+        if (weights instanceof ExpertWeights.Swiglu swiglu) {
+          swiglu(swiglu, e, rows, count, hidden, inner, result);
+        } else if (weights instanceof ExpertWeights.Relu relu) {
+          relu(relu, e, rows, count, hidden, inner, out, first);
+        }
+      }
+    }
+  }
+
+  /** The rows of one expert, next to each other. */
+  private FloatPointer gather(int[] order, int first, int count, int k, CpuTensor x, int hidden) {
+    if (count == 1) {
+      return x.pointer((long) (order[first] / k) * hidden);
+    }
+
+    if (packed == null || packed.elements() < (long) count * hidden) {
+      List<Long> shape = List.of((long) count * hidden);
+      packed =
+          new CpuTensor(
+              memory,
+              DType.F32,
+              shape,
+              memory.allocate("rows of an expert", shape.get(0) * DType.F32.bytes()),
+              0);
+    }
+
+    if (row.length < hidden) {
+      row = new float[hidden];
+    }
+
+    for (int i = 0; i < count; i++) {
+      x.get((long) (order[first + i] / k) * hidden, row, hidden);
+      packed.put((long) i * hidden, row, hidden);
+    }
+
+    return packed.pointer();
+  }
+
+  private static void swiglu(
+      ExpertWeights.Swiglu weights,
+      int e,
+      FloatPointer rows,
+      int count,
+      int hidden,
+      CpuTensor inner,
+      FloatPointer out) {
+    int size = (int) weights.inner();
+    long matrix = (long) size * hidden;
+    FloatPointer gate = ((CpuTensor) weights.gate()).pointer(e * matrix);
+    FloatPointer up = ((CpuTensor) weights.up()).pointer(e * matrix);
+    FloatPointer down = ((CpuTensor) weights.down()).pointer(e * matrix);
+    int half = count * size;
+    Products.linear(rows, gate, count, hidden, size, 0, inner.pointer());
+    Products.linear(rows, up, count, hidden, size, 0, inner.pointer(half));
+    FloatBuffer values = inner.floats();
+    for (int i = 0; i < half; i++) {
+      values.put(i, FloatMath.silu(values.get(i)) * values.get(half + i));
+    }
+
+    Products.linear(inner.pointer(), down, count, size, hidden, 0, out);
+  }
+
+  private static void relu(
+      ExpertWeights.Relu weights,
+      int e,
+      FloatPointer rows,
+      int count,
+      int hidden,
+      CpuTensor inner,
+      CpuTensor out,
+      int first) {
+    int size = (int) weights.inner();
+    long matrix = (long) size * hidden;
+    Products.linear(
+        rows,
+        ((CpuTensor) weights.up()).pointer(e * matrix),
+        count,
+        hidden,
+        size,
+        0,
+        inner.pointer());
+    FloatBuffer values = inner.floats();
+    FloatBuffer upBias = ((CpuTensor) weights.upBias()).floats();
+    for (int i = 0; i < count * size; i++) {
+      values.put(i, Math.max(values.get(i) + upBias.get(e * size + i % size), 0));
+    }
+
+    FloatPointer result = out.pointer((long) first * hidden);
+    Products.linear(
+        inner.pointer(),
+        ((CpuTensor) weights.down()).pointer(e * matrix),
+        count,
+        size,
+        hidden,
+        0,
+        result);
+    FloatBuffer sums = out.floats();
+    FloatBuffer downBias = ((CpuTensor) weights.downBias()).floats();
+    for (int i = 0; i < count * hidden; i++) {
+      int at = first * hidden + i;
+      sums.put(at, sums.get(at) + downBias.get(e * hidden + i % hidden));
+    }
+  }
+}

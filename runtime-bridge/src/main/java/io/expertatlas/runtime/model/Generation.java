@@ -1,0 +1,214 @@
+package io.expertatlas.runtime.model;
+
+import io.expertatlas.runtime.DType;
+import io.expertatlas.runtime.Device;
+import io.expertatlas.runtime.Tensor;
+import io.expertatlas.trace.Phase;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+
+/**
+ * Continues prompts token by token. Prompts of unequal lengths run together without padding; a
+ * prefill step takes as many tokens as the limits allow. Deterministic.
+ */
+public final class Generation {
+  private final Model model;
+  private final Limits limits;
+  private final Sampler sampler;
+  private final int newTokens;
+  private final boolean stopsAtEnd;
+  private final Progress progress;
+  private final Map<Device, Draw> draws = new IdentityHashMap<>();
+  private List<SplittableRandom> uniform = List.of();
+  private long prefillNanos;
+  private long decodeNanos;
+  private long prefillTokens;
+  private long decodeTokens;
+
+  /** Is told of tokens as they are done. */
+  @FunctionalInterface
+  public interface Progress {
+    /** So many tokens went through the model. */
+    void advanced(int tokens);
+  }
+
+  /** Where a device's tokens are chosen. */
+  private record Draw(Tensor ids, Tensor uniform) {}
+
+  /**
+   * Plans a generation.
+   *
+   * @param newTokens at most so many for each sequence
+   * @param stopsAtEnd whether a sequence ends with the model's end token
+   */
+  public Generation(
+      Model model,
+      Limits limits,
+      Sampler sampler,
+      int newTokens,
+      boolean stopsAtEnd,
+      Progress progress) {
+    this.model = model;
+    this.limits = limits;
+    this.sampler = sampler;
+    this.newTokens = newTokens;
+    this.stopsAtEnd = stopsAtEnd;
+    this.progress = progress;
+    for (Device device : model.devices()) {
+      draws.put(
+          device,
+          new Draw(
+              device.allocate("next ids", DType.I32, limits.sequences()),
+              device.allocate("draws", DType.F32, limits.sequences())));
+    }
+  }
+
+  /**
+   * Continues prompts.
+   *
+   * @return the new tokens of each, the end token included
+   * @throws IllegalArgumentException if the limits do not allow them, with the numbers
+   */
+  public List<int[]> run(List<int[]> prompts) {
+    check(prompts);
+    long start = System.nanoTime();
+    List<int[]> starts = model.begin(prompts);
+    uniform = IntStream.range(0, prompts.size()).mapToObj(sampler::draws).toList();
+    List<List<Integer>> found = new ArrayList<>();
+    int[] length = new int[starts.size()];
+    for (int s = 0; s < starts.size(); s++) {
+      found.add(new ArrayList<>());
+      length[s] = starts.get(s).length;
+    }
+
+    prefill(starts, found);
+    model.devices().forEach(Device::synchronize);
+    prefillTokens = prompts.stream().mapToLong(prompt -> prompt.length).sum();
+    prefillNanos = System.nanoTime() - start;
+    start = System.nanoTime();
+    decode(length, found);
+    model.devices().forEach(Device::synchronize);
+    decodeNanos = System.nanoTime() - start;
+    return found.stream().map(ids -> ids.stream().mapToInt(id -> id).toArray()).toList();
+  }
+
+  private void check(List<int[]> prompts) {
+    if (prompts.isEmpty() || prompts.size() > limits.sequences()) {
+      throw new IllegalArgumentException(
+          "Invalid number of prompts: %d, 1 to %d".formatted(prompts.size(), limits.sequences()));
+    }
+
+    for (int s = 0; s < prompts.size(); s++) {
+      int[] prompt = prompts.get(s);
+      if (prompt.length == 0 || prompt.length > limits.capacity()) {
+        throw new IllegalArgumentException(
+            "Invalid prompt %d: %d tokens, 1 to %d".formatted(s, prompt.length, limits.capacity()));
+      }
+
+      for (int id : prompt) {
+        if (id < 0 || id >= model.config().vocabulary()) {
+          throw new IllegalArgumentException(
+              "Invalid token id in prompt %d: %d, the model has 0 to %d"
+                  .formatted(s, id, model.config().vocabulary() - 1));
+        }
+      }
+    }
+  }
+
+  /** Runs the starts, a piece of them at a time; the last token of each brings its next one. */
+  private void prefill(List<int[]> starts, List<List<Integer>> found) {
+    List<Step.Piece> pieces = new ArrayList<>();
+    int rows = 0;
+    for (int s = 0; s < starts.size(); s++) {
+      int[] ids = starts.get(s);
+      int at = 0;
+      while (at < ids.length) {
+        int count = Math.min(ids.length - at, limits.rows() - rows);
+        boolean ends = at + count == ids.length;
+        pieces.add(new Step.Piece(s, at, Arrays.copyOfRange(ids, at, at + count), ends, 0));
+        at += count;
+        rows += count;
+        if (rows == limits.rows()) {
+          next(Step.of(Phase.PREFILL, pieces), found);
+          pieces.clear();
+          rows = 0;
+        }
+      }
+    }
+
+    if (!pieces.isEmpty()) {
+      next(Step.of(Phase.PREFILL, pieces), found);
+    }
+  }
+
+  private void decode(int[] length, List<List<Integer>> found) {
+    for (int made = 1; made < newTokens; made++) {
+      List<Step.Piece> pieces = new ArrayList<>();
+      for (int s = 0; s < length.length; s++) {
+        List<Integer> ids = found.get(s);
+        int last = ids.get(ids.size() - 1);
+        if (!stopsAtEnd || last != model.config().endOfSequence()) {
+          pieces.add(new Step.Piece(s, length[s] + ids.size() - 1, new int[] {last}, true, 0));
+        }
+      }
+
+      if (pieces.isEmpty()) {
+        return;
+      }
+
+      next(Step.of(Phase.DECODE, pieces), found);
+      decodeTokens += pieces.size();
+    }
+  }
+
+  /** Runs a step and appends the tokens that it brings. */
+  private void next(Step step, List<List<Integer>> found) {
+    for (Logits logits : model.forward(step)) {
+      int[] ids = choose(logits);
+      for (int i = 0; i < ids.length; i++) {
+        found.get(logits.sequences()[i]).add(ids[i]);
+      }
+    }
+
+    progress.advanced(step.tokens());
+  }
+
+  private int[] choose(Logits logits) {
+    Device device = logits.device();
+    int count = logits.sequences().length;
+    Tensor ids = device.rows(draws.get(device).ids(), 0, count);
+    if (sampler.isGreedy()) {
+      device.argmax(logits.values(), ids);
+    } else {
+      float[] draw = new float[count];
+      for (int i = 0; i < count; i++) {
+        draw[i] = uniform.get(logits.sequences()[i]).nextInt(1 << 24) * 0x1p-24f;
+      }
+
+      Tensor uniforms = device.rows(draws.get(device).uniform(), 0, count);
+      device.write(uniforms, draw);
+      device.sample(logits.values(), sampler.temperature(), sampler.topP(), uniforms, ids);
+    }
+
+    return device.read(ids);
+  }
+
+  /** Prompt tokens a second, up to the first new token. */
+  public double prefillTokensPerSecond() {
+    return perSecond(prefillTokens, prefillNanos);
+  }
+
+  /** New tokens a second after the first one of each sequence; 0 if there was none. */
+  public double decodeTokensPerSecond() {
+    return perSecond(decodeTokens, decodeNanos);
+  }
+
+  private static double perSecond(long tokens, long nanos) {
+    return tokens == 0 ? 0 : tokens * 1e9 / Math.max(1, nanos);
+  }
+}

@@ -1,0 +1,44 @@
+package io.expertatlas.runtime.model;
+
+import io.expertatlas.placement.TrafficMatrix;
+import io.expertatlas.runtime.Device;
+import io.expertatlas.runtime.ModelConfig;
+import java.util.List;
+
+/** A model on its ranks, ready to run. Not safe for several threads. */
+public interface Model {
+  /** What it is. */
+  ModelConfig config();
+
+  /** The devices of the ranks; who opened them closes them. */
+  List<Device> devices();
+
+  /**
+   * Starts anew with these prompts, as sequences 0, 1, ...: an encoder runs.
+   *
+   * @return the tokens that the decoder starts with, for each sequence
+   */
+  List<int[]> begin(List<int[]> prompts);
+
+  /**
+   * Runs tokens through the decoder.
+   *
+   * @return the logits that were wanted, by rank
+   */
+  List<Logits> forward(Step step);
+
+  /** Hidden state vectors that MoE layers moved since the model was made. */
+  TrafficMatrix moved();
+
+  /**
+   * Keys and values that coherent mode moved since the model was made, by layer with attention: of
+   * an encoder, then of the decoder, then the encoder's output.
+   */
+  TrafficMatrix context();
+
+  /** Bytes of a hidden state vector as it is moved. */
+  long vectorBytes();
+
+  /** Bytes of a key or a value of a token as it is moved. */
+  long contextVectorBytes();
+}
