@@ -39,7 +39,8 @@ public final class CudaDevice implements Device {
   private static final int MOST_CHOICES = 32; // router.cu: a lane for each
   private static final int MOST_HEAD_SIZE = 256; // attention.cu
 
-  private final int number;
+  private final int rank;
+  private final int gpu;
   private final Precision precision;
   private final long budget;
   private final CUdevice device = new CUdevice();
@@ -87,25 +88,27 @@ public final class CudaDevice implements Device {
   /**
    * Opens a GPU.
    *
-   * @param number of the GPU, from 0
+   * @param rank its number among the ranks of a run; several ranks may share a GPU
+   * @param gpu which, from 0
    * @param budget bytes of its memory that may be used; {@link Long#MAX_VALUE}: what is free
    * @throws IllegalStateException if there is no such GPU or the budget cannot be met, with the
    *     reason
    */
-  public CudaDevice(int number, Precision precision, long budget) {
+  public CudaDevice(int rank, int gpu, Precision precision, long budget) {
     String missing = whyNone();
     if (!missing.isEmpty()) {
       throw new IllegalStateException("Cannot use device cuda: " + missing);
     }
 
-    if (number < 0 || number >= Cuda.devices()) {
+    if (gpu < 0 || gpu >= Cuda.devices()) {
       throw new IllegalStateException(
-          "Cannot use GPU %d: this machine has %d, from 0".formatted(number, Cuda.devices()));
+          "Cannot use GPU %d: this machine has %d, from 0".formatted(gpu, Cuda.devices()));
     }
 
-    this.number = number;
+    this.rank = rank;
+    this.gpu = gpu;
     this.precision = precision;
-    check(JCudaDriver.cuDeviceGet(device, number), "cuDeviceGet");
+    check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");
     check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     use();
     long[] free = new long[1];
@@ -124,7 +127,7 @@ public final class CudaDevice implements Device {
         "cuStreamCreate");
     this.staging = new Staging(stream);
     this.kernels = new Kernels(stream);
-    this.marks = new Marks(number, stream);
+    this.marks = new Marks(rank, stream);
     this.cublas =
         new Cublas(
             stream.value(),
@@ -140,7 +143,7 @@ public final class CudaDevice implements Device {
 
   @Override
   public String name() {
-    return "cuda:" + number;
+    return "cuda:%d (rank %d)".formatted(gpu, rank);
   }
 
   @Override
@@ -155,7 +158,7 @@ public final class CudaDevice implements Device {
 
   @Override
   public boolean sharesMemoryWith(Device other) {
-    return other instanceof CudaDevice cuda && cuda.number == number;
+    return other instanceof CudaDevice cuda && cuda.gpu == gpu;
   }
 
   boolean isCapturing() {
