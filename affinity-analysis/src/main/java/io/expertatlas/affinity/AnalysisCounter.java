@@ -86,7 +86,8 @@ public final class AnalysisCounter implements Serializable {
     if (plan.isPlain()) {
       boolean all = true;
       for (int t = 0; all && t < batch.tokens(); t++) {
-        all = sequences.test(batch.sequence(t));
+        boolean same = t > 0 && batch.sequence(t) == batch.sequence(t - 1);
+        all = same || sequences.test(batch.sequence(t));
       }
 
       part(0)

@@ -18,39 +18,41 @@ import java.util.Objects;
  * #merge} into the counter of the whole. All sums are of integers, so the order of tokens and of
  * merges makes no difference. Mutable, not safe for several threads.
  *
- * <p>Memory in bytes, for L layers, E experts and D distinct top-k sets: about {@code 12 (L-1) E^2
- * + 2 L E^2 + (2k + 20) D}; nothing before the first token. A token costs {@code O(L k^2)}; without
- * router weights and with few experts {@code O(L k)}, for at most 64 KiB a gap more.
+ * <p>Memory in bytes, for L layers, E experts and D distinct top-k sets: about {@code 8 (L-1) E^2 +
+ * 30 D}, with router weights {@code 12 (L-1) E^2 + 30 D}; nothing before the first token. A token
+ * costs {@code O(L k^2)}; without router weights and with few experts {@code O(L k)}, for at most
+ * 64 KiB a gap more. Popularity and co-activation are not counted: they follow from the sets.
  */
 public final class RouteCounter implements Serializable {
   /** Largest router weight that is counted; keeps the sum of 2^27 tokens inside a long. */
   static final float MAX_WEIGHT = 256;
 
-  private static final float[] NO_WEIGHTS = {};
-  private static final int INSERTION_SORT_LIMIT = 24;
-  private static final int BLOCK_CHOICES = 1 << 13;
+  private static final int EVEN = 1; // kinds of pairs in the bytes
+  private static final int WEIGHTED = 2;
 
   private final transient ModelShape shape;
   private final transient int spillAt; // tokens after which int counters are moved to long ones
-  private final transient int triangle; // pairs of two experts of a layer
+  private final transient SetCode code;
   private final transient long evenUnits; // weight of a pair when there are no router weights
 
   private transient long tokens;
   private transient int unspilledTokens;
-  private transient SpillingCounts choices; // [layer][expert]; null before the first token
-  private transient SpillingCounts firstChoices; // [layer][expert]
+  private transient SpillingCounts firstChoices; // [layer][expert]; null before the first token
   private transient SpillingCounts firstPairs; // [gap][from][to]
-  private transient long[] pairUnits; // [gap][from][to]
-  private transient SpillingCounts together; // [layer][other * (other - 1) / 2 + expert]
+  private transient SpillingCounts evenPairs; // [gap][from][to], of tokens without weights, or null
+  private transient long[] weightedUnits; // [gap][from][to], of tokens with weights, or null
   private transient List<ExpertSetTable> sets; // [layer]
 
   private final transient int jointCells; // of a gap, or 0 if pairs of layers are not counted
   private transient JointCounts joint; // tokens that are not in the counts yet; null before one
+  private transient LayerLoops loops; // null before they are needed
   private transient short[] block; // [token][layer][rank], scratch
 
   private transient int[] token; // [layer][rank], scratch
   private transient float[] tokenWeights; // [layer][rank], scratch
-  private transient char[] ascending; // [rank], scratch
+  private transient char[] ids; // [rank], scratch
+  private transient char[] sorted; // [rank], scratch
+  private transient long[] set; // scratch
 
   /**
    * Creates a counter of no tokens.
@@ -73,7 +75,7 @@ public final class RouteCounter implements Serializable {
     }
 
     jointCells = JointCounts.cells(shape);
-    triangle = (int) ((long) shape.experts() * (shape.experts() - 1) / 2);
+    code = new SetCode(shape);
     evenUnits = Math.round((double) Transitions.UNITS / ((long) shape.topK() * shape.topK()));
   }
 
@@ -104,9 +106,8 @@ public final class RouteCounter implements Serializable {
     }
 
     allocate();
-    boolean weighted = batch.hasWeights();
-    if (!weighted && (joint != null || batch.tokens() >= jointCells && jointCells > 0)) {
-      addJointly(batch);
+    if (!batch.hasWeights()) {
+      addBlocks(batch);
       return;
     }
 
@@ -115,36 +116,48 @@ public final class RouteCounter implements Serializable {
       for (int layer = 0; layer < shape.layers(); layer++) {
         for (int rank = 0; rank < shape.topK(); rank++) {
           token[at] = batch.expert(t, layer, rank);
-          if (weighted) {
-            tokenWeights[at] = batch.weight(t, layer, rank);
-          }
-
+          tokenWeights[at] = batch.weight(t, layer, rank);
           at++;
         }
       }
 
-      count(token, weighted ? tokenWeights : NO_WEIGHTS);
+      count(token, tokenWeights);
     }
   }
 
-  /** Counts a batch, which has checked its ids, by pairs of layers; see {@link JointCounts}. */
-  private void addJointly(RoutingTrace batch) {
-    if (joint == null) {
+  /**
+   * Counts a batch, which has checked its ids: by pairs of layers if the model is small and the
+   * tokens are many, see {@link JointCounts}, else layer by layer.
+   */
+  private void addBlocks(RoutingTrace batch) {
+    boolean jointly = joint != null || jointCells > 0 && batch.tokens() >= jointCells;
+    if (jointly && joint == null) {
       joint = JointCounts.of(shape);
-      block =
-          new short[Math.max(1, BLOCK_CHOICES / shape.choicesPerToken()) * shape.choicesPerToken()];
+    } else if (!jointly && loops == null) {
+      loops = new LayerLoops(shape, code);
+    }
+
+    if (block == null) {
+      block = new short[LayerLoops.BLOCK_TOKENS * shape.choicesPerToken()];
     }
 
     LayerSelection layers = LayerSelection.all(shape);
-    int most = block.length / shape.choicesPerToken();
     for (int from = 0; from < batch.tokens(); ) {
       if (unspilledTokens == spillAt) {
         spill();
       }
 
-      int some = Math.min(Math.min(most, batch.tokens() - from), spillAt - unspilledTokens);
+      int some =
+          Math.min(
+              Math.min(LayerLoops.BLOCK_TOKENS, batch.tokens() - from), spillAt - unspilledTokens);
       batch.copyExperts(from, from + some, layers, ShortBuffer.wrap(block));
-      joint.add(block, some);
+      if (jointly) {
+        joint.add(block, some);
+      } else {
+        int[] pairs = evenPairs().recent;
+        loops.add(block, some, firstChoices.recent, firstPairs.recent, pairs, sets);
+      }
+
       tokens += some;
       unspilledTokens += some;
       from += some;
@@ -164,26 +177,18 @@ public final class RouteCounter implements Serializable {
   private void foldGap(int gap, int[] from, int[] to, int count) {
     int width = shape.experts();
     firstPairs.recent[(gap * width + from[0]) * width + to[0]] += count;
+    int[] pairs = evenPairs().recent;
     for (int a : from) {
       for (int b : to) {
-        pairUnits[(gap * width + a) * width + b] += evenUnits * count;
+        pairs[(gap * width + a) * width + b] += count;
       }
     }
   }
 
-  private void foldLayer(int layer, int[] ids, int count) {
-    int row = layer * shape.experts();
-    sort(ids, 0);
-    firstChoices.recent[row + ids[0]] += count;
-    for (int i = 0; i < ids.length; i++) {
-      int expert = ascending[i];
-      choices.recent[row + expert] += count;
-      for (int j = 0; j < i; j++) {
-        together.recent[layer * triangle + expert * (expert - 1) / 2 + ascending[j]] += count;
-      }
-    }
-
-    sets.get(layer).add(ascending, 0, count);
+  private void foldLayer(int layer, int[] choices, int count) {
+    firstChoices.recent[layer * shape.experts() + choices[0]] += count;
+    encode(choices, 0);
+    sets.get(layer).add(set, 0, count);
   }
 
   /**
@@ -212,28 +217,19 @@ public final class RouteCounter implements Serializable {
     }
 
     int k = shape.topK();
-    int width = shape.experts();
     for (int layer = 0; layer < shape.layers(); layer++) {
       int here = layer * k;
-      sort(experts, here);
-      checkSet(layer, experts, here);
+      checkRange(layer, experts, here);
+      if (!encode(experts, here)) {
+        throw repeated(layer, experts, here);
+      }
+
       if (weights.length != 0) {
         checkWeights(layer, weights, here);
       }
 
-      int row = layer * width;
-      firstChoices.recent[row + experts[here]]++;
-      int cell = layer * triangle;
-      for (int i = 0; i < k; i++) {
-        int expert = ascending[i];
-        choices.recent[row + expert]++;
-        int pairs = cell + expert * (expert - 1) / 2;
-        for (int j = 0; j < i; j++) {
-          together.recent[pairs + ascending[j]]++;
-        }
-      }
-
-      sets.get(layer).add(ascending, 0, 1);
+      firstChoices.recent[layer * shape.experts() + experts[here]]++;
+      sets.get(layer).add(set, 0, 1);
       if (layer > 0) {
         countGap(layer - 1, experts, weights);
       }
@@ -252,43 +248,50 @@ public final class RouteCounter implements Serializable {
     for (int i = from; i < from + k; i++) {
       int row = (gap * width + experts[i]) * width;
       if (weights.length == 0) {
+        int[] pairs = evenPairs().recent;
         for (int j = to; j < to + k; j++) {
-          pairUnits[row + experts[j]] += evenUnits;
+          pairs[row + experts[j]]++;
         }
       } else {
+        long[] units = weightedUnits();
         double scaled = (double) weights[i] * Transitions.UNITS;
         for (int j = to; j < to + k; j++) {
-          pairUnits[row + experts[j]] += Math.round(scaled * weights[j]);
+          units[row + experts[j]] += Math.round(scaled * weights[j]);
         }
       }
     }
   }
 
-  /** Puts the ids of a layer into {@link #ascending}. */
-  private void sort(int[] experts, int from) {
-    int k = shape.topK();
-    if (k > INSERTION_SORT_LIMIT) {
-      for (int i = 0; i < k; i++) {
-        ascending[i] = (char) experts[from + i];
-      }
-
-      Arrays.sort(ascending);
-      return;
+  private SpillingCounts evenPairs() {
+    if (evenPairs == null) {
+      evenPairs = new SpillingCounts(gapCells());
     }
 
-    for (int i = 0; i < k; i++) {
-      char id = (char) experts[from + i];
-      int at = i;
-      while (at > 0 && ascending[at - 1] > id) {
-        ascending[at] = ascending[at - 1];
-        at--;
-      }
-
-      ascending[at] = id;
-    }
+    return evenPairs;
   }
 
-  private void checkSet(int layer, int[] experts, int from) {
+  private long[] weightedUnits() {
+    if (weightedUnits == null) {
+      weightedUnits = new long[gapCells()];
+    }
+
+    return weightedUnits;
+  }
+
+  private int gapCells() {
+    return (shape.layers() - 1) * shape.experts() * shape.experts();
+  }
+
+  /** Puts the code of the ids of a layer into {@link #set}; tells whether they are distinct. */
+  private boolean encode(int[] experts, int from) {
+    for (int rank = 0; rank < ids.length; rank++) {
+      ids[rank] = (char) experts[from + rank];
+    }
+
+    return code.encode(ids, 0, sorted, set);
+  }
+
+  private void checkRange(int layer, int[] experts, int from) {
     for (int rank = 0; rank < shape.topK(); rank++) {
       int expert = experts[from + rank];
       if (expert < 0 || expert >= shape.experts()) {
@@ -296,13 +299,20 @@ public final class RouteCounter implements Serializable {
             "Invalid expert id %d at layer %d, rank %d: the model has experts 0 to %d"
                 .formatted(expert, layer, rank, shape.experts() - 1));
       }
-
-      if (rank > 0 && ascending[rank] == ascending[rank - 1]) {
-        throw new IllegalArgumentException(
-            "Invalid top-%d at layer %d: expert %d stands twice"
-                .formatted(shape.topK(), layer, (int) ascending[rank]));
-      }
     }
+  }
+
+  private IllegalArgumentException repeated(int layer, int[] experts, int from) {
+    int[] ascending = Arrays.copyOfRange(experts, from, from + shape.topK());
+    Arrays.sort(ascending);
+    int at = 1;
+    while (ascending[at] != ascending[at - 1]) {
+      at++;
+    }
+
+    return new IllegalArgumentException(
+        "Invalid top-%d at layer %d: expert %d stands twice"
+            .formatted(shape.topK(), layer, ascending[at]));
   }
 
   private void checkWeights(int layer, float[] weights, int from) {
@@ -317,30 +327,30 @@ public final class RouteCounter implements Serializable {
   }
 
   private void allocate() {
-    if (choices != null) {
+    if (firstChoices != null) {
       return;
     }
 
-    int gapCells = (shape.layers() - 1) * shape.experts() * shape.experts();
-    choices = new SpillingCounts(shape.totalExperts());
     firstChoices = new SpillingCounts(shape.totalExperts());
-    firstPairs = new SpillingCounts(gapCells);
-    pairUnits = new long[gapCells];
-    together = new SpillingCounts(shape.layers() * triangle);
+    firstPairs = new SpillingCounts(gapCells());
     sets = new ArrayList<>();
     for (int layer = 0; layer < shape.layers(); layer++) {
-      sets.add(new ExpertSetTable(shape.topK()));
+      sets.add(new ExpertSetTable(code, shape.topK()));
     }
 
     token = new int[shape.choicesPerToken()];
     tokenWeights = new float[shape.choicesPerToken()];
-    ascending = new char[shape.topK()];
+    ids = new char[shape.topK()];
+    sorted = new char[shape.topK()];
+    set = new long[code.words()];
   }
 
   private void spill() {
     fold();
-    for (SpillingCounts counts : List.of(choices, firstChoices, firstPairs, together)) {
-      counts.spill();
+    firstChoices.spill();
+    firstPairs.spill();
+    if (evenPairs != null) {
+      evenPairs.spill();
     }
 
     unspilledTokens = 0;
@@ -374,12 +384,17 @@ public final class RouteCounter implements Serializable {
       other.spill();
     }
 
-    choices.merge(other.choices);
     firstChoices.merge(other.firstChoices);
     firstPairs.merge(other.firstPairs);
-    together.merge(other.together);
-    for (int i = 0; i < pairUnits.length; i++) {
-      pairUnits[i] += other.pairUnits[i];
+    if (other.evenPairs != null) {
+      evenPairs().merge(other.evenPairs);
+    }
+
+    if (other.weightedUnits != null) {
+      long[] units = weightedUnits();
+      for (int i = 0; i < units.length; i++) {
+        units[i] += other.weightedUnits[i];
+      }
     }
 
     for (int layer = 0; layer < shape.layers(); layer++) {
@@ -395,21 +410,47 @@ public final class RouteCounter implements Serializable {
   public RouteCounts counts() {
     allocate();
     fold();
-    long[] anyRank = choices.toArray();
-    Coactivation coactivation =
-        new Coactivation(shape, CoactivationSquare.of(shape, anyRank, together.toArray()));
+    int width = shape.experts();
+    long[] together = new long[Math.multiplyExact(shape.totalExperts(), width)];
     List<List<ExpertSet>> sorted = new ArrayList<>();
-    for (ExpertSetTable table : sets) {
-      sorted.add(table.sorted());
+    for (int layer = 0; layer < shape.layers(); layer++) {
+      int square = layer * width * width;
+      sets.get(layer)
+          .forEach(
+              (set, count) -> {
+                for (int a : set) {
+                  for (int b : set) {
+                    together[square + a * width + b] += count;
+                  }
+                }
+              });
+      sorted.add(sets.get(layer).sorted());
+    }
+
+    long[] choices = new long[shape.totalExperts()];
+    for (int row = 0; row < choices.length; row++) {
+      choices[row] = together[row * width + row % width];
     }
 
     return new RouteCounts(
         shape,
         tokens,
-        new Popularity(shape, anyRank, firstChoices.toArray()),
-        new Transitions(shape, firstPairs.toArray(), pairUnits),
-        coactivation,
+        new Popularity(shape, choices, firstChoices.toArray()),
+        new Transitions(shape, firstPairs.toArray(), pairUnits()),
+        new Coactivation(shape, together),
         sorted);
+  }
+
+  private long[] pairUnits() {
+    long[] units = weightedUnits == null ? new long[gapCells()] : weightedUnits.clone();
+    if (evenPairs != null) {
+      long[] pairs = evenPairs.toArray();
+      for (int i = 0; i < units.length; i++) {
+        units[i] += evenUnits * pairs[i];
+      }
+    }
+
+    return units;
   }
 
   /** The counter as bytes: variable-length integers, runs of zeros as their length. */
@@ -424,20 +465,27 @@ public final class RouteCounter implements Serializable {
     }
 
     fold();
-    out.array(choices.toArray());
     out.array(firstChoices.toArray());
     out.array(firstPairs.toArray());
-    out.array(pairUnits);
-    out.array(together.toArray());
+    out.integer((evenPairs == null ? 0 : EVEN) | (weightedUnits == null ? 0 : WEIGHTED));
+    if (evenPairs != null) {
+      out.array(evenPairs.toArray());
+    }
+
+    if (weightedUnits != null) {
+      out.array(weightedUnits);
+    }
+
     for (ExpertSetTable table : sets) {
       out.integer(table.size());
-      for (int set = 0; set < table.size(); set++) {
-        for (int rank = 0; rank < shape.topK(); rank++) {
-          out.integer(table.id(set, rank));
-        }
+      table.forEach(
+          (set, count) -> {
+            for (char id : set) {
+              out.integer(id);
+            }
 
-        out.integer(table.tokens(set));
-      }
+            out.integer(count);
+          });
     }
 
     return out.toBytes();
@@ -459,19 +507,28 @@ public final class RouteCounter implements Serializable {
     }
 
     counter.allocate();
-    counter.choices.load(in.array(counter.choices.recent.length));
     counter.firstChoices.load(in.array(counter.firstChoices.recent.length));
     counter.firstPairs.load(in.array(counter.firstPairs.recent.length));
-    counter.pairUnits = in.array(counter.pairUnits.length);
-    counter.together.load(in.array(counter.together.recent.length));
-    for (ExpertSetTable table : counter.sets) {
+    long kinds = in.integer();
+    if ((kinds & EVEN) != 0) {
+      counter.evenPairs().load(in.array(counter.gapCells()));
+    }
+
+    if ((kinds & WEIGHTED) != 0) {
+      counter.weightedUnits = in.array(counter.gapCells());
+    }
+
+    int[] ids = new int[counter.shape.topK()];
+    for (int layer = 0; layer < counter.shape.layers(); layer++) {
       long size = in.integer();
       for (long set = 0; set < size; set++) {
-        for (int rank = 0; rank < counter.shape.topK(); rank++) {
-          counter.ascending[rank] = (char) in.integer();
+        for (int rank = 0; rank < ids.length; rank++) {
+          ids[rank] = (int) in.integer();
         }
 
-        table.add(counter.ascending, 0, in.integer());
+        counter.checkRange(layer, ids, 0);
+        counter.encode(ids, 0);
+        counter.sets.get(layer).add(counter.set, 0, in.integer());
       }
     }
 

@@ -67,6 +67,20 @@ class RouteCounterTest {
   }
 
   @ParameterizedTest(name = "{0} layers x {1} experts, top-{2}")
+  @CsvSource({"3, 64, 6", "2, 64, 5", "2, 65, 4", "2, 300, 9", "2, 40, 30", "1, 70, 30"})
+  void setsOfEveryCodeCountAsTheObviousTwin(int layers, int experts, int topK) throws Exception {
+    ModelShape shape = new ModelShape(layers, experts, topK);
+    RoutingTrace trace = SyntheticTrace.draw(shape, 700, 100, 0.3, 6);
+    RouteCounter counter = new RouteCounter(shape);
+    counter.add(trace.slice(0, 600)); // more than a block
+    RouteCounter other = new RouteCounter(shape);
+    other.add(trace.slice(600, 700));
+
+    assertThat(sent(counter).merge(other).counts())
+        .isEqualTo(ObviousCounts.of(shape, List.of(trace)));
+  }
+
+  @ParameterizedTest(name = "{0} layers x {1} experts, top-{2}")
   @CsvSource({"12, 8, 2", "2, 5, 3", "1, 8, 2", "4, 128, 1", "3, 1, 1", "3, 12, 2"})
   void largeBatchesCountAsTheObviousTwin(int layers, int experts, int topK) throws Exception {
     ModelShape shape = new ModelShape(layers, experts, topK);

@@ -178,8 +178,8 @@ public interface Device extends AutoCloseable {
   // Experts
 
   /**
-   * The router: softmax of the logits in F32, then the k largest probabilities, equal ones by lower
-   * expert; weights are the probabilities, divided by their sum if asked for.
+   * The router: the k largest logits, equal ones by lower expert; weights are their probabilities,
+   * the softmax of all logits in F32, divided by their sum if asked for.
    *
    * @param logits F32 [T, E]
    * @param renormalize whether the k weights of a row are made to sum to 1

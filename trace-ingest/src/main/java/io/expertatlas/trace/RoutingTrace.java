@@ -97,7 +97,7 @@ public final class RoutingTrace implements TokenRows {
   }
 
   private void checkChoices() {
-    if (shape.topK() <= 2 && choicesAreSound()) {
+    if (choicesAreSound()) {
       return;
     }
 
@@ -122,23 +122,57 @@ public final class RoutingTrace implements TokenRows {
     }
   }
 
-  /** The same check for top-1 and top-2, without saying what is wrong. */
+  /**
+   * The same check for few experts or a small k, without saying what is wrong; false also if
+   * neither is the case.
+   */
   private boolean choicesAreSound() {
-    int greatest = 0;
-    for (int at = 0; at < experts.length; at++) {
-      greatest = Math.max(greatest, experts[at] & 0xffff);
-    }
-
     if (shape.topK() == 1) {
-      return greatest < shape.experts();
+      return singlesAreSound();
     }
 
-    int repeated = 0;
-    for (int at = 0; at < experts.length; at += 2) {
-      repeated += experts[at] == experts[at + 1] ? 1 : 0;
+    return shape.topK() == 2 ? pairsAreSound() : shape.experts() <= Long.SIZE && setsAreSound();
+  }
+
+  private boolean singlesAreSound() {
+    int last = shape.experts() - 1;
+    int wrong = 0; // negative if anything is
+    for (int at = 0; at < experts.length; at++) {
+      wrong |= last - (experts[at] & 0xffff);
     }
 
-    return greatest < shape.experts() && repeated == 0;
+    return wrong >= 0;
+  }
+
+  private boolean pairsAreSound() {
+    int last = shape.experts() - 1;
+    int wrong = 0; // negative if anything is
+    for (int at = 0; at + 1 < experts.length; at += 2) {
+      int first = experts[at] & 0xffff;
+      int second = experts[at + 1] & 0xffff;
+      wrong |= (last - first) | (last - second) | ((first ^ second) - 1);
+    }
+
+    return wrong >= 0;
+  }
+
+  private boolean setsAreSound() {
+    int topK = shape.topK();
+    int last = shape.experts() - 1;
+    int wrong = 0; // negative if an id is out of range
+    int missing = 0;
+    for (int at = 0; at < experts.length; at += topK) {
+      long set = 0;
+      for (int i = at; i < at + topK; i++) {
+        int expert = experts[i] & 0xffff;
+        wrong |= last - expert;
+        set |= 1L << expert;
+      }
+
+      missing |= topK - Long.bitCount(set);
+    }
+
+    return wrong >= 0 && missing == 0;
   }
 
   private int token(int choice) {

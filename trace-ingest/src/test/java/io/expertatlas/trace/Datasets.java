@@ -12,4 +12,15 @@ public final class Datasets {
   public static void write(Path folder, RoutingTrace trace, int partTokens) throws IOException {
     DatasetFolder.write(folder, trace, partTokens);
   }
+
+  /** Writes a trace so many times over, each time in parts of so many tokens. */
+  public static void writeRepeated(Path folder, RoutingTrace trace, int partTokens, int times)
+      throws IOException {
+    DatasetFolder.writeRepeated(folder, trace, partTokens, times);
+  }
+
+  /** Writes a trace so many times over as one part. */
+  public static void writeGiant(Path folder, RoutingTrace trace, int times) throws IOException {
+    DatasetFolder.writeGiant(folder, trace, times);
+  }
 }

@@ -1,6 +1,7 @@
 package io.expertatlas.trace;
 
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -53,7 +54,8 @@ public final class SparkSubmit {
                 "placement-solver",
                 "picocli",
                 "progressbar",
-                "jline"));
+                "jline",
+                "spark-connect-shims")); // empty twins of Spark's own classes
     left.addAll(List.of(notOf));
     Path jars = Files.createDirectories(home.resolve("jars"));
     try (Stream<Path> files = Files.list(lib)) {
@@ -83,16 +85,7 @@ public final class SparkSubmit {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     // what spark-submit gives the driver on Java 17
-    ProcessHandle.current()
-        .info()
-        .arguments()
-        .ifPresent(
-            all ->
-                Stream.of(all)
-                    .filter(
-                        argument ->
-                            argument.startsWith("--add-opens") || argument.contains("jdk.reflect"))
-                    .forEach(command::add));
+    command.addAll(opens());
     command.addAll(
         List.of(
             "-Xmx1g",
@@ -137,5 +130,12 @@ public final class SparkSubmit {
     }
 
     return new Result(process.exitValue(), Files.readString(out), Files.readString(err));
+  }
+
+  /** What the JVM of the tests was given of the JDK's modules, which Spark and Arrow need. */
+  public static List<String> opens() {
+    return ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+        .filter(argument -> argument.startsWith("--add-opens") || argument.contains("jdk.reflect"))
+        .toList();
   }
 }

@@ -18,6 +18,7 @@ import io.expertatlas.trace.CountsReader;
 import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.files.OutputFolder;
+import io.expertatlas.trace.terminal.JobOptions;
 import io.expertatlas.trace.terminal.StageBars;
 import io.expertatlas.trace.terminal.TraceFacts;
 import java.io.IOException;
@@ -47,6 +48,7 @@ final class AnalyzeCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
   @Mixin private TraceFacts facts;
+  @Mixin private JobOptions job;
 
   @Option(
       names = "--trace",
@@ -68,12 +70,6 @@ final class AnalyzeCommand implements Callable<Integer> {
       paramLabel = "A",
       description = "Affinity folder, to be created: Arrow files, summary.json, report.html.")
   private Path output;
-
-  @Option(
-      names = "--master",
-      paramLabel = "M",
-      description = "Spark master; without it, spark-submit's, else local[*].")
-  private String master = "";
 
   @Option(
       names = "--seed",
@@ -123,15 +119,12 @@ final class AnalyzeCommand implements Callable<Integer> {
               + " and group.")
   private String groupBy = "";
 
-  @Option(names = "--overwrite", description = "Replace an existing affinity folder.")
-  private boolean overwrite;
-
   @Option(names = "--json", description = "Print the summary to stdout.")
   private boolean json;
 
   @Override
   public Integer call() throws IOException {
-    OutputFolder folder = new OutputFolder(output, overwrite, "affinity folder", FILES);
+    OutputFolder folder = new OutputFolder(output, job.overwrite(), "affinity folder", FILES);
     folder.check();
     AnalysisPlan plan = plan();
     if (counts != null) {
@@ -145,7 +138,8 @@ final class AnalyzeCommand implements Callable<Integer> {
     List<ExpertGrouping> groupings = groupings();
     TraceAnalysis analysis;
     try (StageBars bar = new StageBars(spec.commandLine().getErr())) {
-      analysis = AnalyzeJob.runAlone(master, facts.source(trace), facts.selection(), plan, bar);
+      analysis =
+          AnalyzeJob.runAlone(job.master(), facts.source(trace), facts.selection(), plan, bar);
     }
 
     String name = trace.getFileName().toString();

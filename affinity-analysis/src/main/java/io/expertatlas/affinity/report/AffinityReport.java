@@ -48,7 +48,7 @@ public final class AffinityReport {
         .plot(
             "popularity",
             "Choices over the even share, by layer and expert. 1\u00d7 is an even load; experts at or"
-                + " below 1/8\u00d7, unused ones too, share the last colour.",
+                + " beyond 1/8\u00d7 and 8\u00d7, unused ones too, would share the last colours.",
             AffinityPlots.popularityHeight(shape),
             AffinityPlots.popularity(counts.popularity()));
     page.section(

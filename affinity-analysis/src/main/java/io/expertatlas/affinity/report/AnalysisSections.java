@@ -226,7 +226,7 @@ final class AnalysisSections {
             plots.reuse())
         .plot(
             "overlap",
-            "Share of a token's experts that the token before chose too; in random order, tokens of the same popularity would share k \u00b7 \u03a3 p\u00b2.",
+            "Share of a token's experts that the token before chose too; in random order, tokens of the same popularity would share k\u00a0\u00b7\u00a0\u03a3\u00a0p\u00b2.",
             300,
             plots.overlap(summary.layers()))
         .table(

@@ -128,7 +128,12 @@ final class LocalityPlots {
         .put("trigger", "axis")
         .put("formatter", "@{axisValue}: <b>{value:pct}</b> of the choices");
     option.putObject("grid").put("left", 66).put("right", 24).put("top", 16).put("bottom", 54);
-    option.set("xAxis", Options.names("Tokens since the expert was last chosen", names));
+    ObjectNode bins = Options.names("Tokens since the expert was last chosen", names);
+    bins.withObject("/axisLabel") // the last bin is of another kind: its name must stand
+        .put("interval", 0)
+        .put("hideOverlap", true)
+        .put("showMaxLabel", true);
+    option.set("xAxis", bins);
     option.set("yAxis", Options.values("Share of choices", "pct0").put("nameGap", 46));
     ObjectNode bars = option.putArray("series").addObject();
     bars.put("type", "bar").put("name", "Share");

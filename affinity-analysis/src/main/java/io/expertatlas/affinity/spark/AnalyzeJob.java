@@ -11,9 +11,10 @@ import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.job.SparkApplication;
+import io.expertatlas.trace.job.SparkStage;
 import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.terminal.StageProgress;
-import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
@@ -61,20 +62,7 @@ public final class AnalyzeJob {
       AnalysisPlan plan,
       StageProgress progress) {
     checkReadable(source, plan); // before Spark takes seconds to start
-    SparkConf conf = new SparkConf().setAppName("ExpertAtlas analyze");
-    if (!master.isEmpty()) {
-      conf.setMaster(master);
-    }
-
-    conf.setIfMissing("spark.master", "local[*]");
-    conf.setIfMissing("spark.ui.enabled", "false");
-    conf.setIfMissing("spark.ui.showConsoleProgress", "false");
-    if (conf.get("spark.master").matches("local(\\[[^,]*])?")) {
-      conf.setIfMissing("spark.driver.host", "localhost");
-      conf.setIfMissing("spark.driver.bindAddress", "127.0.0.1");
-    }
-
-    try (JavaSparkContext spark = new JavaSparkContext(conf)) {
+    try (JavaSparkContext spark = SparkApplication.start("ExpertAtlas analyze", master)) {
       return new AnalyzeJob(spark, progress).analyze(source, selection, plan);
     }
   }
@@ -151,37 +139,30 @@ public final class AnalyzeJob {
       TokenRange tokens,
       AnalysisPlan plan,
       AnalysisCounter zero) {
-    TaskCounter counter = new TaskCounter(progress);
-    spark.setLocalProperty("spark.job.description", "Count routes of " + source.path());
-    try {
-      JavaRDD<AnalysisCounter> counters =
-          format.name().equals(DATASET)
-              ? DatasetScan.counters(
-                  session(),
-                  source.path(),
-                  TraceManifestParser.read(source.path()),
-                  selection,
-                  tokens,
-                  plan)
-              : RawScan.counters(
-                  spark,
-                  source,
-                  format.name(),
-                  selection,
-                  tokens,
-                  plan,
-                  format.isSplittable(source) ? partitions : 1);
-      progress.started("Count routes", counters.getNumPartitions());
-      spark.sc().addSparkListener(counter);
-      return counters.treeAggregate(
-          zero, AnalysisCounter::merge, AnalysisCounter::merge, TREE_DEPTH);
-    } catch (Exception e) { // Scala throws checked exceptions undeclared
-      throw TaskFailure.unwrap(e);
-    } finally {
-      spark.sc().removeSparkListener(counter);
-      progress.ended();
-      spark.setLocalProperty("spark.job.description", null);
-    }
+    JavaRDD<AnalysisCounter> counters =
+        format.name().equals(DATASET)
+            ? DatasetScan.counters(
+                session(),
+                source.path(),
+                TraceManifestParser.read(source.path()),
+                selection,
+                tokens,
+                plan)
+            : RawScan.counters(
+                spark,
+                source,
+                format.name(),
+                selection,
+                tokens,
+                plan,
+                format.isSplittable(source) ? partitions : 1);
+    return new SparkStage(spark, progress)
+        .run(
+            "Count routes",
+            counters.getNumPartitions(),
+            () ->
+                counters.treeAggregate(
+                    zero, AnalysisCounter::merge, AnalysisCounter::merge, TREE_DEPTH));
   }
 
   private SparkSession session() {

@@ -4,6 +4,7 @@ import io.expertatlas.affinity.AnalysisCounter;
 import io.expertatlas.affinity.AnalysisPlan;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TokenSelection;
+import io.expertatlas.trace.TokenSelection.Sequences;
 import io.expertatlas.trace.TokenSelection.TokenRange;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.json.TraceManifest;
@@ -14,14 +15,16 @@ import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.functions;
+import org.apache.spark.sql.vectorized.ColumnarBatch;
 
 /**
- * Counts a routing-trace dataset through the data source of that name, as internal rows, which are
- * not turned into objects. The source leaves out what the selection does not need: columns, and
- * tokens outside the range.
+ * Counts a routing-trace dataset through the data source of that name, as the columnar batches that
+ * it reads: no row is made of them. The source leaves out what the selection does not need:
+ * columns, and tokens outside the range.
  */
 final class DatasetScan {
   private static final String SOURCE = "routing-trace";
@@ -34,32 +37,22 @@ final class DatasetScan {
       int layers,
       int experts,
       int topK,
-      boolean weights,
       String sequences,
-      boolean indexed,
+      List<String> columns,
       AnalysisPlan analysis,
       long firstToken)
       implements Serializable {
-    Iterator<AnalysisCounter> count(Iterator<InternalRow> rows) {
+    Iterator<AnalysisCounter> count(Iterator<ColumnarBatch> batches) {
       ModelShape shape = new ModelShape(layers, experts, topK);
-      DatasetRow row =
-          new DatasetRow(
-              shape,
-              weights,
-              analysis.isPlain(),
-              analysis.groups().needsPhase(),
-              indexed,
-              TokenSelection.Sequences.parse(sequences));
+      DatasetColumns found = new DatasetColumns(shape, columns, Sequences.parse(sequences));
       AnalysisCounter counter = new AnalysisCounter(shape, analysis, firstToken);
       try {
-        while (rows.hasNext()) {
-          row.addTo(counter, rows.next());
+        while (batches.hasNext()) {
+          found.addTo(counter, batches.next());
         }
-
-        row.flush(counter);
       } catch (IllegalArgumentException e) {
         throw new TraceFormatException(
-            "Invalid row in dataset %s: %s".formatted(dataset, e.getMessage()), e);
+            "Invalid rows in dataset %s: %s".formatted(dataset, e.getMessage()), e);
       }
 
       return List.of(counter).iterator();
@@ -75,42 +68,53 @@ final class DatasetScan {
       TokenRange tokens,
       AnalysisPlan analysis) {
     ModelShape shape = manifest.shape();
-    List<Column> columns = new ArrayList<>();
-    columns.add(functions.col("sequence"));
-    columns.add(functions.col("experts"));
-    if (manifest.weights()) {
-      columns.add(functions.col("weights"));
-    }
-
-    if (analysis.groups().needsPhase()) {
-      columns.add(functions.col("phase"));
-    }
-
-    if (analysis.needsIndex()) {
-      columns.add(functions.col("_token"));
-    }
-
+    Dataset<Row> rows =
+        spark
+            .read()
+            .format(SOURCE)
+            .option("format", "dataset")
+            .option("tokens", tokens.from() + ":" + tokens.to())
+            .load("file://" + dataset.toAbsolutePath())
+            .select(columns(manifest, selection, analysis));
     Plan plan =
         new Plan(
             dataset.toString(),
             shape.layers(),
             shape.experts(),
             shape.topK(),
-            manifest.weights(),
             selection.sequences().toString(),
-            analysis.needsIndex(),
+            List.of(rows.columns()),
             analysis,
             tokens.from());
-    return spark
-        .read()
-        .format(SOURCE)
-        .option("format", "dataset")
-        .option("tokens", tokens.from() + ":" + tokens.to())
-        .load("file://" + dataset.toAbsolutePath())
-        .select(columns.toArray(Column[]::new))
-        .queryExecution()
-        .toRdd()
+    // the scan itself: its output is columnar, what Spark puts above it makes rows
+    return rows.queryExecution()
+        .sparkPlan()
+        .executeColumnar()
         .toJavaRDD()
         .mapPartitions(plan::count);
+  }
+
+  /** The columns that count, in the order of the source. */
+  private static Column[] columns(
+      TraceManifest manifest, TokenSelection selection, AnalysisPlan analysis) {
+    List<Column> columns = new ArrayList<>();
+    if (!analysis.isPlain() || !selection.sequences().equals(Sequences.ALL)) {
+      columns.add(functions.col("sequence"));
+    }
+
+    if (analysis.groups().needsPhase()) {
+      columns.add(functions.col("phase"));
+    }
+
+    columns.add(functions.col("experts"));
+    if (manifest.weights()) {
+      columns.add(functions.col("weights"));
+    }
+
+    if (analysis.needsIndex()) {
+      columns.add(functions.col("_token"));
+    }
+
+    return columns.toArray(Column[]::new);
   }
 }

@@ -1,5 +1,6 @@
 package io.expertatlas.affinity.spark;
 
+import io.expertatlas.trace.SparkSubmit;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -18,11 +19,10 @@ import java.util.stream.Stream;
 
 /**
  * A Spark standalone master and its workers, each a process of its own, on the loopback address;
- * out of a Spark home that {@link io.expertatlas.trace.SparkSubmit} has laid out. All end when it
- * is closed.
+ * out of a Spark home that {@link SparkSubmit} has laid out. All end when it is closed.
  */
 final class StandaloneCluster implements AutoCloseable {
-  private static final long PATIENCE_MILLIS = 60_000;
+  private static final long PATIENCE_MILLIS = 180_000;
 
   private final Path home;
   private final int port;
@@ -95,14 +95,7 @@ final class StandaloneCluster implements AutoCloseable {
   private void launch(String name, List<String> arguments) throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    ProcessHandle.current()
-        .info()
-        .arguments()
-        .ifPresent(
-            all ->
-                Stream.of(all)
-                    .filter(argument -> argument.startsWith("--add-opens"))
-                    .forEach(command::add));
+    command.addAll(SparkSubmit.opens());
     command.addAll(List.of("-Xmx256m", "-cp", home.resolve("jars") + "/*"));
     command.addAll(arguments);
     ProcessBuilder builder =

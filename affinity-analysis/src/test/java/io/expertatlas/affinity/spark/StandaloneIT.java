@@ -29,7 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
     named = "standalone",
     matches = "true",
     disabledReason = "five processes on loopback: run with -Dstandalone=true")
-@Timeout(240)
+@Timeout(600)
 class StandaloneIT {
   private static final int TASKS = 48;
   private static final int TASK_TOKENS = 1 << 14; // as many as the job gives a task at least

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.placement.PlacementCost;
+import io.expertatlas.placement.TrafficMatrix;
 import java.math.BigDecimal;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
@@ -19,13 +21,36 @@ final class CostJson {
 
   /** One placement as its object, several as {@code {"placements": [...]}}. */
   static String of(List<CostTable.Row> rows, PlacementCost vanilla) {
-    if (rows.size() == 1) {
-      return node(rows.get(0), vanilla).toString();
+    return of(rows, vanilla, List.of(), 1);
+  }
+
+  /**
+   * The same with what was moved.
+   *
+   * @param moved under each placement; or empty
+   * @param vectorBytes of a vector that was moved
+   */
+  static String of(
+      List<CostTable.Row> rows,
+      PlacementCost vanilla,
+      List<TrafficMatrix> moved,
+      long vectorBytes) {
+    List<ObjectNode> nodes = new ArrayList<>();
+    for (int i = 0; i < rows.size(); i++) {
+      nodes.add(node(rows.get(i), vanilla));
+      if (!moved.isEmpty()) {
+        nodes.get(i).put("vector-bytes", vectorBytes);
+        nodes.get(i).set("bytesMoved", MAPPER.valueToTree(moved.get(i).toArray(vectorBytes)));
+      }
+    }
+
+    if (nodes.size() == 1) {
+      return nodes.get(0).toString();
     }
 
     ObjectNode root = MAPPER.createObjectNode();
     ArrayNode all = root.putArray("placements");
-    rows.forEach(row -> all.add(node(row, vanilla)));
+    nodes.forEach(all::add);
     return root.toString();
   }
 

@@ -1,10 +1,13 @@
 package io.expertatlas.placement.cli;
 
 import io.expertatlas.affinity.RouteCounter;
+import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.Replay;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.TrafficMatrix;
+import io.expertatlas.placement.TrafficReplay;
 import io.expertatlas.placement.cli.PlacementInput.Reading;
 import io.expertatlas.placement.format.PlacementFormats;
 import io.expertatlas.placement.report.PlacementReport;
@@ -81,6 +84,23 @@ final class EvaluateCommand implements Callable<Integer> {
           "Write a page with plots; it compares the placements with the first, on one cluster.")
   private Path report;
 
+  @Option(
+      names = "--mode",
+      paramLabel = "M",
+      description =
+          "Also count the vectors that tokens send between GPUs, by layer, as 'atlas run' does:"
+              + " ${COMPLETION-CANDIDATES}.")
+  private ParallelMode mode;
+
+  @Option(
+      names = "--vector-bytes",
+      paramLabel = "B",
+      defaultValue = "1",
+      description =
+          "With --mode: bytes of such a vector, hidden size x bytes of a number; 1 counts vectors"
+              + " (default: ${DEFAULT-VALUE}).")
+  private long vectorBytes;
+
   @Override
   public Integer call() throws IOException {
     List<PlacementInput> inputs = placements.stream().map(PlacementInput::parse).toList();
@@ -100,7 +120,13 @@ final class EvaluateCommand implements Callable<Integer> {
       List<Replay> replays =
           read.stream().map(placement -> new Replay(reader.shape(), placement)).toList();
       RouteCounter counter = new RouteCounter(reader.shape());
-      replay(reader, replays, counter);
+      List<TrafficReplay> traffic =
+          mode == null
+              ? List.of()
+              : read.subList(0, inputs.size()).stream()
+                  .map(placement -> new TrafficReplay(reader.shape(), placement, mode))
+                  .toList();
+      replay(reader, replays, traffic, counter);
       List<ScoredPlacement> scored = new ArrayList<>();
       for (int i = 0; i < inputs.size(); i++) {
         scored.add(new ScoredPlacement(inputs.get(i).label(), read.get(i), replays.get(i).cost()));
@@ -108,7 +134,8 @@ final class EvaluateCommand implements Callable<Integer> {
 
       print(
           scored.stream().map(one -> new CostTable.Row(one.name(), one.cost())).toList(),
-          replays.get(inputs.size()).cost());
+          replays.get(inputs.size()).cost(),
+          traffic.stream().map(TrafficReplay::moved).toList());
       if (report != null) {
         PlacementReport.of(traceInWords(), counter.counts(), scored).write(report);
       }
@@ -136,11 +163,16 @@ final class EvaluateCommand implements Callable<Integer> {
     return cluster.topology(spec);
   }
 
-  private void replay(TraceReader reader, List<Replay> replays, RouteCounter counter) {
+  private void replay(
+      TraceReader reader, List<Replay> replays, List<TrafficReplay> traffic, RouteCounter counter) {
     long tokens = 0;
     try (ProgressBar bar = Terminal.progress("evaluate", reader.tokens())) {
       for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
         for (Replay replay : replays) {
+          replay.add(next.get());
+        }
+
+        for (TrafficReplay replay : traffic) {
           replay.add(next.get());
         }
 
@@ -161,15 +193,26 @@ final class EvaluateCommand implements Callable<Integer> {
     }
   }
 
-  private void print(List<CostTable.Row> rows, PlacementCost vanilla) {
+  private void print(List<CostTable.Row> rows, PlacementCost vanilla, List<TrafficMatrix> moved) {
     spec.commandLine()
         .getErr()
         .printf(
             "%d tokens of %s on %s GPUs; hops, crossings and inter-node per token%n%s",
             vanilla.tokens(), vanilla.shape(), vanilla.topology(), CostTable.of(rows, vanilla));
+    for (int i = 0; i < moved.size(); i++) {
+      spec.commandLine()
+          .getErr()
+          .printf(
+              "%s, mode %s: %d vectors moved, %.4f per token and layer%n",
+              rows.get(i).label(),
+              mode.word(),
+              moved.get(i).total(),
+              moved.get(i).total() / (double) vanilla.tokens() / vanilla.shape().layers());
+    }
+
     spec.commandLine().getErr().flush();
     if (json) {
-      spec.commandLine().getOut().println(CostJson.of(rows, vanilla));
+      spec.commandLine().getOut().println(CostJson.of(rows, vanilla, moved, vectorBytes));
       spec.commandLine().getOut().flush();
     }
   }

@@ -24,6 +24,7 @@ import org.bytedeco.openblas.global.openblas;
  */
 public final class CpuDevice implements Device {
   private final int rank;
+  private final boolean isTimed;
   private final CpuMemory memory = new CpuMemory();
   private final CpuAttention attention;
   private final CpuExperts experts;
@@ -39,12 +40,22 @@ public final class CpuDevice implements Device {
    * @param threads of matrix products, of the whole process
    */
   public CpuDevice(int rank, int threads) {
+    this(rank, threads, false);
+  }
+
+  /** Opens a device that keeps a span for each mark. */
+  public static CpuDevice timed(int rank, int threads) {
+    return new CpuDevice(rank, threads, true);
+  }
+
+  private CpuDevice(int rank, int threads, boolean isTimed) {
     if (rank < 0 || threads < 1) {
       throw new IllegalArgumentException(
           "Invalid CPU device: rank %d, %d threads".formatted(rank, threads));
     }
 
     this.rank = rank;
+    this.isTimed = isTimed;
     this.attention = new CpuAttention(memory);
     this.experts = new CpuExperts(memory);
     Loader.load(openblas.class);
@@ -438,18 +449,18 @@ public final class CpuDevice implements Device {
         chosen,
         weights);
     float[] probabilities = row(all);
+    float[] values = new float[all];
     float[] best = new float[k];
     int[] ids = new int[k];
     for (int t = 0; t < use(logits).rowCount(); t++) {
-      use(logits).get((long) t * all, probabilities, all);
+      use(logits).get((long) t * all, values, all);
+      System.arraycopy(values, 0, probabilities, 0, all);
       FloatMath.softmax(probabilities, all);
       float sum = 0;
       for (int r = 0; r < k; r++) {
-        int at = largest(probabilities, all);
-        ids[r] = at;
-        best[r] = probabilities[at];
+        ids[r] = largest(values, all, ids, r);
+        best[r] = probabilities[ids[r]];
         sum += best[r];
-        probabilities[at] = -1;
       }
 
       for (int r = 0; r < k && renormalize; r++) {
@@ -461,11 +472,16 @@ public final class CpuDevice implements Device {
     }
   }
 
-  /** The first of the largest; numbers that are not chosen yet come before those that are (-1). */
-  private static int largest(float[] values, int count) {
+  /** The first of the largest values that are not taken yet. */
+  private static int largest(float[] values, int count, int[] taken, int takenCount) {
     int best = -1;
     for (int i = 0; i < count; i++) {
-      if (values[i] != -1 && (best < 0 || values[i] > values[best])) {
+      boolean isFree = true;
+      for (int r = 0; r < takenCount; r++) {
+        isFree &= taken[r] != i;
+      }
+
+      if (isFree && (best < 0 || values[i] > values[best])) {
         best = i;
       }
     }
@@ -601,6 +617,10 @@ public final class CpuDevice implements Device {
 
   @Override
   public void mark(String next) {
+    if (!isTimed) {
+      return;
+    }
+
     long now = System.nanoTime();
     if (!work.isEmpty()) {
       spans.add(new Timeline.Span(rank, "compute", work, begin, now));

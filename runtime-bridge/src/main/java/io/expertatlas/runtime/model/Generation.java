@@ -53,6 +53,11 @@ public final class Generation {
       int newTokens,
       boolean stopsAtEnd,
       Progress progress) {
+    if (newTokens < 1) {
+      throw new IllegalArgumentException(
+          "Invalid number of new tokens: %d, at least 1".formatted(newTokens));
+    }
+
     this.model = model;
     this.limits = limits;
     this.sampler = sampler;
@@ -88,12 +93,12 @@ public final class Generation {
 
     prefill(starts, found);
     model.devices().forEach(Device::synchronize);
-    prefillTokens = prompts.stream().mapToLong(prompt -> prompt.length).sum();
-    prefillNanos = System.nanoTime() - start;
+    prefillTokens += prompts.stream().mapToLong(prompt -> prompt.length).sum();
+    prefillNanos += System.nanoTime() - start;
     start = System.nanoTime();
     decode(length, found);
     model.devices().forEach(Device::synchronize);
-    decodeNanos = System.nanoTime() - start;
+    decodeNanos += System.nanoTime() - start;
     return found.stream().map(ids -> ids.stream().mapToInt(id -> id).toArray()).toList();
   }
 

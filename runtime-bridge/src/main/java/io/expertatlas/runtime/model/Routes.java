@@ -44,8 +44,10 @@ public final class Routes {
     return experts.clone();
   }
 
-  /** {@code [token][layer][rank]}. */
-  public float[] weights() {
-    return weights.clone();
+  /** Copies the choices of a token, {@code [layer][rank]}, to a place in arrays. */
+  public void copy(int token, short[] intoExperts, float[] intoWeights, int at) {
+    int width = shape.choicesPerToken();
+    System.arraycopy(experts, token * width, intoExperts, at, width);
+    System.arraycopy(weights, token * width, intoWeights, at, width);
   }
 }

@@ -58,7 +58,8 @@ public final class Step {
    */
   public record Piece(int sequence, int firstPosition, int[] ids, boolean wantsLogits, int sees) {}
 
-  Phase phase() {
+  /** The phase of all tokens. */
+  public Phase phase() {
     return phase;
   }
 
@@ -72,7 +73,8 @@ public final class Step {
     return sequence[token];
   }
 
-  int position(int token) {
+  /** The position of a token in its sequence. */
+  public int position(int token) {
     return position[token];
   }
 

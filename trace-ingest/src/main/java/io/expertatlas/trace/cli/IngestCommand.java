@@ -5,6 +5,7 @@ import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifestParser;
 import io.expertatlas.trace.spark.IngestJob;
 import io.expertatlas.trace.terminal.FormatOptionsMixin;
+import io.expertatlas.trace.terminal.JobOptions;
 import io.expertatlas.trace.terminal.StageBars;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -70,14 +71,7 @@ final class IngestCommand implements Callable<Integer> {
       description = "Folder of the dataset, to be created.")
   private Path output;
 
-  @Option(
-      names = "--master",
-      paramLabel = "M",
-      description = "Spark master; without it, spark-submit's, else local[*].")
-  private String master = "";
-
-  @Option(names = "--overwrite", description = "Replace an existing dataset.")
-  private boolean overwrite;
+  @Mixin private JobOptions job;
 
   @Option(names = "--json", description = "Print the manifest to stdout.")
   private boolean json;
@@ -87,7 +81,7 @@ final class IngestCommand implements Callable<Integer> {
     List<TraceSource> sources = sources();
     TraceManifest manifest;
     try (StageBars bars = new StageBars(spec.commandLine().getErr())) {
-      manifest = IngestJob.runAlone(master, sources, output, overwrite, bars);
+      manifest = IngestJob.runAlone(job.master(), sources, output, job.overwrite(), bars);
     }
 
     if (json) {

@@ -92,9 +92,10 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
       JsonNode array = entry.getValue();
       List<Long> axes = new ArrayList<>();
       for (JsonNode axis : array.path("shape")) {
-        if (!axis.canConvertToLong() || axis.asLong() < 0) {
+        if (!axis.isIntegralNumber() || !axis.canConvertToLong() || axis.asLong() < 0) {
           throw new TraceFormatException(
-              "Invalid shape of %s in %s: %s".formatted(entry.getKey(), path, array.path("shape")));
+              "Invalid shape of %s in %s: %s"
+                  .formatted(entry.getKey(), path, Json.shorten(array.path("shape"))));
         }
 
         axes.add(axis.asLong());
@@ -116,7 +117,7 @@ record CaptureDescription(Path path, ModelShape shape, long tokens, Map<String, 
     if (!value.isIntegralNumber() || !value.canConvertToLong() || value.asLong() < 0) {
       throw new TraceFormatException(
           "Invalid %s in %s: %s, expected a whole number"
-              .formatted(key, path, value.isMissingNode() ? "missing" : value));
+              .formatted(key, path, value.isMissingNode() ? "missing" : Json.shorten(value)));
     }
 
     return value.asLong();

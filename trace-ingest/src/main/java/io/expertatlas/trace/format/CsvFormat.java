@@ -75,7 +75,7 @@ public final class CsvFormat implements TraceFormat {
   }
 
   private static Header readHeader(TraceSource source) {
-    try (LineFile file = LineFile.open(source.path(), 0, 0)) {
+    try (LineFile file = LineFile.open(source.path())) {
       String line =
           file.read()
               .orElseThrow(

@@ -9,7 +9,7 @@ import java.util.Optional;
 
 /** Reads a range of tokens from the {@code .npy} files of a dump. */
 final class DumpReader implements TraceReader {
-  private static final int BATCH_CHOICES = 1 << 18; // stays in a core's cache from step to step
+  private static final int BATCH_CHOICES = 1 << 17; // stays in a core's cache from step to step
 
   /** Tokens that are read at once if nothing speaks against it. */
   static final int BATCH_TOKENS = 1 << 16;
@@ -116,6 +116,7 @@ final class DumpReader implements TraceReader {
     try {
       batch = RoutingTrace.of(shape, ids, weight, sequence, position, phase);
     } catch (IllegalArgumentException e) {
+      readAnyExperts(ids.length, count); // says which id is out of range, if one is
       throw repeated(ids, e);
     }
 
@@ -128,14 +129,7 @@ final class DumpReader implements TraceReader {
     if (experts.isUnsignedBytes()) {
       short[] ids = new short[choices];
       experts.readUnsignedBytes(next, count, ids);
-      int greatest = 0;
-      for (int i = 0; i < choices; i++) {
-        greatest = Math.max(greatest, ids[i]);
-      }
-
-      if (greatest < shape.experts()) {
-        return ids;
-      }
+      return ids; // checked when the batch is made
     }
 
     return readAnyExperts(choices, count);

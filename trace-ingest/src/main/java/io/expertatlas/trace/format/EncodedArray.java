@@ -25,9 +25,10 @@ record EncodedArray(int tokens, int layers, int topK, int[] ids) {
   /** Reads nested lists. */
   static EncodedArray ofLists(String where, JsonNode lists) {
     int tokens = lists.size();
-    int layers = tokens == 0 ? 0 : lists.get(0).size();
-    int topK = layers == 0 ? 0 : lists.get(0).get(0).size();
-    int[] ids = new int[Math.multiplyExact(tokens, Math.multiplyExact(layers, topK))];
+    int layers = lists.path(0).size();
+    int topK = lists.path(0).path(0).size();
+    checkAxes(where, tokens, layers, topK);
+    int[] ids = new int[tokens * layers * topK];
     int at = 0;
     for (int token = 0; token < tokens; token++) {
       checkList(lists.get(token), layers, "%s[%d]", where, token);
@@ -48,6 +49,16 @@ record EncodedArray(int tokens, int layers, int topK, int[] ids) {
     }
 
     return new EncodedArray(tokens, layers, topK, ids);
+  }
+
+  /** Tokens without ids would be many for nothing, and more than an array holds are an error. */
+  private static void checkAxes(String where, long tokens, long layers, long topK) {
+    if (tokens > 0 && (layers < 1 || topK < 1)
+        || (double) tokens * layers * topK > Integer.MAX_VALUE / 8) {
+      throw new TraceFormatException(
+          "Invalid routes in %s: %d tokens with %d layers and top-%d, expected at least 1 of both, and at most %d ids"
+              .formatted(where, tokens, layers, topK, Integer.MAX_VALUE / 8));
+    }
   }
 
   private static void checkList(JsonNode list, int length, String place, Object... arguments) {
@@ -90,12 +101,13 @@ record EncodedArray(int tokens, int layers, int topK, int[] ids) {
           || length.asLong() > Integer.MAX_VALUE) {
         throw new TraceFormatException(
             "Invalid shape in %s: %s, expected [tokens, layers, k]"
-                .formatted(where, node.path("shape")));
+                .formatted(where, Json.shorten(node.path("shape"))));
       }
 
       shape[axis] = length.asLong();
     }
 
+    checkAxes(where, shape[0], shape[1], shape[2]);
     String text = node.path("data").asText();
     int size = SIZES.get(dtype);
     byte[] bytes = decode(where, text, declared, shape, size);
@@ -118,14 +130,7 @@ record EncodedArray(int tokens, int layers, int topK, int[] ids) {
 
   private static byte[] decode(
       String where, String text, Optional<Encoding> declared, long[] shape, int size) {
-    double estimate = (double) shape[0] * shape[1] * shape[2] * size;
-    if (estimate > Integer.MAX_VALUE) {
-      throw new TraceFormatException(
-          "Invalid shape in %s: %s has more than %d bytes"
-              .formatted(where, List.of(shape[0], shape[1], shape[2]), Integer.MAX_VALUE));
-    }
-
-    long wanted = (long) estimate;
+    long wanted = shape[0] * shape[1] * shape[2] * size; // checkAxes has bounded it
     boolean fits64 = text.length() == (wanted + 2) / 3 * 4;
     boolean fits85 = text.length() == Base85.textLength(wanted);
     if (declared.isEmpty() && fits64 && fits85 && wanted > 0) {

@@ -8,7 +8,9 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 
@@ -39,8 +41,8 @@ final class Json {
 
   /** Reads a file that is one JSON object. */
   static JsonNode readObject(Path path) {
-    try {
-      JsonNode root = MAPPER.readTree(path.toFile());
+    try (InputStream in = InputFiles.stream(path)) {
+      JsonNode root = MAPPER.readTree(in);
       if (!root.isObject()) {
         throw new TraceFormatException("Invalid JSON in %s: not an object".formatted(path));
       }

@@ -5,30 +5,36 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.expertatlas.trace.TraceFormatException;
+import io.expertatlas.trace.input.InputBytes;
 import io.expertatlas.trace.input.InputFiles;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
  * The JSON objects of a file: one on each line, one after the other, or the elements of one array.
- * They are read one at a time, the first time in order, later at their byte offsets; memory grows
+ * They are read one at a time, the first time in order, later at their byte offsets, in a
+ * compressed file too, which is decompressed a second time for that, and only once; memory grows
  * with the largest of them.
  */
-final class JsonDocuments {
+final class JsonDocuments implements Closeable {
   private final Path path;
+  private Optional<InputBytes> again = Optional.empty(); // for reading by place
 
   JsonDocuments(Path path) {
     this.path = path;
   }
 
   /** Where a document begins. */
-  record Place(Path path, int number, int line, long offset) {
+  record Place(Path path, int line, long offset) {
     @Override
     public String toString() {
       return "%s, line %d".formatted(path, line);
@@ -49,10 +55,10 @@ final class JsonDocuments {
 
     try (InputStream in = InputFiles.stream(path);
         JsonParser parser = Json.SEQUENCES.createParser(in)) {
-      int number = 0;
+      boolean first = true;
       boolean array = false;
       for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
-        if (token == JsonToken.START_ARRAY && number == 0 && !array) {
+        if (token == JsonToken.START_ARRAY && first && !array) {
           array = true;
           continue;
         }
@@ -70,9 +76,12 @@ final class JsonDocuments {
         Place place =
             new Place(
                 path,
-                number,
                 parser.currentTokenLocation().getLineNr(),
                 parser.currentTokenLocation().getByteOffset());
+        if (place.offset() < 0) {
+          throw new TraceFormatException("Invalid JSON in %s: it is not UTF-8".formatted(path));
+        }
+
         if (token != JsonToken.START_OBJECT) {
           throw new TraceFormatException(
               "Invalid JSON in %s: %s where an object was expected"
@@ -81,7 +90,7 @@ final class JsonDocuments {
 
         JsonNode document = parser.readValueAsTree();
         visitor.visit(place, document);
-        number++;
+        first = false;
       }
     } catch (JsonProcessingException e) {
       throw invalid(e);
@@ -100,11 +109,15 @@ final class JsonDocuments {
         e);
   }
 
-  /** Reads one document again. */
-  static JsonNode read(Place place) {
-    try (InputStream in = InputFiles.stream(place.path())) {
-      in.skipNBytes(place.offset()); // a compressed file is decompressed up to there
-      try (JsonParser parser = Json.SEQUENCES.createParser(in)) {
+  /** Reads one document of this file again. */
+  JsonNode read(Place place) {
+    try {
+      if (again.isEmpty()) {
+        again = Optional.of(InputFiles.open(path));
+      }
+
+      try (JsonParser parser =
+          Json.SEQUENCES.createParser(new BytesStream(again.get(), place.offset()))) {
         parser.nextToken();
         return parser.readValueAsTree();
       }
@@ -114,9 +127,38 @@ final class JsonDocuments {
               .formatted(place, e.getOriginalMessage()),
           e);
     } catch (IOException e) {
-      throw new UncheckedIOException(
-          "Cannot read %s: %s".formatted(place.path(), e.getMessage()), e);
+      throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
     }
+  }
+
+  /** Bytes from a place on. */
+  private static final class BytesStream extends InputStream {
+    private final InputBytes bytes;
+    private long next;
+
+    BytesStream(InputBytes bytes, long offset) {
+      this.bytes = bytes;
+      this.next = offset;
+    }
+
+    @Override
+    public int read() throws IOException {
+      byte[] one = new byte[1];
+      return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+    }
+
+    @Override
+    public int read(byte[] into, int offset, int length) throws IOException {
+      int count = bytes.read(next, ByteBuffer.wrap(into, offset, length));
+      next += count;
+      return count == 0 && length > 0 ? -1 : count;
+    }
+  }
+
+  @Override
+  public void close() {
+    again.ifPresent(bytes -> Closing.quietly(List.of(bytes)));
+    again = Optional.empty();
   }
 
   /**

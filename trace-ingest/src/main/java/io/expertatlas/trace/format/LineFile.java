@@ -24,32 +24,39 @@ final class LineFile implements Closeable {
   private byte[] line = new byte[1 << 10];
   private long read; // byte behind those in the buffer
   private long next; // byte at which the next line begins
-  private long number; // of the line read last, from 1, counted from where reading began
+  private long number; // of the line read last, from 1
 
-  private LineFile(Path path, InputBytes bytes, long offset, long number) {
+  private LineFile(Path path, InputBytes bytes) {
     this.path = path;
     this.bytes = bytes;
-    this.read = offset;
-    this.next = offset;
-    this.number = number;
   }
 
-  /**
-   * Opens a file.
-   *
-   * @param offset byte at which a line begins
-   * @param linesBefore number of lines before it
-   */
-  static LineFile open(Path path, long offset, long linesBefore) {
+  /** Opens a file at its start. */
+  static LineFile open(Path path) {
     if (!Files.isRegularFile(path)) {
       throw new TraceFormatException(
           "Cannot read %s: %s".formatted(path, Files.exists(path) ? "not a file" : "no such file"));
     }
 
     try {
-      return new LineFile(path, InputFiles.open(path), offset, linesBefore);
+      return new LineFile(path, InputFiles.open(path));
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
+    }
+  }
+
+  /**
+   * Goes on at another place.
+   *
+   * @param offset byte at which a line begins
+   * @param linesBefore number of lines before it
+   */
+  void seek(long offset, long linesBefore) {
+    number = linesBefore;
+    if (offset != next) {
+      next = offset;
+      read = offset;
+      buffer.limit(0);
     }
   }
 

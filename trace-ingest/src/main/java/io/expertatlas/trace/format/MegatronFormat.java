@@ -24,6 +24,11 @@ public final class MegatronFormat implements TraceFormat {
   }
 
   @Override
+  public boolean isSplittable(TraceSource source) {
+    return !MegatronIndex.isCompressed(source.path());
+  }
+
+  @Override
   public List<FormatOption<?>> options() {
     return MegatronTrace.OPTIONS;
   }

@@ -4,8 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.format.JsonDocuments.Place;
 import io.expertatlas.trace.format.MegatronTrace.Stack;
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import io.expertatlas.trace.input.InputFiles;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,9 +15,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /**
  * Where the lines of a Megatron router trace are, by step. Found by reading all of it once; memory
@@ -26,6 +23,8 @@ import java.util.stream.Stream;
  */
 final class MegatronIndex {
   private static final Pattern FILE = Pattern.compile("router_trace_rank(\\d{1,6})\\.jsonl");
+  private static final Pattern SIDECAR =
+      Pattern.compile("(?:hidden_states|logits)_rank(\\d{1,6})\\.bin");
 
   private final Path path;
   private final Stack stack;
@@ -60,24 +59,25 @@ final class MegatronIndex {
 
   /** The rank's files of a folder. */
   static SortedMap<Integer, Path> files(Path folder) {
-    SortedMap<Integer, Path> files = new TreeMap<>();
-    try (Stream<Path> children = Files.list(folder)) {
-      for (Path child : children.toList()) {
-        Matcher name = FILE.matcher(child.getFileName().toString());
-        if (name.matches()) {
-          files.put(Integer.parseInt(name.group(1)), child);
-        }
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException("Cannot read %s: %s".formatted(folder, e.getMessage()), e);
-    }
+    return RankFiles.of(folder, FILE);
+  }
 
-    return files;
+  /** Whether a folder has such files. */
+  static boolean isTraceFolder(Path folder) {
+    return RankFiles.has(folder, FILE);
+  }
+
+  /** Whether some of what is read is compressed, and so read from its start on. */
+  static boolean isCompressed(Path path) {
+    Path folder = Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
+    return InputFiles.isCompressed(path)
+        || Files.isDirectory(path) && RankFiles.hasCompressed(path, FILE)
+        || RankFiles.hasCompressed(folder, SIDECAR);
   }
 
   /** Whether a file is named as the recorder names it. */
   static boolean isTrace(Path file) {
-    return Files.isRegularFile(file) && FILE.matcher(file.getFileName().toString()).matches();
+    return Files.isRegularFile(file) && RankFiles.number(file, FILE).isPresent();
   }
 
   /** Reads the trace of all ranks, or of some. */
@@ -86,8 +86,7 @@ final class MegatronIndex {
     if (Files.isDirectory(path)) {
       files = files(path);
     } else {
-      Matcher name = FILE.matcher(path.getFileName().toString());
-      files = new TreeMap<>(Map.of(name.matches() ? Integer.parseInt(name.group(1)) : 0, path));
+      files = new TreeMap<>(Map.of(RankFiles.number(path, FILE).orElse(0), path));
     }
 
     for (int rank : ranks.orElse(new int[0])) {
@@ -114,11 +113,15 @@ final class MegatronIndex {
   }
 
   private void readRank(int rank, Path file) {
+    Path folder = file.toAbsolutePath().getParent();
+    Path hidden =
+        InputFiles.orCompressed(folder.resolve("hidden_states_rank%d.bin".formatted(rank)));
+    Path logit = InputFiles.orCompressed(folder.resolve("logits_rank%d.bin".formatted(rank)));
     SortedMap<Integer, Line> batch = new TreeMap<>();
     new JsonDocuments(file)
         .forEach(
             (place, document) -> {
-              Optional<Line> line = parse(rank, place, document);
+              Optional<Line> line = parse(hidden, logit, place, document);
               if (line.isEmpty()) {
                 return;
               }
@@ -172,7 +175,7 @@ final class MegatronIndex {
     steps.add(new Step(head.step(), rank, lines));
   }
 
-  private Optional<Line> parse(int rank, Place place, JsonNode document) {
+  private Optional<Line> parse(Path hidden, Path logit, Place place, JsonNode document) {
     JsonNode block = document.path("block");
     if (!block.isTextual() || !(block.asText().equals("decoder") || block.asText().equals("mtp"))) {
       throw new TraceFormatException(
@@ -193,25 +196,14 @@ final class MegatronIndex {
     int tokens = (int) Json.whole(document, "num_tokens", 0, 1 << 28, place);
     int k = (int) Json.whole(document, "topk", 1, 1 << 16, place);
     ids(place, document, tokens, k);
-    Path folder = place.path().toAbsolutePath().getParent();
     Line line =
         new Line(
             place,
             step,
             layer,
             tokens,
-            sidecar(
-                place,
-                document,
-                "hs",
-                tokens,
-                folder.resolve("hidden_states_rank%d.bin".formatted(rank))),
-            sidecar(
-                place,
-                document,
-                "logit",
-                tokens,
-                folder.resolve("logits_rank%d.bin".formatted(rank))));
+            sidecar(place, document, "hs", tokens, hidden),
+            sidecar(place, document, "logit", tokens, logit));
     compare(line, k);
     return Optional.of(line);
   }
@@ -279,7 +271,13 @@ final class MegatronIndex {
                   place, rows.isArray() ? "a list of " + rows.size() : Json.shorten(rows), tokens));
     }
 
-    int[] ids = new int[Math.multiplyExact(tokens, topK)];
+    if ((double) tokens * topK > 1 << 28) {
+      throw new TraceFormatException(
+          "Invalid top_indices in %s: %d tokens with top-%d, at most %d ids"
+              .formatted(place, tokens, topK, 1 << 28));
+    }
+
+    int[] ids = tokens > 0 && rows.get(0).size() == topK ? new int[tokens * topK] : new int[0];
     for (int token = 0; token < tokens; token++) {
       JsonNode row = rows.get(token);
       for (int rank = 0; rank < topK; rank++) {

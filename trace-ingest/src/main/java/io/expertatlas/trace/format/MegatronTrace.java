@@ -1,5 +1,6 @@
 package io.expertatlas.trace.format;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.expertatlas.trace.FormatOption;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RouterStates;
@@ -42,6 +43,7 @@ final class MegatronTrace implements RouteBlocks {
   private final MegatronIndex index;
   private final ModelShape shape;
   private final Map<Path, TensorFile> sidecars = new TreeMap<>();
+  private final Map<Path, JsonDocuments> documents = new TreeMap<>(); // of each rank
   private int cachedBlock = -1;
   private List<int[]> cached = List.of(); // [layer] ids [token][rank]
 
@@ -61,6 +63,11 @@ final class MegatronTrace implements RouteBlocks {
     if (index.logits() > 0) {
       experts = index.logits();
       Sources.checkExperts(source, experts);
+      if (experts < index.topK() || experts > ModelShape.MAX_EXPERTS) {
+        throw new TraceFormatException(
+            "Invalid logits of %s: %d for each token, %d (its top-k) to %d"
+                .formatted(source.path(), experts, index.topK(), ModelShape.MAX_EXPERTS));
+      }
     } else {
       experts = Sources.experts(source, index.topK());
     }
@@ -201,9 +208,9 @@ final class MegatronTrace implements RouteBlocks {
 
     List<int[]> ids = new ArrayList<>();
     for (Line line : index.steps().get(block).lines()) {
-      ids.add(
-          MegatronIndex.ids(
-              line.place(), JsonDocuments.read(line.place()), line.tokens(), shape.topK()));
+      JsonNode document =
+          documents.computeIfAbsent(line.place().path(), JsonDocuments::new).read(line.place());
+      ids.add(MegatronIndex.ids(line.place(), document, line.tokens(), shape.topK()));
     }
 
     cached = ids;
@@ -260,7 +267,7 @@ final class MegatronTrace implements RouteBlocks {
   /** Whether a path is such a trace. */
   static boolean looksSo(Path path) {
     return Files.isDirectory(path)
-        ? !MegatronIndex.files(path).isEmpty()
+        ? MegatronIndex.isTraceFolder(path)
         : MegatronIndex.isTrace(path);
   }
 
@@ -279,5 +286,6 @@ final class MegatronTrace implements RouteBlocks {
   @Override
   public void close() {
     Closing.quietly(List.copyOf(sidecars.values()));
+    Closing.quietly(List.copyOf(documents.values()));
   }
 }

@@ -33,6 +33,7 @@ final class RequestBlocks implements RouteBlocks {
   private record Block(Place place, int sequence, int tokens) {}
 
   private final Path path;
+  private final JsonDocuments documents;
   private final Parser parser;
   private final ModelShape shape;
   private final int[] layers; // of the dump, by MoE layer
@@ -41,7 +42,13 @@ final class RequestBlocks implements RouteBlocks {
   private List<RequestRoutes> cached = List.of();
 
   private RequestBlocks(
-      Path path, Parser parser, ModelShape shape, int[] layers, List<Block> blocks) {
+      JsonDocuments documents,
+      Path path,
+      Parser parser,
+      ModelShape shape,
+      int[] layers,
+      List<Block> blocks) {
+    this.documents = documents;
     this.path = path;
     this.parser = parser;
     this.shape = shape;
@@ -56,28 +63,29 @@ final class RequestBlocks implements RouteBlocks {
    */
   static RequestBlocks open(TraceSource source, Parser parser, BooleanSupplier mayHaveDense) {
     Survey survey = new Survey(source.path());
-    new JsonDocuments(source.path())
-        .forEach(
-            (place, document) -> {
-              List<RequestRoutes> sequences = parser.parse(place, document);
-              for (int i = 0; i < sequences.size(); i++) {
-                survey.add(place, i, sequences.get(i));
-              }
-            });
+    JsonDocuments documents = new JsonDocuments(source.path());
+    documents.forEach(
+        (place, document) -> {
+          List<RequestRoutes> sequences = parser.parse(place, document);
+          for (int i = 0; i < sequences.size(); i++) {
+            survey.add(place, i, sequences.get(i));
+          }
+        });
     int[] layers =
         survey.moeLayers(source.options().find(DENSE_LAYERS), mayHaveDense.getAsBoolean());
     return new RequestBlocks(
-        source.path(), parser, survey.shape(source, layers), layers, survey.blocks);
+        documents, source.path(), parser, survey.shape(source, layers), layers, survey.blocks);
   }
 
   /** Sequences that are already in memory: one file, one request. */
   static RequestBlocks of(TraceSource source, RequestRoutes request, boolean mayHaveDense) {
     Survey survey = new Survey(source.path());
-    Place place = new Place(source.path(), 0, 1, 0);
+    Place place = new Place(source.path(), 1, 0);
     survey.add(place, 0, request);
     int[] layers = survey.moeLayers(source.options().find(DENSE_LAYERS), mayHaveDense);
     RequestBlocks blocks =
         new RequestBlocks(
+            new JsonDocuments(source.path()),
             source.path(),
             (where, document) -> List.of(request),
             survey.shape(source, layers),
@@ -200,7 +208,7 @@ final class RequestBlocks implements RouteBlocks {
   public RoutingTrace routes(int block, long from, int count) {
     Block wanted = blocks.get(block);
     if (!cachedPlace.equals(Optional.of(wanted.place()))) {
-      cached = parser.parse(wanted.place(), JsonDocuments.read(wanted.place()));
+      cached = parser.parse(wanted.place(), documents.read(wanted.place()));
       cachedPlace = Optional.of(wanted.place());
     }
 
@@ -245,5 +253,6 @@ final class RequestBlocks implements RouteBlocks {
   public void close() {
     cached = List.of();
     cachedPlace = Optional.empty();
+    documents.close();
   }
 }

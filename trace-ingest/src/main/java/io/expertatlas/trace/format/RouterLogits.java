@@ -10,7 +10,6 @@ import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceSource;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * The {@code router_logits} that transformers returns, saved: scores {@code
@@ -39,13 +38,10 @@ final class RouterLogits implements RouteBlocks {
   static final FormatOption<Truth> RENORMALIZE =
       FormatOption.choice(
           "renormalize", Truth.class, "Whether the weights of the chosen sum to 1 (true).");
-  static final FormatOption<Integer> SEQUENCE_LENGTH =
-      FormatOption.integer(
-          "sequence-length", 1, "Tokens of each sequence, where batch and sequence are one axis.");
   static final FormatOption<String> TENSORS =
       FormatOption.text("tensors", "What the names of the tensors to read begin with.");
   static final List<FormatOption<?>> OPTIONS =
-      List.of(TOP_K, SCORES, RENORMALIZE, SEQUENCE_LENGTH, TENSORS);
+      List.of(TOP_K, SCORES, RENORMALIZE, SequencePlaces.LENGTH, TENSORS);
 
   private static final int SAMPLE_TOKENS = 256;
 
@@ -56,8 +52,7 @@ final class RouterLogits implements RouteBlocks {
   private final ModelShape shape;
   private final Kind kind;
   private final boolean renormalize;
-  private final long sequenceLength; // 0: one axis, not said
-  private final Optional<TokenColumns> columns;
+  private final SequencePlaces places;
   private final TopK choice;
   private float[] rows = {}; // [token][expert] of a layer
 
@@ -66,14 +61,12 @@ final class RouterLogits implements RouteBlocks {
       ModelShape shape,
       Kind kind,
       boolean renormalize,
-      long sequenceLength,
-      Optional<TokenColumns> columns) {
+      SequencePlaces places) {
     this.file = file;
     this.shape = shape;
     this.kind = kind;
     this.renormalize = renormalize;
-    this.sequenceLength = sequenceLength;
-    this.columns = columns;
+    this.places = places;
     this.choice = new TopK(shape.experts(), shape.topK());
   }
 
@@ -94,56 +87,17 @@ final class RouterLogits implements RouteBlocks {
                 .formatted(source.experts().getAsInt(), file.experts(), source.path()));
       }
 
-      long sequenceLength = sequenceLength(source, file);
-      Optional<TokenColumns> columns =
-          source.sequences().isPresent() || source.positions().isPresent()
-              ? Optional.of(
-                  TokenColumns.open(
-                      file.tokens(),
-                      source.sequences(),
-                      source.positions(),
-                      Optional.empty(),
-                      source.path()))
-              : Optional.empty();
       Kind kind = options.find(SCORES).orElseGet(() -> sniff(file));
       return new RouterLogits(
           file,
           new ModelShape(file.layers(), file.experts(), topK),
           kind,
           options.find(RENORMALIZE).orElse(Truth.TRUE) == Truth.TRUE,
-          sequenceLength,
-          columns);
+          SequencePlaces.open(source, file.tokens(), file.sequenceLength()));
     } catch (RuntimeException e) {
       file.close();
       throw e;
     }
-  }
-
-  private static long sequenceLength(TraceSource source, RouterLogitsFile file) {
-    Optional<Integer> given = source.options().find(SEQUENCE_LENGTH);
-    boolean columns = source.sequences().isPresent() || source.positions().isPresent();
-    if (file.sequenceLength() > 0) {
-      if (columns || given.orElse((int) file.sequenceLength()) != file.sequenceLength()) {
-        throw new TraceFormatException(
-            "Cannot use --sequence-file, --position-file or another sequence-length with %s: its axes say that sequences have %d tokens"
-                .formatted(source.path(), file.sequenceLength()));
-      }
-
-      return file.sequenceLength();
-    }
-
-    if (given.isPresent() && (columns || file.tokens() % given.get() != 0)) {
-      throw new TraceFormatException(
-          "Cannot use sequence-length %d with %s: %s"
-              .formatted(
-                  given.get(),
-                  source.path(),
-                  columns
-                      ? "its sequences come from --sequence-file or --position-file"
-                      : "%d tokens are no multiple of it".formatted(file.tokens())));
-    }
-
-    return given.orElse(0);
   }
 
   /** Tells probabilities from logits by whether the numbers of a token sum to 1. */
@@ -202,7 +156,7 @@ final class RouterLogits implements RouteBlocks {
 
   @Override
   public void start(long token) {
-    columns.ifPresent(some -> some.start(token));
+    places.start(token);
   }
 
   @Override
@@ -264,7 +218,7 @@ final class RouterLogits implements RouteBlocks {
       }
     }
 
-    place(buffer, from, count);
+    places.read(buffer, from, count);
     return buffer.build();
   }
 
@@ -294,26 +248,6 @@ final class RouterLogits implements RouteBlocks {
     }
   }
 
-  private void place(RouteBuffer buffer, long from, int count) {
-    if (columns.isPresent()) {
-      columns.get().read(from, count, buffer.sequence, buffer.position, buffer.phase);
-      return;
-    }
-
-    long length = sequenceLength == 0 ? Long.MAX_VALUE : sequenceLength;
-    if ((from + count) / length > Integer.MAX_VALUE
-        || Math.min(length, from + count) > Integer.MAX_VALUE) {
-      throw new TraceFormatException(
-          "Cannot count positions in %s past token %d, all in one sequence. Maybe say their sequence-length"
-              .formatted(file.path(), Integer.MAX_VALUE));
-    }
-
-    for (int token = 0; token < count; token++) {
-      buffer.sequence[token] = (int) ((from + token) / length);
-      buffer.position[token] = (int) ((from + token) % length);
-    }
-  }
-
   /** The file. */
   Path path() {
     return file.path();
@@ -322,6 +256,6 @@ final class RouterLogits implements RouteBlocks {
   @Override
   public void close() {
     file.close();
-    columns.ifPresent(TokenColumns::close);
+    places.close();
   }
 }

@@ -12,7 +12,7 @@ import java.util.List;
 
 /**
  * Format {@code router-logits}: the {@code router_logits} of a transformers model, saved as {@code
- * .npy} or safetensors. Routes and weights are computed from them.
+ * .npy}, {@code .npz} or safetensors. Routes and weights are computed from them.
  */
 public final class RouterLogitsFormat implements TraceFormat {
   /** For {@link java.util.ServiceLoader}. */
@@ -30,6 +30,11 @@ public final class RouterLogitsFormat implements TraceFormat {
 
   static boolean looksSo(Path path) {
     return Files.isRegularFile(path) && InputFiles.plainName(path).endsWith(".safetensors");
+  }
+
+  @Override
+  public boolean isSplittable(TraceSource source) {
+    return RouterLogitsFile.isRandomAccess(source.path());
   }
 
   @Override

@@ -6,6 +6,7 @@ import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.format.TensorFile.Element;
 import io.expertatlas.trace.format.TensorFile.Tensor;
 import io.expertatlas.trace.input.InputBytes;
+import io.expertatlas.trace.input.ZipArchive;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -78,7 +79,11 @@ final class SafetensorsHeader {
     } catch (IllegalArgumentException e) {
       throw new TraceFormatException(
           "Cannot read tensor %s of %s: its dtype is %s, known are %s"
-              .formatted(name, path, node.path("dtype"), List.of(Element.values())),
+              .formatted(
+                  ZipArchive.printable(name),
+                  path,
+                  Json.shorten(node.path("dtype")),
+                  List.of(Element.values())),
           e);
     }
 
@@ -106,7 +111,8 @@ final class SafetensorsHeader {
     for (JsonNode number : node.path(key)) {
       if (!number.canConvertToLong() || !number.isIntegralNumber() || number.asLong() < 0) {
         throw new TraceFormatException(
-            "Invalid %s of tensor %s in %s: %s".formatted(key, name, path, node.path(key)));
+            "Invalid %s of tensor %s in %s: %s"
+                .formatted(key, ZipArchive.printable(name), path, Json.shorten(node.path(key))));
       }
 
       numbers.add(number.asLong());

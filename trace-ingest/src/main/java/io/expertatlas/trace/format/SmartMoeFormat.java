@@ -8,9 +8,9 @@ import io.expertatlas.trace.ExpertCounts;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -55,7 +55,7 @@ public final class SmartMoeFormat implements CountsFormat {
     List<Log> logs = new ArrayList<>();
     try (Stream<Path> files = Files.isDirectory(path) ? Files.list(path) : Stream.of(path)) {
       for (Path file : files.toList()) {
-        Matcher name = FILE.matcher(file.getFileName().toString());
+        Matcher name = FILE.matcher(InputFiles.plainName(file));
         if (name.matches()) {
           logs.add(new Log(file, Long.parseLong(name.group(1)), Integer.parseInt(name.group(2))));
         }
@@ -64,7 +64,10 @@ public final class SmartMoeFormat implements CountsFormat {
       throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
     }
 
-    logs.sort(Comparator.comparingLong(Log::iteration).thenComparingInt(Log::rank));
+    logs.sort(
+        Comparator.comparingLong(Log::iteration)
+            .thenComparingInt(Log::rank)
+            .thenComparing(Log::path));
     return logs;
   }
 
@@ -76,6 +79,16 @@ public final class SmartMoeFormat implements CountsFormat {
       throw new TraceFormatException(
           "Cannot read counts from %s: it holds no table_iter<I>_rank<R>.log"
               .formatted(source.path()));
+    }
+
+    for (int i = 1; i < logs.size(); i++) {
+      Log before = logs.get(i - 1);
+      if (before.iteration() == logs.get(i).iteration() && before.rank() == logs.get(i).rank()) {
+        throw new TraceFormatException(
+            "Cannot tell which to read in %s: %s and %s are of the same iteration and rank"
+                .formatted(
+                    source.path(), before.path().getFileName(), logs.get(i).path().getFileName()));
+      }
     }
 
     Reader reader = new Reader(logs);
@@ -118,50 +131,41 @@ public final class SmartMoeFormat implements CountsFormat {
     private void readLog() {
       Log log = logs.get(nextLog++);
       SortedMap<Integer, JsonNode> tables = new TreeMap<>();
-      int number = 0;
-      for (String line : lines(log.path())) {
-        number++;
-        if (!line.isBlank()) {
-          Matcher matcher = LINE.matcher(line);
-          if (!matcher.matches()) {
+      try (LineFile lines = LineFile.open(log.path())) {
+        for (var line = lines.read(); line.isPresent(); line = lines.read()) {
+          if (lines.offset() > MAX_FILE_BYTES) {
             throw new TraceFormatException(
-                "Invalid line %d in %s: '%s', expected layer:[[counts], ...]"
-                    .formatted(number, log.path(), cut(line)));
+                "Cannot read %s: more than %d bytes".formatted(log.path(), MAX_FILE_BYTES));
           }
 
-          int layer = Integer.parseInt(matcher.group(1));
-          if (tables.put(layer, parse(log.path(), number, matcher.group(2))) != null) {
-            throw new TraceFormatException(
-                "Invalid line %d in %s: layer %d stands twice"
-                    .formatted(number, log.path(), layer));
-          }
+          put(log.path(), lines.number(), line.get(), tables);
         }
       }
 
       take(log, tables);
     }
 
+    private static void put(
+        Path path, long number, String line, SortedMap<Integer, JsonNode> tables) {
+      Matcher matcher = LINE.matcher(line);
+      if (!matcher.matches()) {
+        throw new TraceFormatException(
+            "Invalid line %d in %s: '%s', expected layer:[[counts], ...]"
+                .formatted(number, path, cut(line)));
+      }
+
+      int layer = Integer.parseInt(matcher.group(1));
+      if (tables.put(layer, parse(path, number, matcher.group(2))) != null) {
+        throw new TraceFormatException(
+            "Invalid line %d in %s: layer %d stands twice".formatted(number, path, layer));
+      }
+    }
+
     private static String cut(String line) {
       return line.length() > 40 ? line.substring(0, 40) + "..." : line;
     }
 
-    private static List<String> lines(Path path) {
-      try {
-        if (Files.size(path) > MAX_FILE_BYTES) {
-          throw new TraceFormatException(
-              "Cannot read %s: %d bytes, at most %d"
-                  .formatted(path, Files.size(path), MAX_FILE_BYTES));
-        }
-
-        return Files.readAllLines(path);
-      } catch (MalformedInputException e) {
-        throw new TraceFormatException("Cannot read %s: it is no text".formatted(path), e);
-      } catch (IOException e) {
-        throw new UncheckedIOException("Cannot read %s: %s".formatted(path, e.getMessage()), e);
-      }
-    }
-
-    private static JsonNode parse(Path path, int line, String lists) {
+    private static JsonNode parse(Path path, long line, String lists) {
       try {
         return Json.MAPPER.readTree(lists);
       } catch (JsonProcessingException e) {

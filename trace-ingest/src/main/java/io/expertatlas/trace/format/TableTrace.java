@@ -18,6 +18,7 @@ final class TableTrace implements RouteBlocks {
   private static final int BLOCK_TOKENS = 1024;
 
   private final Path path;
+  private final LineFile file; // one for all reading: a compressed file is decompressed once
   private final TableRow.Parser parser;
   private final ModelShape shape;
   private final boolean weights;
@@ -30,8 +31,13 @@ final class TableTrace implements RouteBlocks {
   private final SequenceCounter counter = new SequenceCounter();
 
   private TableTrace(
-      TraceSource source, TableRow.Parser parser, int headerLines, List<TableRow> first) {
+      TraceSource source,
+      LineFile file,
+      TableRow.Parser parser,
+      int headerLines,
+      List<TableRow> first) {
     this.path = source.path();
+    this.file = file;
     this.parser = parser;
     TableRow row = first.get(0);
     this.layers = first.stream().mapToLong(TableRow::layer).toArray();
@@ -46,21 +52,16 @@ final class TableTrace implements RouteBlocks {
     this.positions = row.position() != TableRow.ABSENT;
     List<long[]> blocks = new ArrayList<>(); // tokens, offset, lines before
     long lines = 0;
-    try (LineFile file = LineFile.open(path, 0, 0)) {
-      for (int i = 0; i < headerLines; i++) {
-        file.read();
+    skipHeader(file, headerLines);
+    long offset = file.offset();
+    long number = file.number();
+    for (; file.read().isPresent(); offset = file.offset(), number = file.number(), lines++) {
+      if (lines % ((long) BLOCK_TOKENS * layers.length) == 0) {
+        blocks.add(new long[] {0, offset, number});
       }
 
-      long offset = file.offset();
-      long number = file.number();
-      for (; file.read().isPresent(); offset = file.offset(), number = file.number(), lines++) {
-        if (lines % ((long) BLOCK_TOKENS * layers.length) == 0) {
-          blocks.add(new long[] {0, offset, number});
-        }
-
-        if (lines % layers.length == layers.length - 1) {
-          blocks.get(blocks.size() - 1)[0]++;
-        }
+      if (lines % layers.length == layers.length - 1) {
+        blocks.get(blocks.size() - 1)[0]++;
       }
     }
 
@@ -83,24 +84,32 @@ final class TableTrace implements RouteBlocks {
    */
   static TableTrace open(TraceSource source, TableRow.Parser parser, int headerLines) {
     Sources.refuseColumns(source);
+    LineFile file = LineFile.open(source.path());
+    try {
+      return new TableTrace(
+          source, file, parser, headerLines, first(file, source, parser, headerLines));
+    } catch (RuntimeException e) {
+      file.close();
+      throw e;
+    }
+  }
+
+  /** The lines of the first token. */
+  private static List<TableRow> first(
+      LineFile file, TraceSource source, TableRow.Parser parser, int headerLines) {
     List<TableRow> first = new ArrayList<>();
-    try (LineFile file = LineFile.open(source.path(), 0, 0)) {
-      for (int i = 0; i < headerLines; i++) {
-        file.read();
+    skipHeader(file, headerLines);
+    for (var line = file.read(); line.isPresent(); line = file.read()) {
+      TableRow row = parser.parse(line.get(), place(source.path(), file.number()));
+      boolean isNext =
+          !first.isEmpty()
+              && (row.layer() == TableRow.ALL
+                  || row.layer() <= first.get(first.size() - 1).layer());
+      if (isNext || first.size() > ModelShape.MAX_EXPERTS) {
+        break;
       }
 
-      for (var line = file.read(); line.isPresent(); line = file.read()) {
-        TableRow row = parser.parse(line.get(), place(source.path(), file.number()));
-        boolean isNext =
-            !first.isEmpty()
-                && (row.layer() == TableRow.ALL
-                    || row.layer() <= first.get(first.size() - 1).layer());
-        if (isNext || first.size() > ModelShape.MAX_EXPERTS) {
-          break;
-        }
-
-        first.add(row);
-      }
+      first.add(row);
     }
 
     if (first.isEmpty()) {
@@ -109,7 +118,14 @@ final class TableTrace implements RouteBlocks {
               .formatted(source.path()));
     }
 
-    return new TableTrace(source, parser, headerLines, first);
+    return first;
+  }
+
+  private static void skipHeader(LineFile file, int lines) {
+    file.seek(0, 0);
+    for (int i = 0; i < lines; i++) {
+      file.read();
+    }
   }
 
   private static String place(Path path, long line) {
@@ -158,20 +174,19 @@ final class TableTrace implements RouteBlocks {
   /** Reads the lines of tokens of a block. */
   private void readRows(int block, long from, int count, RowSink sink) {
     int lines = count * layers.length;
-    try (LineFile file = LineFile.open(path, blockOffset[block], blockLine[block])) {
-      for (long skipped = 0; skipped < from * layers.length; skipped++) {
-        file.read();
-      }
+    file.seek(blockOffset[block], blockLine[block]);
+    for (long skipped = 0; skipped < from * layers.length; skipped++) {
+      file.read();
+    }
 
-      for (int i = 0; i < lines; i++) {
-        String line =
-            file.read()
-                .orElseThrow(
-                    () ->
-                        new TraceFormatException(
-                            "Truncated table: %s. Maybe it changed meanwhile".formatted(path)));
-        sink.accept(i, parser.parse(line, place(path, file.number())), file.number());
-      }
+    for (int i = 0; i < lines; i++) {
+      String line =
+          file.read()
+              .orElseThrow(
+                  () ->
+                      new TraceFormatException(
+                          "Truncated table: %s. Maybe it changed meanwhile".formatted(path)));
+      sink.accept(i, parser.parse(line, place(path, file.number())), file.number());
     }
   }
 
@@ -267,5 +282,7 @@ final class TableTrace implements RouteBlocks {
   }
 
   @Override
-  public void close() {}
+  public void close() {
+    file.close();
+  }
 }

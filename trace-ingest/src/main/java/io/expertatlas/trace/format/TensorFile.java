@@ -4,6 +4,7 @@ import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.input.HalfFloat;
 import io.expertatlas.trace.input.InputBytes;
 import io.expertatlas.trace.input.InputFiles;
+import io.expertatlas.trace.input.ZipArchive;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -24,6 +25,9 @@ import java.util.TreeMap;
  */
 final class TensorFile implements Closeable {
   private static final int BUFFER_BYTES = 1 << 18;
+
+  /** What the names of the arrays of an archive end with. */
+  static final String NPY = ".npy";
 
   private final Path path;
   private final InputBytes bytes;
@@ -122,62 +126,78 @@ final class TensorFile implements Closeable {
    * @param holds what it holds, for messages
    */
   static TensorFile openNpy(Path path, String holds) {
-    return open(
-        path,
-        bytes -> {
-          NpyHeader header = NpyFile.readHeader(path, bytes);
-          NpyType type =
-              NpyType.parse(header.descr())
-                  .orElseThrow(
-                      () ->
-                          new TraceFormatException(
-                              "Cannot read %s from %s: its dtype is '%s' (%s), expected plain numbers"
-                                  .formatted(
-                                      holds,
-                                      path,
-                                      header.descr(),
-                                      NpyType.describe(header.descr()))));
-          if (header.fortranOrder() && header.shape().size() > 1) {
-            throw new TraceFormatException(
-                "Cannot read %s from %s: it is in Fortran order. Maybe save it with numpy.ascontiguousarray"
-                    .formatted(holds, path));
-          }
+    return open(path, bytes -> npy(path, "", bytes, holds));
+  }
 
-          long expected;
-          try {
-            expected =
-                Math.addExact(
-                    header.dataOffset(), Math.multiplyExact(header.elements(), (long) type.size()));
-          } catch (ArithmeticException e) {
-            throw new TraceFormatException(
-                "Invalid .npy header in %s: shape %s is larger than any file"
-                    .formatted(path, header.shapeText()),
-                e);
-          }
+  /**
+   * Opens an array of an {@code .npz} archive, which must stay open meanwhile, as the only tensor,
+   * named as the member is, without {@code .npy}.
+   *
+   * @param path of the archive, for messages
+   */
+  static TensorFile openMember(Path path, ZipArchive archive, String member, String holds)
+      throws IOException {
+    InputBytes bytes = archive.member(member);
+    try {
+      String name = member.substring(0, member.length() - NPY.length());
+      return npy(path.resolve(ZipArchive.printable(member)), name, bytes, holds);
+    } catch (IOException | RuntimeException e) {
+      InputFiles.closeAfterFailure(bytes, e);
+      throw e;
+    }
+  }
 
-          long found = bytes.sizeUpTo(bytes.isRandomAccess() ? Long.MAX_VALUE : expected + 1);
-          if (found != expected) {
-            throw new TraceFormatException(
-                "%s .npy file: %s has %d bytes, its header announces %d (shape %s, dtype '%s')"
-                    .formatted(
-                        found < expected ? "Truncated" : "Invalid",
-                        path,
-                        found,
-                        expected,
-                        header.shapeText(),
-                        header.descr()));
-          }
+  private static TensorFile npy(Path path, String name, InputBytes bytes, String holds)
+      throws IOException {
+    NpyHeader header = NpyFile.readHeader(path, bytes);
+    NpyType type =
+        NpyType.parse(header.descr())
+            .orElseThrow(
+                () ->
+                    new TraceFormatException(
+                        "Cannot read %s from %s: its dtype is '%s' (%s), expected plain numbers"
+                            .formatted(
+                                holds, path, header.descr(), NpyType.describe(header.descr()))));
+    if (header.fortranOrder() && header.shape().size() > 1) {
+      throw new TraceFormatException(
+          "Cannot read %s from %s: it is in Fortran order. Maybe save it with numpy.ascontiguousarray"
+              .formatted(holds, path));
+    }
 
-          char letter =
-              switch (type.kind()) {
-                case SIGNED -> 'I';
-                case UNSIGNED -> 'U';
-                case FLOATING -> 'F';
-              };
-          Element element = Element.valueOf("" + letter + 8 * type.size());
-          Tensor tensor = new Tensor("", element, header.shape(), header.dataOffset());
-          return new TensorFile(path, bytes, type.order(), Map.of("", tensor));
-        });
+    long expected;
+    try {
+      expected =
+          Math.addExact(
+              header.dataOffset(), Math.multiplyExact(header.elements(), (long) type.size()));
+    } catch (ArithmeticException e) {
+      throw new TraceFormatException(
+          "Invalid .npy header in %s: shape %s is larger than any file"
+              .formatted(path, header.shapeText()),
+          e);
+    }
+
+    long found = bytes.sizeUpTo(bytes.isRandomAccess() ? Long.MAX_VALUE : expected + 1);
+    if (found != expected) {
+      throw new TraceFormatException(
+          "%s .npy file: %s has %d bytes, its header announces %d (shape %s, dtype '%s')"
+              .formatted(
+                  found < expected ? "Truncated" : "Invalid",
+                  path,
+                  found,
+                  expected,
+                  header.shapeText(),
+                  header.descr()));
+    }
+
+    char letter =
+        switch (type.kind()) {
+          case SIGNED -> 'I';
+          case UNSIGNED -> 'U';
+          case FLOATING -> 'F';
+        };
+    Element element = Element.valueOf("" + letter + 8 * type.size());
+    Tensor tensor = new Tensor(name, element, header.shape(), header.dataOffset());
+    return new TensorFile(path, bytes, type.order(), Map.of(name, tensor));
   }
 
   /** Opens little-endian numbers without a header; tensors are made by the caller. */

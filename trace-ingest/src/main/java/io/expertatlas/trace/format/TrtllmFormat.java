@@ -31,6 +31,11 @@ public final class TrtllmFormat implements TraceFormat {
   }
 
   @Override
+  public boolean isSplittable(TraceSource source) {
+    return !TrtllmStatistics.isCompressed(source.path(), TrtllmStatistics.RAW);
+  }
+
+  @Override
   public TraceReader open(TraceSource source, TokenRange range) {
     Sources.refuseColumns(source);
     TrtllmStatistics raw = TrtllmStatistics.open(source.path(), TrtllmStatistics.RAW);

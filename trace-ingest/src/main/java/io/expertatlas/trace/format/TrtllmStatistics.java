@@ -3,8 +3,7 @@ package io.expertatlas.trace.format;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.format.TensorFile.Tensor;
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import io.expertatlas.trace.input.InputFiles;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -15,7 +14,6 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /**
  * A folder of TensorRT-LLM expert statistics: {@code meta_info.json} and safetensors files of each
@@ -49,24 +47,16 @@ final class TrtllmStatistics implements AutoCloseable {
 
   /** Whether a folder holds files of a kind. */
   static boolean has(Path folder, Pattern kind) {
-    return Files.isRegularFile(folder.resolve(META)) && !files(folder, kind).isEmpty();
+    return Files.isRegularFile(meta(folder)) && RankFiles.has(folder, kind);
   }
 
-  /** The files of a kind by rank. */
-  private static SortedMap<Integer, Path> files(Path folder, Pattern kind) {
-    SortedMap<Integer, Path> files = new TreeMap<>();
-    try (Stream<Path> children = Files.list(folder)) {
-      for (Path child : children.toList()) {
-        Matcher name = kind.matcher(child.getFileName().toString());
-        if (name.matches()) {
-          files.put(Integer.parseInt(name.group(1)), child);
-        }
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException("Cannot read %s: %s".formatted(folder, e.getMessage()), e);
-    }
+  /** Whether some of the files are compressed, and so read from their start on. */
+  static boolean isCompressed(Path folder, Pattern kind) {
+    return Files.isDirectory(folder) && RankFiles.hasCompressed(folder, kind);
+  }
 
-    return files;
+  private static Path meta(Path folder) {
+    return InputFiles.orCompressed(folder.resolve(META));
   }
 
   /**
@@ -75,20 +65,21 @@ final class TrtllmStatistics implements AutoCloseable {
    * @throws TraceFormatException if they are broken, or an iteration lacks a layer
    */
   static TrtllmStatistics open(Path folder, Pattern kind) {
-    if (!Files.isRegularFile(folder.resolve(META))) {
+    Path metaFile = meta(folder);
+    if (!Files.isRegularFile(metaFile)) {
       throw new TraceFormatException(
           "Cannot read %s: %s"
               .formatted(folder, Files.exists(folder) ? "it has no " + META : "no such folder"));
     }
 
-    JsonNode meta = Json.readObject(folder.resolve(META));
-    int experts = (int) Json.whole(meta, "num_experts", 1, 1 << 16, folder.resolve(META));
-    int topK = (int) Json.whole(meta, "num_experts_per_token", 1, experts, folder.resolve(META));
+    JsonNode meta = Json.readObject(metaFile);
+    int experts = (int) Json.whole(meta, "num_experts", 1, 1 << 16, metaFile);
+    int topK = (int) Json.whole(meta, "num_experts_per_token", 1, experts, metaFile);
     List<TensorFile> opened = new ArrayList<>();
     try {
       SortedMap<Long, List<Step>> byIteration = new TreeMap<>();
       int[] layers = {};
-      for (Map.Entry<Integer, Path> entry : files(folder, kind).entrySet()) {
+      for (Map.Entry<Integer, Path> entry : RankFiles.of(folder, kind).entrySet()) {
         TensorFile file = TensorFile.openSafetensors(entry.getValue());
         opened.add(file);
         for (Map.Entry<Long, SortedMap<Integer, Tensor>> step : steps(file).entrySet()) {

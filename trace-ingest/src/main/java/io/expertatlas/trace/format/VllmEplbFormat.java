@@ -21,6 +21,7 @@ import java.util.Set;
  * window for each line.
  */
 public final class VllmEplbFormat implements CountsFormat {
+  private static final int MAX_COUNTS = 1 << 26; // of a window: 512 MB
   private static final String STATS = "eplb_load_stats";
   private static final String MAPPING = "eplb_initial_mapping";
 
@@ -44,7 +45,7 @@ public final class VllmEplbFormat implements CountsFormat {
   public CountsReader open(TraceSource source) {
     Sources.refuseColumns(source);
     Reader reader = new Reader(source);
-    new JsonDocuments(source.path()).forEach(reader::survey);
+    reader.documents.forEach(reader::survey);
     if (reader.places.isEmpty()) {
       throw new TraceFormatException(
           "Cannot read counts from %s: it holds no record of type %s"
@@ -55,6 +56,7 @@ public final class VllmEplbFormat implements CountsFormat {
   }
 
   private static final class Reader implements CountsReader {
+    private final JsonDocuments documents;
     private final List<Place> places = new ArrayList<>();
     private final boolean declared;
     private int experts;
@@ -62,6 +64,7 @@ public final class VllmEplbFormat implements CountsFormat {
     private int next;
 
     Reader(TraceSource source) {
+      this.documents = new JsonDocuments(source.path());
       this.declared = source.experts().isPresent();
       this.experts = declared ? Sources.experts(source, 1) : 0;
     }
@@ -104,6 +107,12 @@ public final class VllmEplbFormat implements CountsFormat {
         }
       }
 
+      if ((long) layers * experts > MAX_COUNTS) {
+        throw new TraceFormatException(
+            "Invalid record in %s: %d layers with %d experts, at most %d counts"
+                .formatted(place, layers, experts, MAX_COUNTS));
+      }
+
       places.add(place);
     }
 
@@ -139,7 +148,7 @@ public final class VllmEplbFormat implements CountsFormat {
       }
 
       Place place = places.get(next++);
-      JsonNode record = JsonDocuments.read(place);
+      JsonNode record = documents.read(place);
       long step = Json.whole(record, "step", 0, Long.MAX_VALUE, place);
       long[] counts = new long[layers * experts];
       for (int layer = 0; layer < layers; layer++) {
@@ -159,6 +168,7 @@ public final class VllmEplbFormat implements CountsFormat {
     @Override
     public void close() {
       next = places.size();
+      documents.close();
     }
   }
 }

@@ -106,6 +106,7 @@ public final class VllmFormat implements TraceFormat {
       List<Long> shape = tensor.shape();
       if (shape.size() != 3
           || tensor.type().floating
+          || tensor.elements() < shape.get(0)
           || tensor.elements() > Integer.MAX_VALUE / 8) {
         throw new TraceFormatException(
             "Invalid routes in %s: %s %s, expected integers [tokens, layers, k] of one request"

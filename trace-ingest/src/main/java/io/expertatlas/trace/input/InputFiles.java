@@ -45,7 +45,8 @@ public final class InputFiles {
   /** The name that a file has once it is decompressed: without {@code .gz} or {@code .zst}. */
   public static String plainName(Path file) {
     String name = file.getFileName() == null ? "" : file.getFileName().toString();
-    return isCompressed(file) ? name.replaceFirst("\\.(gz|zst|zstd)$", "") : name;
+    String plain = name.replaceFirst("\\.(gz|zst|zstd)$", "");
+    return plain.equals(name) || isCompressed(file) ? plain : name;
   }
 
   /** The first bytes of a file, decompressed; fewer if it has fewer, none if it cannot be read. */
@@ -66,7 +67,7 @@ public final class InputFiles {
    * there.
    */
   public static Path orCompressed(Path file) {
-    for (String end : new String[] {"", ".gz", ".zst"}) {
+    for (String end : new String[] {"", ".gz", ".zst", ".zstd"}) {
       Path candidate = file.resolveSibling(file.getFileName() + end);
       if (Files.exists(candidate)) {
         return candidate;

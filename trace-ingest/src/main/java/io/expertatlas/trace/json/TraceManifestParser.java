@@ -15,6 +15,7 @@ import io.expertatlas.trace.json.TraceManifest.Part;
 import io.expertatlas.trace.json.TraceManifest.Source;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -95,6 +96,8 @@ public final class TraceManifestParser {
 
     try {
       return fromJson(Files.readString(file), file.toString());
+    } catch (CharacterCodingException e) {
+      throw new TraceFormatException("Invalid manifest: %s is not UTF-8".formatted(file), e);
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot read %s: %s".formatted(file, e.getMessage()), e);
     }
@@ -189,11 +192,17 @@ public final class TraceManifestParser {
       if (value.isMissingNode() || !fits.apply(value)) {
         throw new TraceFormatException(
             "Invalid %s in %s: key '%s' is %s, expected %s"
-                .formatted(what, place, key, value.isMissingNode() ? "missing" : value, expected));
+                .formatted(
+                    what, place, key, value.isMissingNode() ? "missing" : cut(value), expected));
       }
 
       left.remove(key);
       return value;
+    }
+
+    private static String cut(Object value) {
+      String text = value.toString();
+      return text.length() > 60 ? text.substring(0, 57) + "..." : text;
     }
 
     long number(String key) {
@@ -223,7 +232,7 @@ public final class TraceManifestParser {
     void end() {
       if (!left.isEmpty()) {
         throw new TraceFormatException(
-            "Invalid %s in %s: unknown keys %s".formatted(what, place, left));
+            "Invalid %s in %s: unknown keys %s".formatted(what, place, cut(left)));
       }
     }
   }

@@ -38,12 +38,12 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
   private final MessageType columns;
   private final int[] groups;
   private final PageColumn[] open; // [DatasetSchema.SEQUENCE...], null if not wanted
-  private final int[][] values; // [column][row or row * choice]
+  private final int[][] values; // [column][row or row * choice], but for experts
 
   private int nextGroup;
   private long groupLeft; // rows left in the open row group
   private int tokens;
-  private short[] narrow = {};
+  private short[] experts = {}; // [row][layer][rank], unsigned
   private float[] floats = {};
 
   /**
@@ -129,8 +129,18 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
 
       tokens = (int) Math.min(atMost, groupLeft);
       for (int column = 0; column < open.length; column++) {
-        if (open[column] != null) {
-          int size = Math.multiplyExact(tokens, width(column));
+        if (open[column] == null) {
+          continue;
+        }
+
+        int size = Math.multiplyExact(tokens, width(column));
+        if (column == DatasetSchema.EXPERTS) {
+          if (experts.length < size) {
+            experts = new short[size];
+          }
+
+          open[column].read(experts, tokens);
+        } else {
           if (values[column].length < size) {
             values[column] = new int[size];
           }
@@ -225,21 +235,11 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
 
   @Override
   public void copyExperts(int from, int to, LayerSelection layers, ShortBuffer into) {
-    int[] ids = column(DatasetSchema.EXPERTS);
-    layers.forEachPiece(
-        from,
-        to,
-        (at, count) -> {
-          if (narrow.length < count) {
-            narrow = new short[count];
-          }
+    if (open[DatasetSchema.EXPERTS] == null) {
+      throw new IllegalStateException("The column of experts was not asked for");
+    }
 
-          for (int i = 0; i < count; i++) {
-            narrow[i] = (short) ids[at + i];
-          }
-
-          into.put(narrow, 0, count);
-        });
+    layers.forEachPiece(from, to, (at, count) -> into.put(experts, at, count));
   }
 
   @Override

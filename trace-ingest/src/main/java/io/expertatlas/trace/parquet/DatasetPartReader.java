@@ -10,20 +10,12 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.Supplier;
-import org.apache.parquet.ParquetReadOptions;
 import org.apache.parquet.column.ColumnDescriptor;
+import org.apache.parquet.column.ColumnReadStore;
 import org.apache.parquet.column.ColumnReader;
-import org.apache.parquet.column.impl.ColumnReadStoreImpl;
 import org.apache.parquet.column.page.PageReadStore;
-import org.apache.parquet.conf.PlainParquetConfiguration;
 import org.apache.parquet.hadoop.ParquetFileReader;
-import org.apache.parquet.io.LocalInputFile;
-import org.apache.parquet.io.api.Converter;
-import org.apache.parquet.io.api.GroupConverter;
-import org.apache.parquet.io.api.PrimitiveConverter;
-import org.apache.parquet.schema.GroupType;
 import org.apache.parquet.schema.MessageType;
-import org.apache.parquet.schema.Type;
 
 /**
  * Reads rows of one Parquet file of a dataset, column by column, without assembling records. Memory
@@ -50,7 +42,7 @@ final class DatasetPartReader implements AutoCloseable {
     this.weights = manifest.weights();
     this.schema = DatasetSchema.of(shape, weights);
     this.to = to;
-    this.reader = parquet(() -> openFile(file));
+    this.reader = ParquetFiles.open(file);
     try {
       check(part);
       start(from);
@@ -60,35 +52,8 @@ final class DatasetPartReader implements AutoCloseable {
     }
   }
 
-  private static ParquetFileReader openFile(Path file) {
-    try {
-      return ParquetFileReader.open(
-          new LocalInputFile(file),
-          new ParquetReadOptions.Builder(new PlainParquetConfiguration())
-              .usePageChecksumVerification(true)
-              .build());
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  /** Parquet throws many things at broken files; all of them mean the file. */
   private <T> T parquet(Supplier<T> work) {
-    try {
-      return work.get();
-    } catch (TraceFormatException e) {
-      throw e;
-    } catch (RuntimeException e) {
-      Throwable cause = e instanceof UncheckedIOException ? e.getCause() : e;
-      throw new TraceFormatException(
-          "Cannot read %s as Parquet: %s"
-              .formatted(
-                  file,
-                  cause.getMessage() == null
-                      ? cause.getClass().getSimpleName()
-                      : cause.getMessage()),
-          e);
-    }
+    return ParquetFiles.guard(file, work);
   }
 
   private void check(Part part) {
@@ -96,7 +61,7 @@ final class DatasetPartReader implements AutoCloseable {
     if (!found.getFields().equals(schema.getFields())) {
       throw new TraceFormatException(
           "Invalid columns in %s: %s, expected %s"
-              .formatted(file, oneLine(found), oneLine(schema)));
+              .formatted(file, ParquetFiles.oneLine(found), ParquetFiles.oneLine(schema)));
     }
 
     if (reader.getRecordCount() != part.rows()) {
@@ -104,10 +69,6 @@ final class DatasetPartReader implements AutoCloseable {
           "Invalid part of the dataset: %s has %d rows, by the manifest %d"
               .formatted(file, reader.getRecordCount(), part.rows()));
     }
-  }
-
-  private static String oneLine(MessageType type) {
-    return type.toString().replaceAll("\\s+", " ").strip();
   }
 
   private void start(long from) {
@@ -128,20 +89,10 @@ final class DatasetPartReader implements AutoCloseable {
   }
 
   private void openGroup() {
-    PageReadStore pages =
-        parquet(
-            () -> {
-              try {
-                return reader.readNextRowGroup();
-              } catch (IOException e) {
-                throw new UncheckedIOException(e);
-              }
-            });
+    PageReadStore pages = ParquetFiles.readNextRowGroup(file, reader);
     group++;
     groupEnd = row + pages.getRowCount();
-    ColumnReadStoreImpl store =
-        new ColumnReadStoreImpl(
-            pages, new Ignore(schema), schema, reader.getFileMetaData().getCreatedBy());
+    ColumnReadStore store = ParquetFiles.columns(reader, pages, schema);
     int count = schema.getFieldCount();
     ColumnReader[] readers = new ColumnReader[count];
     for (int i = 0; i < count; i++) {
@@ -254,26 +205,5 @@ final class DatasetPartReader implements AutoCloseable {
     } catch (IOException e) {
       throw new UncheckedIOException("Cannot close %s".formatted(file), e);
     }
-  }
-
-  /** Columns are read directly; Parquet still wants to know where values would go. */
-  private static final class Ignore extends GroupConverter {
-    private final GroupType type;
-
-    Ignore(GroupType type) {
-      this.type = type;
-    }
-
-    @Override
-    public Converter getConverter(int field) {
-      Type child = type.getType(field);
-      return child.isPrimitive() ? new PrimitiveConverter() {} : new Ignore(child.asGroupType());
-    }
-
-    @Override
-    public void start() {}
-
-    @Override
-    public void end() {}
   }
 }

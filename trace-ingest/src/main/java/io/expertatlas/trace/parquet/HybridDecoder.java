@@ -1,6 +1,9 @@
 package io.expertatlas.trace.parquet;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.apache.parquet.column.values.bitpacking.BytePacker;
 import org.apache.parquet.column.values.bitpacking.Packer;
@@ -11,6 +14,8 @@ import org.apache.parquet.column.values.bitpacking.Packer;
  * @see <a href="https://parquet.apache.org/docs/file-format/data-pages/encodings/">Encodings</a>
  */
 final class HybridDecoder {
+  private static final VarHandle LONGS =
+      MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
   private static final int GROUP = 8;
   private static final int BLOCK = 32;
 
@@ -61,6 +66,162 @@ final class HybridDecoder {
       left -= some;
       done += some;
     }
+  }
+
+  /** The next values, each looked up, into {@code into[from..from + count)}. */
+  void readLookedUp(short[] known, short[] into, int from, int count) {
+    int done = from;
+    int stop = from + count;
+    while (done < stop) {
+      if (left == 0) {
+        startRun();
+      }
+
+      int some = Math.min(left, stop - done);
+      if (packed) {
+        lookUp(known, into, done, some);
+      } else {
+        Arrays.fill(into, done, done + some, known[repeated]);
+      }
+
+      left -= some;
+      done += some;
+    }
+  }
+
+  private void lookUp(short[] known, short[] into, int from, int count) {
+    int done = from;
+    int stop = from + count;
+    while (done < stop) {
+      if (groupLeft > 0) {
+        into[done++] = known[group[GROUP - groupLeft--]];
+      } else if (bits <= Byte.SIZE && stop - done >= GROUP && at + Long.BYTES <= end) {
+        int groups =
+            Math.min((stop - done) / GROUP, (end - at - Long.BYTES) / Math.max(1, bits) + 1);
+        lookUpGroups(known, into, done, groups);
+        done += groups * GROUP;
+      } else {
+        startGroup();
+      }
+    }
+  }
+
+  /** Whole groups of values of at most eight bits, each group out of one long. */
+  private void lookUpGroups(short[] known, short[] into, int from, int groups) {
+    int mask = (1 << bits) - 1;
+    int two = 2 * bits;
+    int to = from;
+    for (int i = 0; i < groups; i++) {
+      long word = (long) LONGS.get(bytes, at);
+      into[to] = known[(int) word & mask];
+      into[to + 1] = known[(int) (word >>> bits) & mask];
+      word >>>= two;
+      into[to + 2] = known[(int) word & mask];
+      into[to + 3] = known[(int) (word >>> bits) & mask];
+      word >>>= two;
+      into[to + 4] = known[(int) word & mask];
+      into[to + 5] = known[(int) (word >>> bits) & mask];
+      word >>>= two;
+      into[to + 6] = known[(int) word & mask];
+      into[to + 7] = known[(int) (word >>> bits) & mask];
+      to += GROUP;
+      at += bits;
+    }
+  }
+
+  /** Whether the next values, of one bit, are all 1. */
+  boolean areOnes(int count) {
+    for (int rest = count; rest > 0; ) {
+      int some = run(rest);
+      if (!(packed ? fitsPacked(1, Integer.MAX_VALUE, some) : repeated == 1)) {
+        return false;
+      }
+
+      rest -= some;
+    }
+
+    return true;
+  }
+
+  /**
+   * Whether the next values, of one bit, are 0 where a list starts and 1 elsewhere. Lists that are
+   * written as those before them are compared with them, without decoding.
+   *
+   * @param rank place of the first value in its list
+   * @param width length of each list
+   */
+  boolean startLists(int rank, int width, int count) {
+    int place = rank;
+    int writtenAt = -1; // where the last lists are written that start with a run
+    int writtenRest = 0; // values that were left there
+    for (int rest = count; rest > 0; ) {
+      if (left == 0 && place == 0) {
+        if (writtenAt >= 0) {
+          int bytesOfLists = at - writtenAt;
+          int same = Arrays.mismatch(bytes, writtenAt, end - bytesOfLists, bytes, at, end);
+          int times =
+              Math.min((same < 0 ? end - at : same) / bytesOfLists, rest / (writtenRest - rest));
+          int skipped = times * (writtenRest - rest);
+          at += times * bytesOfLists;
+          rest -= skipped;
+          if (rest == 0) {
+            break;
+          }
+        }
+
+        writtenAt = at;
+        writtenRest = rest;
+      }
+
+      int some = run(rest);
+      if (!(packed ? fitsPacked(place, width, some) : fitsRun(place, width, some))) {
+        return false;
+      }
+
+      place = (place + some) % width;
+      rest -= some;
+    }
+
+    return true;
+  }
+
+  /** Starts a run if none is open, and takes at most so many values of it. */
+  private int run(int atMost) {
+    if (left == 0) {
+      startRun();
+    }
+
+    int some = Math.min(left, atMost);
+    left -= some;
+    return some;
+  }
+
+  private boolean fitsRun(int place, int width, int count) {
+    return repeated == 0
+        ? place == 0 && (count == 1 || width == 1)
+        : repeated == 1 && place > 0 && place + count <= width;
+  }
+
+  /** Whole groups, but for the last of a page. */
+  private boolean fitsPacked(int firstPlace, int width, int count) {
+    int place = firstPlace;
+    for (int done = 0; done < count; done += GROUP) {
+      if (at == end) {
+        throw new IllegalArgumentException("a page ends before its values");
+      }
+
+      int found = bytes[at++];
+      for (int i = done; i < Math.min(count, done + GROUP); i++) {
+        if ((found & 1) != (place == 0 ? 0 : 1)) {
+          return false;
+        }
+
+        found >>= 1;
+        place = place + 1 == width ? 0 : place + 1;
+      }
+    }
+
+    return true;
   }
 
   private void startRun() {

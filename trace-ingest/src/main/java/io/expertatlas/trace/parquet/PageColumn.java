@@ -5,6 +5,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Optional;
 import org.apache.parquet.bytes.ByteBufferInputStream;
 import org.apache.parquet.bytes.BytesInput;
 import org.apache.parquet.column.ColumnDescriptor;
@@ -37,7 +38,9 @@ final class PageColumn {
   private long read; // values read before the page
   private int pageSize;
   private Values values = (into, from, count) -> {};
-  private int[] levels = {};
+  private short[] narrowDictionary = {}; // of ids; the dictionary, or empty
+  private Optional<HybridDecoder> indices = Optional.empty(); // into it, of the page
+  private int[] wide = {}; // scratch
 
   /** Where the values of a page come from. */
   @FunctionalInterface
@@ -78,6 +81,10 @@ final class PageColumn {
     }
 
     check(dictionary, 0, dictionary.length);
+    this.narrowDictionary = new short[dictionary.length];
+    for (int i = 0; i < dictionary.length; i++) {
+      narrowDictionary[i] = (short) dictionary[i];
+    }
   }
 
   private boolean isFloat() {
@@ -87,17 +94,48 @@ final class PageColumn {
   /** The next {@code rows * width} values. */
   void read(int[] into, int rows) {
     int count = Math.multiplyExact(rows, width);
-    int done = 0;
-    while (done < count) {
-      if (left == 0) {
-        openPage();
-      }
-
-      int some = Math.min(left, count - done);
+    for (int done = 0; done < count; ) {
+      int some = available(count - done);
       values.read(into, done, some);
       left -= some;
       done += some;
     }
+  }
+
+  /** The next {@code rows * width} values of a column of integers of 16 bits, unsigned. */
+  void read(short[] into, int rows) {
+    int count = Math.multiplyExact(rows, width);
+    for (int done = 0; done < count; ) {
+      int some = available(count - done);
+      if (indices.isPresent()) {
+        indices.get().readLookedUp(narrowDictionary, into, done, some);
+      } else {
+        readNarrowed(into, done, some);
+      }
+
+      left -= some;
+      done += some;
+    }
+  }
+
+  private void readNarrowed(short[] into, int from, int count) {
+    if (wide.length < count) {
+      wide = new int[count];
+    }
+
+    values.read(wide, 0, count);
+    for (int i = 0; i < count; i++) {
+      into[from + i] = (short) wide[i];
+    }
+  }
+
+  /** Values that the page has, at most so many; opens the next page if it has none. */
+  private int available(int wanted) {
+    while (left == 0) {
+      openPage();
+    }
+
+    return Math.min(left, wanted);
   }
 
   private void openPage() {
@@ -131,10 +169,10 @@ final class PageColumn {
       }
 
       int end = levelsEnd(bytes, at);
-      checkRepetition(new HybridDecoder(bytes, at + 4, end, 1));
+      checkRepetition(bytes, at + 4, end);
       at = end;
       end = levelsEnd(bytes, at);
-      checkDefinition(new HybridDecoder(bytes, at + 4, end, 1));
+      checkDefinition(bytes, at + 4, end);
       at = end;
     }
 
@@ -144,9 +182,9 @@ final class PageColumn {
   private void openV2(DataPageV2 page) throws IOException {
     if (column.getMaxRepetitionLevel() > 0) {
       byte[] repetition = bytes(page.getRepetitionLevels());
-      checkRepetition(new HybridDecoder(repetition, 0, repetition.length, 1));
+      checkRepetition(repetition, 0, repetition.length);
       byte[] definition = bytes(page.getDefinitionLevels());
-      checkDefinition(new HybridDecoder(definition, 0, definition.length, 1));
+      checkDefinition(definition, 0, definition.length);
     }
 
     openValues(bytes(page.getData()), 0, page.getDataEncoding());
@@ -170,49 +208,31 @@ final class PageColumn {
     return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  private int[] levels(HybridDecoder decoder) {
-    if (levels.length < pageSize) {
-      levels = new int[pageSize];
-    }
-
-    decoder.read(levels, 0, pageSize);
-    return levels;
-  }
-
-  private void checkRepetition(HybridDecoder decoder) {
-    int[] found = levels(decoder);
-    int rank = (int) (read % width);
-    for (int i = 0; i < pageSize; i++) {
-      if ((found[i] == 0) != (rank == 0)) {
-        throw notAList(i);
-      }
-
-      rank = rank + 1 == width ? 0 : rank + 1;
+  private void checkRepetition(byte[] bytes, int from, int to) {
+    HybridDecoder levels = new HybridDecoder(bytes, from, to, 1);
+    if (!levels.startLists((int) (read % width), width, pageSize)) {
+      throw notAList();
     }
   }
 
-  private void checkDefinition(HybridDecoder decoder) {
-    int[] found = levels(decoder);
-    int all = 1;
-    for (int i = 0; i < pageSize; i++) {
-      all &= found[i];
-    }
-
-    if (all != 1) {
-      throw notAList(0);
+  private void checkDefinition(byte[] bytes, int from, int to) {
+    if (!new HybridDecoder(bytes, from, to, 1).areOnes(pageSize)) {
+      throw notAList();
     }
   }
 
-  private IllegalArgumentException notAList(int value) {
+  private IllegalArgumentException notAList() {
     return new IllegalArgumentException(
-        "column %s holds no list of %d about row %d"
-            .formatted(what, width, (read + value) / width));
+        "column %s holds no list of %d from row %d on, or later"
+            .formatted(what, width, read / width));
   }
 
   @SuppressWarnings("deprecation") // PLAIN_DICTIONARY is what version 1 writes
   private void openValues(byte[] bytes, int from, Encoding encoding) throws IOException {
+    indices = Optional.empty();
     if (encoding == Encoding.PLAIN_DICTIONARY || encoding == Encoding.RLE_DICTIONARY) {
       HybridDecoder ids = new HybridDecoder(bytes, from + 1, bytes.length, bytes[from]);
+      indices = Optional.of(ids);
       values = (into, at, count) -> lookUp(ids, into, at, count);
     } else if (encoding == Encoding.PLAIN) {
       ByteBuffer plain = little(bytes).position(from);

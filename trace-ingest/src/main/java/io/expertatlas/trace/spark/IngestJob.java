@@ -3,6 +3,8 @@ package io.expertatlas.trace.spark;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.files.OutputFolder;
+import io.expertatlas.trace.job.SparkApplication;
+import io.expertatlas.trace.job.SparkStage;
 import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.json.TraceManifest.InputFile;
 import io.expertatlas.trace.json.TraceManifest.Part;
@@ -18,9 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Supplier;
 import java.util.regex.Pattern;
-import org.apache.spark.SparkConf;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 
@@ -41,7 +41,7 @@ public final class IngestJob {
 
   private final JavaSparkContext spark;
   private final boolean overwrite;
-  private final StageProgress progress;
+  private final SparkStage stage;
 
   /**
    * Creates the job.
@@ -53,7 +53,7 @@ public final class IngestJob {
   public IngestJob(JavaSparkContext spark, boolean overwrite, StageProgress progress) {
     this.spark = spark;
     this.overwrite = overwrite;
-    this.progress = progress;
+    this.stage = new SparkStage(spark, progress);
   }
 
   /**
@@ -67,20 +67,7 @@ public final class IngestJob {
       Path output,
       boolean overwrite,
       StageProgress progress) {
-    SparkConf conf = new SparkConf().setAppName("ExpertAtlas ingest");
-    if (!master.isEmpty()) {
-      conf.setMaster(master);
-    }
-
-    conf.setIfMissing("spark.master", "local[*]");
-    conf.setIfMissing("spark.ui.enabled", "false");
-    conf.setIfMissing("spark.ui.showConsoleProgress", "false");
-    if (conf.get("spark.master").matches("local(\\[[^,]*])?")) {
-      conf.setIfMissing("spark.driver.host", "localhost");
-      conf.setIfMissing("spark.driver.bindAddress", "127.0.0.1");
-    }
-
-    try (JavaSparkContext spark = new JavaSparkContext(conf)) {
+    try (JavaSparkContext spark = SparkApplication.start("ExpertAtlas ingest", master)) {
       return new IngestJob(spark, overwrite, progress).run(sources, output);
     }
   }
@@ -128,7 +115,7 @@ public final class IngestJob {
     List<SequenceIds> found =
         tasks.isEmpty()
             ? List.of()
-            : named(
+            : stage.run(
                 "Look for sequences",
                 tasks.size(),
                 () -> spark.parallelize(tasks, tasks.size()).map(IngestTasks::scan).collect());
@@ -187,7 +174,7 @@ public final class IngestJob {
       return List.of(IngestTasks.writeEmpty(folder, plan.shape(), plan.weights()));
     }
 
-    return named(
+    return stage.run(
         "Write parts",
         tasks.size(),
         () ->
@@ -207,7 +194,7 @@ public final class IngestJob {
     }
 
     List<Hashed> hashed =
-        named(
+        stage.run(
             "Checksum inputs",
             names.size(),
             () -> spark.parallelize(names, names.size()).map(IngestTasks::hash).collect());
@@ -219,22 +206,6 @@ public final class IngestJob {
     }
 
     return bySource;
-  }
-
-  private <T> T named(String description, int tasks, Supplier<T> work) {
-    spark.setLocalProperty("spark.job.description", description);
-    TaskCounter counter = new TaskCounter(progress);
-    progress.started(description, tasks);
-    spark.sc().addSparkListener(counter);
-    try {
-      return work.get();
-    } catch (Exception e) { // Scala throws checked exceptions undeclared
-      throw TaskFailure.unwrap(e);
-    } finally {
-      spark.sc().removeSparkListener(counter);
-      progress.ended();
-      spark.setLocalProperty("spark.job.description", null);
-    }
   }
 
   private static TraceManifest manifest(

@@ -3,7 +3,10 @@ package io.expertatlas.trace.format;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.github.luben.zstd.ZstdOutputStream;
+import io.expertatlas.trace.Counts;
+import io.expertatlas.trace.ExpertCounts;
 import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.Golden;
 import io.expertatlas.trace.RoutingTrace;
@@ -13,13 +16,17 @@ import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.Traces;
+import io.expertatlas.trace.input.InputFiles;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -141,6 +148,142 @@ class CompressedInputTest {
           new TraceSource(
               packed, "", source.experts(), Optional.empty(), Optional.empty(), source.options());
       assertThat(Traces.describe(read(same, TokenRange.ALL))).isEqualTo(expected);
+    }
+  }
+
+  /** Copies a folder with its files packed, each the other way than the one before it. */
+  private Path packed(String name) throws IOException {
+    Path folder = Files.createDirectory(temp.resolve("packed"));
+    boolean gzip = true;
+    for (Path file : sorted(Golden.path("format/" + name))) {
+      Path target = folder.resolve(file.getFileName() + (gzip ? ".gz" : ".zst"));
+      try (OutputStream raw = Files.newOutputStream(target);
+          OutputStream out = gzip ? new GZIPOutputStream(raw) : new ZstdOutputStream(raw)) {
+        Files.copy(file, out);
+      }
+
+      gzip = !gzip;
+    }
+
+    return folder;
+  }
+
+  private static List<Path> sorted(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.sorted().toList();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"megatron/good", "megatron/routes", "trtllm/good"})
+  void filesOfRanksMayBeCompressed(String name) throws IOException {
+    TraceSource plain = TraceSource.of(Golden.path("format/" + name));
+    TraceSource packed = TraceSource.of(packed(name));
+    if (name.equals("megatron/routes")) {
+      plain = plain.withExperts(5);
+      packed = packed.withExperts(5);
+    }
+
+    TraceFormat format = TraceFormat.find(packed);
+    assertThat(format.name()).isEqualTo(TraceFormat.find(plain).name());
+    assertThat(format.isSplittable(packed)).isFalse();
+    assertThat(format.isSplittable(plain)).isTrue();
+    RoutingTrace whole = read(plain, TokenRange.ALL);
+    assertThat(Traces.describe(read(packed, TokenRange.ALL))).isEqualTo(Traces.describe(whole));
+    assertThat(Traces.describe(read(packed, new TokenRange(5, 11))))
+        .isEqualTo(Traces.describe(whole.slice(5, 11)));
+  }
+
+  @Test
+  void oneFileOfARankMayBeCompressedBesideItsSidecars() throws IOException {
+    Path packed = packed("megatron/good").resolve("router_trace_rank1.jsonl");
+    TraceSource one = TraceSource.of(InputFiles.orCompressed(packed));
+    TraceSource plain =
+        TraceSource.of(Golden.path("format/megatron/good/router_trace_rank1.jsonl"));
+    assertThat(Traces.describe(read(one, TokenRange.ALL)))
+        .isEqualTo(Traces.describe(read(plain, TokenRange.ALL)));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"counts/smartmoe", "trtllm/counts"})
+  void countsMayBeCompressed(String name) throws IOException {
+    List<ExpertCounts> plain = Counts.readAll(TraceSource.of(Golden.path("format/" + name)));
+    List<ExpertCounts> packed = Counts.readAll(TraceSource.of(packed(name)));
+
+    assertThat(packed).hasSameSizeAs(plain);
+    for (int i = 0; i < plain.size(); i++) {
+      assertThat(packed.get(i).window()).isEqualTo(plain.get(i).window());
+      assertThat(packed.get(i).rank()).isEqualTo(plain.get(i).rank());
+      for (int layer = 0; layer < plain.get(i).layers(); layer++) {
+        assertThat(Counts.row(packed.get(i), layer)).isEqualTo(Counts.row(plain.get(i), layer));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "megatron/routes; router_trace_rank1.jsonl; have the same number",
+        "trtllm/good; rank0_raw.safetensors; have the same number",
+        "counts/smartmoe; table_iter1_rank0.log; are of the same iteration and rank",
+      })
+  void aFileBesideItsCompressedFormIsAmbiguous(String folderFileAndMessage) throws IOException {
+    String[] parts = folderFileAndMessage.split("; ");
+    Path folder = packed(parts[0]);
+    Files.copy(Golden.path("format/" + parts[0]).resolve(parts[1]), folder.resolve(parts[1]));
+    TraceSource source = TraceSource.of(folder).withExperts(5);
+
+    assertThatThrownBy(
+            () -> {
+              if (parts[0].startsWith("counts")) {
+                Counts.readAll(source);
+              } else {
+                read(source, TokenRange.ALL);
+              }
+            })
+        .isInstanceOf(TraceFormatException.class)
+        .hasMessageStartingWith(
+            "Cannot tell which to read in %s: %s and ".formatted(folder, parts[1]))
+        .hasMessageEndingWith(parts[2]);
+  }
+
+  @Test
+  void aCutOffLogIsNamed() throws IOException {
+    Path folder = packed("counts/smartmoe");
+    Path file = sorted(folder).get(0);
+    byte[] bytes = Files.readAllBytes(file);
+    Files.write(file, Arrays.copyOf(bytes, bytes.length - 9));
+
+    assertThatThrownBy(() -> Counts.readAll(TraceSource.of(folder)))
+        .isInstanceOf(TraceFormatException.class)
+        .hasMessageStartingWith("Invalid compressed data in " + file);
+  }
+
+  @Test
+  void aCompressedTextIsOpenedOnceForAllThatIsReadAgain() throws IOException {
+    Path file = temp.resolve("many.jsonl.gz");
+    try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(file))) {
+      Files.copy(Golden.path("format/tables/many.jsonl"), out);
+    }
+
+    List<JsonDocuments.Place> places = new ArrayList<>();
+    List<JsonNode> expected = new ArrayList<>();
+    try (JsonDocuments documents = new JsonDocuments(file);
+        TraceReader table = TraceFormat.openTrace(TraceSource.of(file).withExperts(11))) {
+      documents.forEach(
+          (place, document) -> {
+            places.add(place);
+            expected.add(document);
+          });
+      assertThat(documents.read(places.get(2000))).isEqualTo(expected.get(2000));
+      assertThat(table.next().orElseThrow().tokens()).isLessThan(2500);
+      Files.delete(file); // what is open stays; what would be opened again is gone
+
+      for (int i = places.size() - 1; i >= 0; i -= 7) {
+        assertThat(documents.read(places.get(i))).isEqualTo(expected.get(i));
+      }
+
+      assertThat(Traces.readAll(table).tokens()).isPositive();
     }
   }
 

@@ -14,11 +14,14 @@ import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.Traces;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -111,6 +114,37 @@ class RequestFormatsTest {
                 .formatted(path("vllm-encoded.jsonl")));
     assertThatThrownBy(() -> read(source("vllm-request.npy", "layout=encoded").withFormat("vllm")))
         .hasMessageContaining("an .npy file is all-layers");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "[{\"a\":1}]; 1 tokens with 1 layers and top-0, expected at least 1 of both",
+        "[1]; 1 tokens with 0 layers and top-0",
+        "{\"data\":\"\",\"shape\":[2147483647,0,0]}; 2147483647 tokens with 0 layers and top-0",
+        "{\"data\":\"\",\"shape\":[2147483647,2147483647,2147483647]}; and at most 268435455 ids",
+      })
+  void axesThatWouldTakeAllMemoryAreRefused(String routes, String message, @TempDir Path temp)
+      throws IOException {
+    Path file =
+        Files.writeString(temp.resolve("a.json"), "{\"routed_experts\":%s}".formatted(routes));
+
+    assertThatThrownBy(() -> read(TraceSource.of(file).withExperts(9)))
+        .isInstanceOf(TraceFormatException.class)
+        .hasMessageStartingWith("Invalid routes in %s, line 1, routed_experts: ".formatted(file))
+        .hasMessageContaining(message);
+  }
+
+  @Test
+  void textInAnotherEncodingIsRefused(@TempDir Path temp) throws IOException {
+    Path file = temp.resolve("a.json");
+    Files.write(
+        file, Files.readString(path("vllm-cached.json")).getBytes(StandardCharsets.UTF_16LE));
+
+    assertThatThrownBy(() -> read(TraceSource.of(file).withExperts(9)))
+        .isInstanceOf(TraceFormatException.class)
+        .hasMessage("Invalid JSON in %s: it is not UTF-8".formatted(file));
   }
 
   @Test

@@ -73,13 +73,38 @@ class RouterLogitsFormatTest {
         "batched.npy",
         "big-endian.npy",
         "probabilities.npy",
-        "layers.safetensors"
+        "layers.safetensors",
+        "layers.npz",
+        "deflated.npz",
+        "stacked.npz",
+        "batched.npz"
       })
   void everyContainerGivesTheSameRoutes(String file) throws IOException {
     RoutingTrace trace = read(source(file), TokenRange.ALL);
 
     assertThat(trace.tokens()).isEqualTo(6);
     checkRoutes(trace, 0, 2);
+  }
+
+  @Test
+  void arraysOfAnArchiveAreLayersInTheOrderOfTheirNumbers() throws IOException {
+    RoutingTrace many = read(source("many.npz"), TokenRange.ALL);
+
+    assertThat(many.shape()).isEqualTo(new ModelShape(11, 13, 3));
+    RoutingTrace two = read(source("layers.npz"), TokenRange.ALL);
+    for (int layer = 0; layer < 11; layer++) {
+      for (int rank = 0; rank < 3; rank++) {
+        assertThat(many.expert(4, layer, rank)).isEqualTo(two.expert(4, layer % 2, rank));
+      }
+    }
+
+    checkRoutes(read(source("deflated.npz"), new TokenRange(2, 5)), 2, 2);
+    for (String name : List.of("layers.npz", "stacked.npy", "layers.safetensors")) {
+      assertThat(TraceFormat.find(source(name)).isSplittable(source(name))).as(name).isTrue();
+    }
+
+    assertThat(TraceFormat.find(source("deflated.npz")).isSplittable(source("deflated.npz")))
+        .isFalse();
   }
 
   @Test
@@ -187,6 +212,12 @@ class RouterLogitsFormatTest {
         "broken-length.safetensors; Invalid safetensors file: ; its header would have -1",
         "broken-shapes.safetensors; Invalid shape of tensor a.1 in ; [5, 13], but a.0 has [6, 13]",
         "broken-dtype.safetensors; Cannot read tensor a.0 of ; its dtype is \"F8_E4M3\"",
+        "broken-nan.npz; Invalid router logit NaN in ; at token 4, layer 1, expert 7: it must be finite",
+        "broken-shapes.npz; Invalid shape of tensor a_1 in ; [5, 13], but a_0 has [6, 13]",
+        "broken-names.npz; Cannot tell the layer of tensor first in ; Maybe choose tensors with",
+        "broken-fortran.npz; Cannot read router logits from ; a_0.npy: it is in Fortran order",
+        "broken-member.npz; Cannot read router logits from ; it has a member readme.txt, expected arrays",
+        "broken-truncated.npz; Invalid zip archive: ; broken-truncated.npz",
         "broken-gap.safetensors; Invalid tensor a.0 in ; shape [2, 2] of F32, but data_offsets [0, 17]",
       })
   void brokenFilesAreRefused(String file, String start, String rest) {

@@ -57,4 +57,63 @@ public final class DatasetFolder {
     Files.writeString(folder.resolve(TraceManifest.FILE), TraceManifestParser.toJson(manifest));
     return manifest;
   }
+
+  /**
+   * Writes a trace so many times over: its parts once, then copies of their files. All copies have
+   * the same sequence ids.
+   */
+  public static TraceManifest writeRepeated(
+      Path folder, RoutingTrace trace, int partTokens, int times) throws IOException {
+    TraceManifest once = write(folder, trace, partTokens);
+    List<Part> parts = new ArrayList<>(once.parts());
+    for (int copy = 1; copy < times; copy++) {
+      for (Part part : once.parts()) {
+        String name = "part-%05d.parquet".formatted(parts.size());
+        Files.copy(folder.resolve(part.file()), folder.resolve(name));
+        parts.add(new Part(name, part.rows(), part.bytes(), part.sha256()));
+      }
+    }
+
+    long tokens = once.tokens() * times;
+    TraceManifest manifest =
+        new TraceManifest(
+            once.shape(),
+            tokens,
+            once.sequences(),
+            once.weights(),
+            once.createdBy(),
+            List.of(new Source("memory", "none", tokens, 0, List.of())),
+            parts);
+    Files.writeString(folder.resolve(TraceManifest.FILE), TraceManifestParser.toJson(manifest));
+    return manifest;
+  }
+
+  /** Writes a trace so many times over as one part. */
+  public static TraceManifest writeGiant(Path folder, RoutingTrace trace, int times)
+      throws IOException {
+    TraceManifest empty = write(folder, trace.slice(0, 0), 1);
+    String name = "part-00000.parquet";
+    List<Part> parts = new ArrayList<>();
+    try (DatasetPartWriter writer =
+        new DatasetPartWriter(folder.resolve(name), trace.shape(), trace.hasWeights())) {
+      for (int copy = 0; copy < times; copy++) {
+        writer.write(trace, 0);
+      }
+
+      parts.add(writer.finish(name));
+    }
+
+    long tokens = (long) trace.tokens() * times;
+    TraceManifest manifest =
+        new TraceManifest(
+            trace.shape(),
+            tokens,
+            empty.sequences(),
+            trace.hasWeights(),
+            empty.createdBy(),
+            List.of(new Source("memory", "none", tokens, 0, List.of())),
+            parts);
+    Files.writeString(folder.resolve(TraceManifest.FILE), TraceManifestParser.toJson(manifest));
+    return manifest;
+  }
 }

@@ -27,16 +27,7 @@ class HybridDecoderTest {
       }
     }
 
-    byte[] bytes;
-    try (RunLengthBitPackingHybridEncoder encoder =
-        new RunLengthBitPackingHybridEncoder(bits, 64, 1 << 20, new HeapByteBufferAllocator())) {
-      for (int value : values) {
-        encoder.writeInt(value);
-      }
-
-      bytes = encoder.toBytes().toInputStream().readAllBytes();
-    }
-
+    byte[] bytes = encoded(bits, values);
     HybridDecoder decoder = new HybridDecoder(bytes, 0, bytes.length, bits);
     int[] found = new int[values.length];
     for (int at = 0; at < found.length; ) {
@@ -46,6 +37,65 @@ class HybridDecoderTest {
     }
 
     assertThat(found).isEqualTo(values);
+    short[] known = new short[1 << bits];
+    for (int i = 0; i < known.length; i++) {
+      known[i] = (short) (3 * i + 1);
+    }
+
+    HybridDecoder lookUp = new HybridDecoder(bytes, 0, bytes.length, bits);
+    short[] lookedUp = new short[values.length];
+    for (int at = 0; at < found.length; ) {
+      int count = Math.min(found.length - at, 1 + random.nextInt(100));
+      lookUp.readLookedUp(known, lookedUp, at, count);
+      at += count;
+    }
+
+    for (int i = 0; i < values.length; i++) {
+      assertThat(lookedUp[i]).isEqualTo(known[values[i]]);
+    }
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void listsAreSeenWhereTheyStart(long seed) throws IOException {
+    SplittableRandom random = new SplittableRandom(seed);
+    int width = 1 + random.nextInt(40);
+    int rank = random.nextInt(width);
+    int[] levels = new int[1 + random.nextInt(2000)];
+    for (int i = 0; i < levels.length; i++) {
+      levels[i] = (rank + i) % width == 0 ? 0 : 1;
+    }
+
+    assertThat(startLists(levels, rank, width)).isTrue();
+    int[] ones = new int[levels.length];
+    Arrays.fill(ones, 1);
+    assertThat(areOnes(ones)).isTrue();
+    int wrong = random.nextInt(levels.length);
+    levels[wrong] = 1 - levels[wrong];
+    assertThat(startLists(levels, rank, width)).as("wrong at %d", wrong).isFalse();
+    ones[wrong] = 0;
+    assertThat(areOnes(ones)).as("wrong at %d", wrong).isFalse();
+  }
+
+  private static boolean startLists(int[] levels, int rank, int width) throws IOException {
+    byte[] bytes = encoded(1, levels);
+    return new HybridDecoder(bytes, 0, bytes.length, 1).startLists(rank, width, levels.length);
+  }
+
+  private static boolean areOnes(int[] levels) throws IOException {
+    byte[] bytes = encoded(1, levels);
+    return new HybridDecoder(bytes, 0, bytes.length, 1).areOnes(levels.length);
+  }
+
+  private static byte[] encoded(int bits, int[] values) throws IOException {
+    try (RunLengthBitPackingHybridEncoder encoder =
+        new RunLengthBitPackingHybridEncoder(bits, 64, 1 << 20, new HeapByteBufferAllocator())) {
+      for (int value : values) {
+        encoder.writeInt(value);
+      }
+
+      return encoder.toBytes().toInputStream().readAllBytes();
+    }
   }
 
   @Test

@@ -220,6 +220,45 @@ class RoutingTraceReadTest {
                 .toList());
   }
 
+  /** Splits at, before and behind the places at which a format itself begins anew. */
+  @ParameterizedTest
+  @CsvSource({
+    "tables/many.jsonl, ':', 1024", // begins anew at every 1024th line
+    "tables/many.jsonl, ':', 1023",
+    "tables/many.jsonl, ':', 1025",
+    "tables/many.jsonl, '1020:1030', 1",
+    "flame-moe/iter_0540, ':', 1", // row groups of 40, 11 and 16 rows
+    "flame-moe/iter_0540, ':', 11",
+    "flame-moe/iter_0540, '10:34', 6",
+    "flame-moe/iter_0540, ':', 99",
+    "megatron/routes, ':', 1", // micro-batches of 3 and 4 tokens on 2 ranks
+    "megatron/routes, ':', 3",
+    "megatron/routes, '2:27', 4",
+    "trtllm/good, ':', 2", // iterations of 3 and 4 tokens on 2 ranks
+    "dumps/sglang-per-token, ':', 2",
+    "tables/cells.csv, ':', 2",
+    "compressed/routes.npy.gz, ':', 2", // one task
+    "compressed/one.npz, ':', 3",
+  })
+  void splitsOfEveryKindOfFileLoseAndRepeatNothing(String name, String tokens, int splitTokens) {
+    Path path = Golden.path("format/" + name);
+    TraceSource source = TraceSource.of(path);
+    DataFrameReader reader = reader().option("tokens", tokens).option("split-tokens", splitTokens);
+    if (!name.matches("(trtllm|dumps)/.*")) {
+      int experts = name.startsWith("flame") ? 13 : 11;
+      source = source.withExperts(experts);
+      reader = reader.option("experts", experts);
+    }
+
+    RoutingTrace expected = plain(source, TokenRange.parse(tokens));
+    int[] layers = IntStream.range(0, expected.shape().layers()).toArray();
+    Dataset<Row> table = reader.load(path.toString());
+    assertThat(TraceRows.of(table)).isEqualTo(TraceRows.of(expected, layers));
+    boolean splits = TraceFormat.find(source).isSplittable(source);
+    assertThat(table.rdd().getNumPartitions())
+        .isEqualTo(splits ? (expected.tokens() + splitTokens - 1) / splitTokens : 1);
+  }
+
   @Test
   void tasksHoldWholeRowGroupsUpToTheWantedTokens() throws IOException {
     DatasetFolder.write(temp, TRACE, 35, 10); // row groups 10 10 10 5, 10 10 10 5, 10 10 10

@@ -6,6 +6,7 @@ routes.json holds top-3 routes and weights, computed here in plain Python.
 
 import json
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ for token in range(TOKENS):
     top2[0, token, a], top2[0, token, b] = (0.75, 0.25) if token != 4 else (1, 0)
 np.save(out / "dropped.npy", top2.astype("<f4"))
 
+# numpy numbers arrays without names in the order in which they are given, and arr_10 comes after arr_9.
+many = [LOGITS[i % 2].astype("<f4") for i in range(11)]
+np.savez(out / "many.npz", *many)
+np.savez(out / "layers.npz", layer_10=LOGITS[1].astype("<f2"), layer_2=LOGITS[0].astype(">f4"))
+np.savez_compressed(out / "deflated.npz", layer_10=LOGITS[1].astype("<f2"), layer_2=LOGITS[0].astype("<f4"))
+np.savez(out / "stacked.npz", LOGITS.astype("<f8"))
+np.savez_compressed(out / "batched.npz", router_logits=LOGITS.astype("<f4").reshape(LAYERS, 2, 3, EXPERTS))
+
 broken = LOGITS.astype("<f4")
 broken[1, 4, 7] = np.nan
 np.save(out / "broken-nan.npy", broken)
@@ -67,6 +76,13 @@ mixed = LOGITS.copy()
 mixed[0] = probabilities[0]
 np.save(out / "broken-mixed.npy", mixed.astype("<f4"))
 np.save(out / "broken-integers.npy", LOGITS.astype("<i4"))
+np.savez(out / "broken-nan.npz", a_0=LOGITS[0].astype("<f4"), a_1=broken[1])
+np.savez(out / "broken-shapes.npz", a_0=LOGITS[0].astype("<f4"), a_1=LOGITS[1, :5].astype("<f4"))
+np.savez(out / "broken-names.npz", first=LOGITS[0].astype("<f4"), second=LOGITS[1].astype("<f4"))
+np.savez(out / "broken-fortran.npz", a_0=np.asfortranarray(LOGITS[0].astype("<f4")))
+with zipfile.ZipFile(out / "broken-member.npz", "w") as file:
+    file.writestr("readme.txt", "hello")
+(out / "broken-truncated.npz").write_bytes((out / "layers.npz").read_bytes()[:-30])
 whole = (out / "layers.safetensors").read_bytes()
 (out / "broken-truncated.safetensors").write_bytes(whole[:-5])
 (out / "broken-trailing.safetensors").write_bytes(whole + b"12345")

@@ -1,0 +1,55 @@
+package io.expertatlas.runtime.cli;
+
+import io.expertatlas.runtime.RunResult;
+import java.util.Arrays;
+import java.util.Locale;
+
+/** The figures of a run as text. */
+final class RunTable {
+  private RunTable() {}
+
+  static String of(RunResult result) {
+    long prompt = result.prompts().stream().mapToLong(ids -> ids.length).sum();
+    long made = result.newTokens().stream().mapToLong(ids -> ids.length).sum();
+    StringBuilder text = new StringBuilder();
+    line(
+        text,
+        "%s on %d %s rank%s, mode %s, placement %s",
+        result.architecture(),
+        result.ranks(),
+        result.device(),
+        result.ranks() == 1 ? "" : "s",
+        result.mode(),
+        result.placement());
+    line(
+        text,
+        "%d sequences, %d prompt tokens at %.1f a second, %d new tokens at %.1f a second",
+        result.prompts().size(),
+        prompt,
+        result.prefillTokensPerSecond(),
+        made,
+        result.decodeTokensPerSecond());
+    if (result.ranks() > 1) {
+      line(
+          text,
+          "moved between ranks: %d vectors, %d bytes; keys and values: %d bytes",
+          result.moved().total(),
+          result.moved().total() * result.vectorBytes(),
+          result.context().total() * result.contextVectorBytes());
+    }
+
+    double worst = 0;
+    for (long[] layer : result.expertTokens()) {
+      long sum = Arrays.stream(layer).sum();
+      double max = Arrays.stream(layer).max().orElse(0);
+      worst = Math.max(worst, sum == 0 ? 0 : max * layer.length / sum);
+    }
+
+    line(text, "busiest expert over mean expert, worst layer: %.2f", worst);
+    return text.toString();
+  }
+
+  private static void line(StringBuilder text, String form, Object... values) {
+    text.append(String.format(Locale.ROOT, form, values)).append(System.lineSeparator());
+  }
+}

@@ -1,0 +1,62 @@
+package io.expertatlas.runtime.json;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.expertatlas.runtime.RunResult;
+import java.util.List;
+
+/** The result of a run as one JSON object. */
+public final class RunJson {
+  private static final ObjectMapper MAPPER = new ObjectMapper();
+
+  private RunJson() {}
+
+  /** The object; {@code tokens} holds for each sequence its prompt's ids, then the new ones. */
+  public static String toJson(RunResult result) {
+    ObjectNode root = MAPPER.createObjectNode();
+    root.put("format-version", 1);
+    root.put("model", result.model());
+    root.put("architecture", result.architecture());
+    root.put("device", result.device());
+    root.put("ranks", result.ranks());
+    root.put("mode", result.mode());
+    root.put("placement", result.placement());
+    root.put("seed", result.seed());
+    root.put("temperature", result.temperature());
+    root.put("top-p", result.topP());
+    ArrayNode tokens = root.putArray("tokens");
+    for (int s = 0; s < result.prompts().size(); s++) {
+      ArrayNode sequence = tokens.addArray();
+      for (int id : result.prompts().get(s)) {
+        sequence.add(id);
+      }
+
+      for (int id : result.newTokens().get(s)) {
+        sequence.add(id);
+      }
+    }
+
+    ids(root.putArray("newTokens"), result.newTokens());
+    ArrayNode texts = root.putArray("texts");
+    result.texts().forEach(texts::add);
+    root.put("prefillTokensPerSecond", result.prefillTokensPerSecond());
+    root.put("decodeTokensPerSecond", result.decodeTokensPerSecond());
+    root.put("vector-bytes", result.vectorBytes());
+    root.set("bytesMoved", MAPPER.valueToTree(result.moved().toArray(result.vectorBytes())));
+    root.set(
+        "contextBytesMoved",
+        MAPPER.valueToTree(result.context().toArray(result.contextVectorBytes())));
+    root.set("expertTokens", MAPPER.valueToTree(result.expertTokens()));
+    return root.toString();
+  }
+
+  private static void ids(ArrayNode into, List<int[]> sequences) {
+    for (int[] ids : sequences) {
+      ArrayNode sequence = into.addArray();
+      for (int id : ids) {
+        sequence.add(id);
+      }
+    }
+  }
+}

@@ -1,0 +1,356 @@
+package io.expertatlas.runtime;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.function.BiConsumer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What every device must do: as {@link ReferenceDevice} does, on odd sizes and extreme values. */
+public abstract class DeviceContract {
+  private final Device reference = new ReferenceDevice();
+  private Device device;
+
+  /** The device to test. */
+  protected abstract Device open();
+
+  /** Largest allowed difference for numbers of size 1 summed over so many terms. */
+  protected abstract double tolerance(int terms);
+
+  @BeforeEach
+  void start() {
+    device = open();
+  }
+
+  @AfterEach
+  void stop() {
+    device.close();
+  }
+
+  /** The same values on both devices. */
+  private record Pair(Tensor real, Tensor expected) {}
+
+  private Pair floats(SplittableRandom random, double size, long... shape) {
+    Pair pair = empty(DType.F32, shape);
+    float[] values = new float[(int) pair.real().elements()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) (size * (random.nextDouble() * 2 - 1));
+    }
+
+    device.write(pair.real(), values);
+    reference.write(pair.expected(), values);
+    return pair;
+  }
+
+  private Pair ints(int[] values, long... shape) {
+    Pair pair = empty(DType.I32, shape);
+    device.write(pair.real(), values);
+    reference.write(pair.expected(), values);
+    return pair;
+  }
+
+  private Pair empty(DType type, long... shape) {
+    return new Pair(device.allocate("test", type, shape), reference.allocate("test", type, shape));
+  }
+
+  private static int[] random(SplittableRandom random, int count, int bound) {
+    return random.ints(count, 0, bound).toArray();
+  }
+
+  /** Does the same on both devices and compares. */
+  private void same(Pair out, int terms, BiConsumer<Device, Boolean> work) {
+    work.accept(device, true);
+    work.accept(reference, false);
+    compare(out, terms);
+  }
+
+  private void compare(Pair out, int terms) {
+    if (out.real().type() == DType.I32) {
+      assertThat(device.read(out.real())).isEqualTo(reference.read(out.expected()));
+      return;
+    }
+
+    float[] found = device.readFloats(out.real());
+    float[] expected = reference.readFloats(out.expected());
+    for (int i = 0; i < found.length; i++) {
+      double allowed = tolerance(terms) * Math.max(1, Math.abs(expected[i]));
+      assertThat((double) found[i])
+          .as("element %d", i)
+          .isBetween(expected[i] - allowed, expected[i] + allowed);
+    }
+  }
+
+  private static Tensor of(Pair pair, boolean real) {
+    return real ? pair.real() : pair.expected();
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void rows(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int t = random.nextInt(0, 9);
+    int width = random.nextInt(1, 70);
+    int many = random.nextInt(1, 20);
+    Pair table = floats(random, 3, many, width);
+    Pair ids = ints(random(random, t, many), t);
+    Pair out = floats(random, 1, t, width);
+    same(out, 1, (d, real) -> d.embed(of(ids, real), of(table, real), 1.5f, of(out, real)));
+    same(out, 1, (d, real) -> d.addRows(of(table, real), of(ids, real), of(out, real)));
+    same(out, 1, (d, real) -> d.add(of(out, real), of(out, real)));
+    Pair bias = floats(random, 1, width);
+    same(out, 1, (d, real) -> d.addBias(of(bias, real), of(out, real)));
+    same(out, 1, (d, real) -> d.relu(of(out, real)));
+    same(table, t + 1, (d, real) -> d.scatterAdd(of(out, real), of(ids, real), of(table, real)));
+    same(out, t + 1, (d, real) -> d.gatherRows(of(table, real), of(ids, real), of(out, real)));
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void norms(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int t = random.nextInt(1, 6);
+    int width = random.nextInt(2, 300);
+    double size = Math.pow(10, random.nextInt(-4, 6));
+    Pair x = floats(random, size, t, width);
+    Pair weight = floats(random, 1, width);
+    Pair bias = floats(random, 1, width);
+    Pair out = empty(DType.F32, t, width);
+    same(out, 8, (d, real) -> d.rmsNorm(of(x, real), of(weight, real), 1e-5, of(out, real)));
+    same(
+        out,
+        8,
+        (d, real) ->
+            d.layerNorm(of(x, real), of(weight, real), of(bias, real), 1e-5, of(out, real)));
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void products(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int t = random.nextInt(0, 40);
+    int in = random.nextInt(1, 130);
+    int outs = random.nextInt(1, 90);
+    Pair x = floats(random, 1, t, in);
+    Pair weight = floats(random, 1, outs, in);
+    Pair bias = floats(random, 1, outs);
+    Pair out = empty(DType.F32, t, outs);
+    same(out, in, (d, real) -> d.linear(of(x, real), of(weight, real), of(out, real)));
+    same(out, in, (d, real) -> d.linearAdd(of(x, real), of(weight, real), of(out, real)));
+    same(
+        out,
+        in,
+        (d, real) -> d.linear(of(x, real), of(weight, real), of(bias, real), of(out, real)));
+    same(
+        out,
+        in,
+        (d, real) -> d.linearAdd(of(x, real), of(weight, real), of(bias, real), of(out, real)));
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void attentionOverCaches(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int half = random.nextInt(1, 9);
+    int keyHeads = random.nextInt(1, 4);
+    int heads = keyHeads * random.nextInt(1, 4);
+    int slotCount = random.nextInt(1, 5);
+    int capacity = random.nextInt(1, 30);
+    boolean causal = random.nextBoolean();
+    double size = random.nextInt(5) == 0 ? 30 : 1; // scores of hundreds: softmax must not overflow
+    List<int[]> rows = new ArrayList<>(); // slot, position, visible
+    List<Integer> starts = new ArrayList<>();
+    int longestRun = 0;
+    for (int slot = 0; slot < slotCount; slot++) {
+      int length = random.nextInt(0, capacity + 1);
+      int first = random.nextInt(0, length + 1);
+      if (first < length) {
+        starts.add(rows.size());
+        longestRun = Math.max(longestRun, length - first);
+      }
+
+      for (int position = first; position < length; position++) {
+        rows.add(new int[] {slot, position, causal ? position + 1 : random.nextInt(length + 1)});
+      }
+    }
+
+    int t = rows.size();
+    starts.add(t);
+    Pair slots = ints(rows.stream().mapToInt(row -> row[0]).toArray(), t);
+    Pair positions = ints(rows.stream().mapToInt(row -> row[1]).toArray(), t);
+    Pair visible = ints(rows.stream().mapToInt(row -> row[2]).toArray(), t);
+    Pair runStarts = ints(starts.stream().mapToInt(start -> start).toArray(), starts.size());
+    Pair q = floats(random, size, t, heads * 2L * half);
+    Pair k = floats(random, size, t, keyHeads * 2L * half);
+    Pair keys = floats(random, size, slotCount, capacity, keyHeads * 2L * half);
+    Pair values = floats(random, 1, slotCount, capacity, keyHeads * 2L * half);
+    Pair frequency = floats(random, 1, half);
+    same(
+        q,
+        40 * capacity,
+        (d, real) -> d.rotary(of(q, real), of(frequency, real), of(positions, real)));
+    same(
+        keys,
+        1,
+        (d, real) -> d.append(of(k, real), of(slots, real), of(positions, real), of(keys, real)));
+    Pair out = floats(random, 1, t, heads * 2L * half);
+    int longest = longestRun;
+    same(
+        out,
+        (int) (300 * size),
+        (d, real) ->
+            d.attention(
+                of(q, real),
+                of(keys, real),
+                of(values, real),
+                new Batch(
+                    t,
+                    starts.size() - 1,
+                    longest,
+                    capacity,
+                    of(slots, real),
+                    of(positions, real),
+                    of(visible, real),
+                    of(runStarts, real)),
+                2 * half,
+                0.7f,
+                of(out, real)));
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void routersAndExperts(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int all = random.nextInt(1, 12);
+    int k = random.nextInt(1, Math.min(all, 4) + 1);
+    int t = random.nextInt(1, 20);
+    int hidden = random.nextInt(1, 40);
+    int inner = random.nextInt(1, 30);
+    boolean renormalize = random.nextBoolean();
+    Pair logits = floats(random, random.nextInt(4) == 0 ? 200 : 2, t, all);
+    if (random.nextInt(3) == 0) { // ties
+      float[] same = new float[t * all];
+      device.write(logits.real(), same);
+      reference.write(logits.expected(), same);
+    }
+
+    Pair chosen = empty(DType.I32, t, k);
+    Pair weights = empty(DType.F32, t, k);
+    same(
+        chosen,
+        1,
+        (d, real) -> d.route(of(logits, real), renormalize, of(chosen, real), of(weights, real)));
+    compare(weights, 8);
+    int[] local = new int[all];
+    int here = 0;
+    for (int e = 0; e < all; e++) {
+      local[e] = random.nextInt(4) == 0 ? -1 : here++;
+    }
+
+    int[] choices = reference.read(chosen.expected());
+    for (int i = 0; i < choices.length; i++) {
+      choices[i] = random.nextInt(5) == 0 ? -1 : choices[i];
+    }
+
+    device.write(chosen.real(), choices);
+    reference.write(chosen.expected(), choices);
+    Pair index = ints(local, all);
+    Pair order = empty(DType.I32, (long) t * k);
+    Pair place = empty(DType.I32, t, k);
+    Pair offsets = empty(DType.I32, here + 1);
+    ExpertGroups groups = new ExpertGroups(order.real(), place.real(), offsets.real());
+    ExpertGroups expected =
+        new ExpertGroups(order.expected(), place.expected(), offsets.expected());
+    device.groupByExpert(chosen.real(), index.real(), groups);
+    reference.groupByExpert(chosen.expected(), index.expected(), expected);
+    compare(place, 0);
+    compare(offsets, 0);
+    Pair x = floats(random, 1, t, hidden);
+    Pair gate = floats(random, 1, here, inner, hidden);
+    Pair up = floats(random, 1, here, inner, hidden);
+    Pair down = floats(random, 1, here, hidden, inner);
+    Pair upBias = floats(random, 1, here, inner);
+    Pair downBias = floats(random, 1, here, hidden);
+    Pair scratch = empty(DType.F32, (long) t * k, 2L * inner);
+    Pair results = empty(DType.F32, (long) t * k, hidden);
+    Pair out = floats(random, 1, t, hidden);
+    for (boolean swiglu : new boolean[] {true, false}) {
+      same(
+          out,
+          hidden * inner,
+          (d, real) -> {
+            ExpertGroups own = real ? groups : expected;
+            ExpertWeights ffn =
+                swiglu
+                    ? new ExpertWeights.Swiglu(of(gate, real), of(up, real), of(down, real))
+                    : new ExpertWeights.Relu(
+                        of(up, real), of(upBias, real), of(down, real), of(downBias, real));
+            d.experts(ffn, own, of(x, real), of(scratch, real), of(results, real));
+            d.combine(of(results, real), own, of(weights, real), of(out, real));
+          });
+    }
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void nextTokens(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int t = random.nextInt(1, 5);
+    int all = random.nextInt(1, 200);
+    Pair logits = floats(random, 3, t, all);
+    Pair ids = empty(DType.I32, t);
+    same(ids, 0, (d, real) -> d.argmax(of(logits, real), of(ids, real)));
+    float[] draws = new float[t];
+    for (int i = 0; i < t; i++) {
+      draws[i] = random.nextInt(1 << 24) * 0x1p-24f;
+    }
+
+    Pair uniform = empty(DType.F32, t);
+    device.write(uniform.real(), draws);
+    reference.write(uniform.expected(), draws);
+    float topP = random.nextInt(3) == 0 ? 1 : (float) random.nextDouble(0.05, 1);
+    same(
+        ids,
+        0,
+        (d, real) -> d.sample(of(logits, real), 0.8f, topP, of(uniform, real), of(ids, real)));
+  }
+
+  @Test
+  void theFirstOfEqualLogitsWins() {
+    Pair logits = empty(DType.F32, 2, 5);
+    device.write(logits.real(), 1, 3, 3, 2, 3, -1, -1, -1, -1, -1f);
+    Tensor ids = device.allocate("ids", DType.I32, 2);
+    device.argmax(logits.real(), ids);
+
+    assertThat(device.read(ids)).containsExactly(1, 0);
+  }
+
+  @Test
+  void viewsShareTheirElements() {
+    Tensor tensor = device.allocate("tensor", DType.F32, 4, 3);
+    device.write(device.rows(tensor, 2, 1), 7, 8, 9f);
+
+    assertThat(device.readFloats(device.reshape(tensor, 12)))
+        .containsExactly(0, 0, 0, 0, 0, 0, 7, 8, 9, 0, 0, 0);
+    assertThatThrownBy(() -> device.reshape(tensor, 5))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("Invalid shapes for reshape: [F32 [4, 3], F32 [5]]");
+  }
+
+  @Test
+  void shapesThatDoNotFitAreRefused() {
+    Tensor x = device.allocate("x", DType.F32, 2, 3);
+    Tensor weight = device.allocate("weight", DType.F32, 5, 4);
+    Tensor out = device.allocate("out", DType.F32, 2, 5);
+
+    assertThatThrownBy(() -> device.linear(x, weight, out))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("Invalid shapes for linear: [F32 [2, 3], F32 [5, 4], F32 [2, 5]]");
+  }
+}

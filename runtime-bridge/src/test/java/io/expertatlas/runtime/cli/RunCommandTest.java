@@ -1,0 +1,405 @@
+package io.expertatlas.runtime.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.expertatlas.placement.ParallelMode;
+import io.expertatlas.placement.Placement;
+import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.TrafficReplay;
+import io.expertatlas.placement.format.ExFlowCsv;
+import io.expertatlas.runtime.Goldens;
+import io.expertatlas.trace.RoutingTrace;
+import io.expertatlas.trace.TokenSelection;
+import io.expertatlas.trace.TraceFormat;
+import io.expertatlas.trace.TraceReader;
+import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.terminal.Terminal;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import picocli.CommandLine;
+
+class RunCommandTest {
+  private static final String MIXTRAL = Goldens.data().resolve("mixtral").toString();
+  private static final String NLLB = Goldens.data().resolve("nllb-moe").toString();
+  private static final Goldens GOLDENS = Goldens.read("mixtral");
+
+  @TempDir private Path folder;
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+
+  private int run(String... arguments) {
+    CommandLine line = new CommandLine(new Main());
+    line.setOut(new PrintWriter(out));
+    line.setErr(new PrintWriter(err));
+    return Terminal.execute(
+        line, Stream.concat(Stream.of("run"), Arrays.stream(arguments)).toArray(String[]::new));
+  }
+
+  private JsonNode json(String... arguments) throws IOException {
+    int code =
+        run(Stream.concat(Arrays.stream(arguments), Stream.of("--json")).toArray(String[]::new));
+    assertThat(code).as(err.toString()).isZero();
+    return new ObjectMapper().readTree(out.toString());
+  }
+
+  private Path tokens(List<int[]> prompts) throws IOException {
+    int width = prompts.stream().mapToInt(ids -> ids.length).max().orElseThrow();
+    String header =
+        "{'descr': '<i4', 'fortran_order': False, 'shape': (%d, %d), }"
+            .formatted(prompts.size(), width);
+    header = header + " ".repeat(117 - header.length()) + "\n";
+    ByteBuffer bytes =
+        ByteBuffer.allocate(10 + header.length() + 4 * width * prompts.size())
+            .order(ByteOrder.LITTLE_ENDIAN);
+    bytes.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII));
+    bytes.put((byte) 1).put((byte) 0).putShort((short) header.length());
+    bytes.put(header.getBytes(StandardCharsets.US_ASCII));
+    for (int[] ids : prompts) {
+      for (int i = 0; i < width; i++) {
+        bytes.putInt(i < ids.length ? ids[i] : -1);
+      }
+    }
+
+    Path file = folder.resolve("tokens.npy");
+    Files.write(file, bytes.array());
+    return file;
+  }
+
+  private static int[] ints(JsonNode list) {
+    int[] values = new int[list.size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = list.get(i).asInt();
+    }
+
+    return values;
+  }
+
+  @Test
+  void textsBecomeTheGoldenTokensAndText() throws IOException {
+    JsonNode golden =
+        new ObjectMapper()
+            .readTree(Goldens.data().resolve("golden/mixtral.json").toFile())
+            .get("prompts");
+    Path prompts = folder.resolve("prompts.jsonl");
+    Files.writeString(
+        prompts,
+        new ObjectMapper().writeValueAsString(golden.get(1).get("text"))
+            + "\n\n{\"prompt\": "
+            + new ObjectMapper().writeValueAsString(golden.get(2).get("text"))
+            + "}\n");
+    JsonNode result =
+        json(
+            "--model",
+            MIXTRAL,
+            "--prompt",
+            golden.get(0).get("text").asText(),
+            "--prompts",
+            prompts.toString(),
+            "--ignore-eos",
+            "--threads",
+            "1");
+
+    for (int s = 0; s < 3; s++) {
+      int[] all = ints(result.get("tokens").get(s));
+      int[] prompt = GOLDENS.prompts().get(s);
+      assertThat(Arrays.copyOf(all, prompt.length)).isEqualTo(prompt);
+      assertThat(Arrays.copyOfRange(all, prompt.length, all.length))
+          .isEqualTo(GOLDENS.greedy().get(s));
+      assertThat(result.get("texts").get(s).asText())
+          .isEqualTo(golden.get(s).get("greedy-text").asText());
+    }
+
+    assertThat(result.get("prefillTokensPerSecond").asDouble()).isPositive();
+    assertThat(result.get("decodeTokensPerSecond").asDouble()).isPositive();
+  }
+
+  @Test
+  void nllbTextGetsItsEndTokenAndStopsAtIt() throws IOException {
+    JsonNode golden =
+        new ObjectMapper()
+            .readTree(Goldens.data().resolve("golden/nllb.json").toFile())
+            .get("prompts")
+            .get(1);
+    String corrupted = golden.get("corrupted-text").asText().replace("</s>", "");
+    JsonNode result =
+        json("--model", NLLB, "--prompt", corrupted, "--max-new-tokens", "128", "--threads", "1");
+
+    assertThat(ints(result.get("newTokens").get(0))).isEqualTo(ints(golden.get("greedy")));
+    assertThat(result.get("expertTokens").size()).isEqualTo(6);
+  }
+
+  @ParameterizedTest
+  @EnumSource(ParallelMode.class)
+  void aRecordedRunReplaysToTheSameTrafficAndLoads(ParallelMode mode) throws IOException {
+    int[][] map = new int[12][8];
+    for (int layer = 0; layer < 12; layer++) {
+      for (int e = 0; e < 8; e++) {
+        map[layer][e] = (e * 3 + layer) % 4;
+      }
+    }
+
+    Placement placement = new Placement(new Topology(1, 4), map);
+    Path csv = folder.resolve("placement.csv");
+    ExFlowCsv.write(placement, csv);
+    Path trace = folder.resolve("trace");
+    JsonNode result =
+        json(
+            "--model",
+            MIXTRAL,
+            "--placement",
+            csv.toString(),
+            "--ranks",
+            "4",
+            "--mode",
+            mode.word(),
+            "--prompt-tokens",
+            tokens(GOLDENS.prompts()).toString(),
+            "--max-new-tokens",
+            "5",
+            "--batch-size",
+            "3",
+            "--record",
+            trace.toString(),
+            "--timeline",
+            folder.resolve("timeline.json").toString(),
+            "--threads",
+            "1");
+
+    for (int s = 0; s < 8; s++) {
+      assertThat(ints(result.get("newTokens").get(s)))
+          .isEqualTo(Arrays.copyOf(GOLDENS.greedy().get(s), 5));
+    }
+
+    long[][] loads = new long[12][8];
+    TrafficReplay replay;
+    long tokens = 0;
+    try (TraceReader reader = TraceFormat.openTrace(TraceSource.of(trace), TokenSelection.ALL)) {
+      replay = new TrafficReplay(reader.shape(), placement, mode);
+      for (Optional<RoutingTrace> next = reader.next(); next.isPresent(); next = reader.next()) {
+        replay.add(next.get());
+        tokens += next.get().tokens();
+        for (int token = 0; token < next.get().tokens(); token++) {
+          for (int layer = 0; layer < 12; layer++) {
+            loads[layer][next.get().expert(token, layer, 0)]++;
+            loads[layer][next.get().expert(token, layer, 1)]++;
+          }
+        }
+      }
+    }
+
+    ObjectMapper mapper = new ObjectMapper();
+    assertThat(tokens)
+        .isEqualTo(GOLDENS.prompts().stream().mapToLong(ids -> ids.length).sum() + 8 * 4);
+    assertThat(result.get("bytesMoved").toString())
+        .isEqualTo(mapper.writeValueAsString(replay.moved().toArray(192 * 4)));
+    assertThat(result.get("expertTokens").toString()).isEqualTo(mapper.writeValueAsString(loads));
+    JsonNode events = mapper.readTree(folder.resolve("timeline.json").toFile()).get("traceEvents");
+    List<String> works = new ArrayList<>();
+    events.forEach(event -> works.add(event.get("name").asText()));
+    assertThat(works).contains("process_name", "attention", "router", "experts", "logits");
+  }
+
+  @Test
+  void aSampledRunDependsOnItsSeedAlone() throws IOException {
+    String[] arguments = {
+      "--model",
+      MIXTRAL,
+      "--prompt",
+      "The expert",
+      "--temperature",
+      "1",
+      "--top-p",
+      "0.9",
+      "--max-new-tokens",
+      "12",
+      "--ignore-eos",
+      "--threads",
+      "1",
+      "--seed"
+    };
+    List<String> found = new ArrayList<>();
+    for (String seed : List.of("1", "1", "2")) {
+      out.getBuffer().setLength(0);
+      found.add(
+          json(Stream.concat(Arrays.stream(arguments), Stream.of(seed)).toArray(String[]::new))
+              .get("tokens")
+              .toString());
+    }
+
+    assertThat(found.get(1)).isEqualTo(found.get(0));
+    assertThat(found.get(2)).isNotEqualTo(found.get(0));
+  }
+
+  @Test
+  void aPlacementForAnotherModelIsRefusedWithBothShapes() throws IOException {
+    Path json = folder.resolve("placement.json");
+    Files.writeString(
+        json,
+        """
+        {"format-version": 1, "shape": {"layers": 1, "experts": 2, "top-k": 1},
+         "topology": {"nodes": 1, "gpus-per-node": 2}, "objective": "hops",
+         "solver": {"name": "x", "status": "feasible", "objective": 0, "bound": 0, "gap": 0,
+                    "seconds": 0, "seed": 1, "note": ""},
+         "in-sample": {"tokens": 0, "hops": 0, "crossings": 0, "inter-node": 0, "gpu-touches": 0,
+                       "node-touches": 0, "load-mean-max-over-mean": 0,
+                       "load-worst-max-over-mean": 0},
+         "source": {"affinity": [], "trace": "", "tokens": "", "sequences": ""},
+         "gpu-of-expert": [[0, 1]]}
+        """);
+
+    assertThat(run("--model", MIXTRAL, "--prompt", "x", "--placement", json.toString()))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .isEqualToIgnoringNewLines(
+            "atlas: Cannot use %s: it is for 1 MoE layers x 2 experts, top-1, the model has 12 MoE"
+                    .formatted(json)
+                + " layers x 8 experts, top-2");
+    assertThat(out.toString()).isEmpty();
+  }
+
+  @Test
+  void randomWeightsRouteAsOftenAsAskedFor() throws IOException {
+    JsonNode result =
+        json(
+            "--random-weights",
+            "mixtral-tiny",
+            "--gini",
+            "0.4",
+            "--random-prompts",
+            "4x200",
+            "--max-new-tokens",
+            "2",
+            "--seed",
+            "3",
+            "--ranks",
+            "2",
+            "--threads",
+            "1");
+
+    assertThat(result.get("model").asText()).isEqualTo("mixtral-tiny");
+    assertThat(result.get("newTokens").get(3).size()).isBetween(1, 2);
+    for (JsonNode layer : result.get("expertTokens")) {
+      int[] falling =
+          Arrays.stream(ints(layer)).boxed().sorted((a, b) -> b - a).mapToInt(n -> n).toArray();
+      double weighted = 0;
+      for (int e = 0; e < 5; e++) {
+        weighted += falling[e] * (4 - 2.0 * e);
+      }
+
+      assertThat(weighted / 5 / Arrays.stream(falling).sum()).isBetween(0.3, 0.5);
+    }
+  }
+
+  @Test
+  void badInputFailsWithOneLine() throws IOException {
+    assertFails(2, "atlas: Missing prompt: one of", "--model", MIXTRAL);
+    assertFails(
+        2,
+        "atlas: Invalid top-p: 0.0, above 0",
+        "--model",
+        MIXTRAL,
+        "--prompt",
+        "x",
+        "--top-p",
+        "0");
+    assertFails(
+        2,
+        "atlas: Invalid --max-new-tokens: 0, at least 1",
+        "--model",
+        MIXTRAL,
+        "--prompt",
+        "x",
+        "--max-new-tokens",
+        "0");
+    assertFails(
+        2,
+        "atlas: Invalid shape: gpt, one of mixtral-8x7b",
+        "--random-weights",
+        "gpt",
+        "--random-prompts",
+        "1x1");
+    assertFails(
+        2,
+        "atlas: Invalid value for option '--random-prompts': Invalid random prompts: 3",
+        "--random-weights",
+        "mixtral-tiny",
+        "--random-prompts",
+        "3");
+    assertFails(
+        1,
+        "atlas: Cannot read checkpoint nowhere: no such folder",
+        "--model",
+        "nowhere",
+        "--prompt",
+        "x");
+    assertFails(
+        1,
+        "atlas: Invalid --max-new-tokens: 1024 after a prompt of 2, the model has 1024",
+        "--model",
+        MIXTRAL,
+        "--prompt",
+        "x",
+        "--max-new-tokens",
+        "1024");
+    Path file = folder.resolve("bad.jsonl");
+    Files.writeString(file, "\"good\"\n{\"text\": 1}\n");
+    assertFails(
+        1,
+        "atlas: Invalid prompt in %s:2: expected a text".formatted(file),
+        "--model",
+        MIXTRAL,
+        "--prompts",
+        file.toString());
+    Files.write(file, new byte[40]);
+    assertFails(
+        1,
+        "atlas: Invalid token array %s: no .npy header".formatted(file),
+        "--model",
+        MIXTRAL,
+        "--prompt-tokens",
+        file.toString());
+    assertFails(
+        1,
+        "atlas: Invalid token id in prompt 0: 4096, the model has 0 to 4095",
+        "--model",
+        MIXTRAL,
+        "--prompt-tokens",
+        tokens(List.of(new int[] {0, 4096})).toString());
+    Files.createDirectory(folder.resolve("there"));
+    assertFails(
+        1,
+        "atlas: Cannot write %s: it exists already".formatted(folder.resolve("there")),
+        "--model",
+        MIXTRAL,
+        "--prompt",
+        "x",
+        "--record",
+        folder.resolve("there").toString());
+  }
+
+  private void assertFails(int code, String message, String... arguments) {
+    out.getBuffer().setLength(0);
+    err.getBuffer().setLength(0);
+    assertThat(run(arguments)).as(err.toString()).isEqualTo(code);
+    assertThat(err.toString()).startsWith(message);
+    assertThat(err.toString().lines().count()).isEqualTo(code);
+    assertThat(out.toString()).isEmpty();
+  }
+}
