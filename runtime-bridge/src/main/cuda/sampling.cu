@@ -126,31 +126,34 @@ extern "C" __global__ void advance(const int* ids, int* positions, int* visible,
   }
 }
 
-// Tensor of a layer filled with seeded normal-like numbers (sum of four uniforms), for models without a checkpoint.
-__device__ __forceinline__ uint32_t mix(uint64_t x) {
-  x ^= x >> 33;
-  x *= 0xff51afd7ed558ccdULL;
-  x ^= x >> 33;
-  x *= 0xc4ceb9fe1a85ec53ULL;
-  x ^= x >> 33;
-  return (uint32_t)x;
+// Seeded numbers for models without a checkpoint: RandomValues.java has the formula. The first `zeros` are 0.
+__device__ __forceinline__ uint64_t mix(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
 }
 
 template <typename W>
-__device__ void fill(W* to, size_t count, uint64_t seed, float deviation, float mean) {
-  for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += (size_t)gridDim.x * blockDim.x) {
-    float sum = 0;
+__device__ void fill(W* to, size_t count, uint64_t seed, int exponent, size_t zeros) {
+  const size_t fours = (count + 3) / 4;
+  for (size_t four = (size_t)blockIdx.x * blockDim.x + threadIdx.x; four < fours; four += (size_t)gridDim.x * blockDim.x) {
+    const uint64_t mixed = mix(seed + four * 0x9e3779b97f4a7c15ULL);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      sum += mix(seed * 0x9e3779b97f4a7c15ULL + i * 4 + j) * (1.0f / 4294967296.0f);
+      const size_t i = four * 4 + j;
+      const uint32_t bits = (uint32_t)(mixed >> (16 * j)) & 0xffff;
+      const uint32_t lower = (bits >> 7 & 1) + (bits >> 8 & 1);
+      const uint32_t half = (bits & 0x8000) | (exponent - lower + 127) << 7 | (bits & 0x7f);
+      if (i < count) {
+        put(to + i, i < zeros ? 0.0f : __uint_as_float(half << 16));  // exact in bf16 too
+      }
     }
-    put(to + i, mean + deviation * (sum - 2) * 1.7320508f);  // four uniforms: variance 1/3
   }
 }
 
-extern "C" __global__ void fill_h(bf16* to, size_t count, unsigned long long seed, float deviation, float mean) {
-  fill(to, count, seed, deviation, mean);
+extern "C" __global__ void fill_h(bf16* to, size_t count, unsigned long long seed, int exponent, size_t zeros) {
+  fill(to, count, seed, exponent, zeros);
 }
-extern "C" __global__ void fill_f(float* to, size_t count, unsigned long long seed, float deviation, float mean) {
-  fill(to, count, seed, deviation, mean);
+extern "C" __global__ void fill_f(float* to, size_t count, unsigned long long seed, int exponent, size_t zeros) {
+  fill(to, count, seed, exponent, zeros);
 }
