@@ -41,6 +41,7 @@ public final class CudaDevice implements Device {
 
   private final int rank;
   private final int gpu;
+  private final boolean isTimed;
   private final Precision precision;
   private final long budget;
   private final CUdevice device = new CUdevice();
@@ -56,6 +57,7 @@ public final class CudaDevice implements Device {
   private final CudaAttention attention;
   private final List<CUgraphExec> graphs = new ArrayList<>();
   private long allocated;
+  private boolean repeating; // the operations of a graph, run or captured
   private boolean capturing;
   private boolean closed;
 
@@ -95,6 +97,15 @@ public final class CudaDevice implements Device {
    *     reason
    */
   public CudaDevice(int rank, int gpu, Precision precision, long budget) {
+    this(rank, gpu, precision, budget, false);
+  }
+
+  /** Opens a GPU and keeps a span for each mark. */
+  public static CudaDevice timed(int rank, int gpu, Precision precision, long budget) {
+    return new CudaDevice(rank, gpu, precision, budget, true);
+  }
+
+  private CudaDevice(int rank, int gpu, Precision precision, long budget, boolean isTimed) {
     String missing = whyNone();
     if (!missing.isEmpty()) {
       throw new IllegalStateException("Cannot use device cuda: " + missing);
@@ -106,6 +117,7 @@ public final class CudaDevice implements Device {
     }
 
     this.rank = rank;
+    this.isTimed = isTimed;
     this.gpu = gpu;
     this.precision = precision;
     check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");
@@ -161,8 +173,9 @@ public final class CudaDevice implements Device {
     return other instanceof CudaDevice cuda && cuda.gpu == gpu;
   }
 
-  boolean isCapturing() {
-    return capturing;
+  /** Whether what is called now will be repeated: no waiting, and one kernel whatever the data. */
+  boolean isRepeating() {
+    return repeating;
   }
 
   // Memory
@@ -235,11 +248,7 @@ public final class CudaDevice implements Device {
   @Override
   public Tensor reshape(Tensor tensor, long... shape) {
     CudaTensor view = ((CudaTensor) tensor).view(0, LongStream.of(shape).boxed().toList());
-    if (view.elements() != tensor.elements()) {
-      throw new IllegalArgumentException(
-          "Invalid shape %s of a tensor %s".formatted(view.shape(), tensor.shape()));
-    }
-
+    Shapes.same("reshape", tensor, view);
     return view;
   }
 
@@ -258,8 +267,8 @@ public final class CudaDevice implements Device {
           .with(tensor)
           .with(tensor.elements())
           .with(random.seed())
-          .with(random.deviation())
-          .with(random.mean())
+          .with(random.exponent())
+          .with(random.zeros())
           .run();
     } else {
       staging.load(values, tensor);
@@ -269,15 +278,22 @@ public final class CudaDevice implements Device {
   @Override
   public void write(Tensor tensor, int... values) {
     use();
-    Shapes.fits("write", tensor, values.length);
+    checkSize(tensor, values.length);
     staging.write(values, (CudaTensor) tensor);
   }
 
   @Override
   public void write(Tensor tensor, float... values) {
     use();
-    Shapes.fits("write", tensor, values.length);
+    checkSize(tensor, values.length);
     staging.write(values, (CudaTensor) tensor);
+  }
+
+  private static void checkSize(Tensor tensor, int values) {
+    if (values > tensor.elements()) {
+      throw new IllegalArgumentException(
+          "Cannot write %d values into a tensor %s".formatted(values, tensor));
+    }
   }
 
   @Override
@@ -307,8 +323,7 @@ public final class CudaDevice implements Device {
     if (other == this) {
       use();
       check(
-          JCudaDriver.cuMemcpyDtoDAsync(
-              target.pointer(), source.pointer(), source.bytes(), stream),
+          JCudaDriver.cuMemcpyDtoDAsync(target.pointer(), source.pointer(), source.bytes(), stream),
           "copying on " + name());
       return;
     }
@@ -331,20 +346,23 @@ public final class CudaDevice implements Device {
   private CUevent event() {
     use();
     CUevent event = new CUevent();
-    check(
-        JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    check(JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
     check(JCudaDriver.cuEventRecord(event, stream), "cuEventRecord");
     return event;
   }
 
-  /**
-   * Carries operations out, and gives back what repeats them: one CUDA graph. Everything they read
-   * and write stays where it is; what changes between repetitions must lie in tensors. The
-   * operations must not read, write, load or synchronize.
-   */
   @Override
   public Runnable repeatable(Runnable operations) {
-    operations.run();
+    repeating = true;
+    try {
+      operations.run();
+      return capture(operations);
+    } finally {
+      repeating = false;
+    }
+  }
+
+  private Runnable capture(Runnable operations) {
     use();
     check(JCudaDriver.cuStreamSynchronize(stream), "waiting for " + name());
     CUgraph graph = new CUgraph();
@@ -366,7 +384,9 @@ public final class CudaDevice implements Device {
     graphs.add(executable);
     return () -> {
       use();
+      mark("graph");
       check(JCudaDriver.cuGraphLaunch(executable, stream), "cuGraphLaunch");
+      mark("");
     };
   }
 
@@ -404,7 +424,11 @@ public final class CudaDevice implements Device {
   @Override
   public void gatherRows(Tensor in, Tensor index, Tensor out) {
     use();
-    gather((CudaTensor) in, (CudaTensor) index, (CudaTensor) out, ((CudaTensor) out).rows());
+    if (in.type() == out.type()) {
+      gather((CudaTensor) in, (CudaTensor) index, (CudaTensor) out, ((CudaTensor) out).rows());
+    } else {
+      embed(index, in, 1, out);
+    }
   }
 
   /** The first {@code count} rows of a gather. */
@@ -529,9 +553,13 @@ public final class CudaDevice implements Device {
 
   private void linear(Tensor x, Tensor weight, Tensor bias, Tensor out, boolean add) {
     use();
-    Shapes.linear(x, weight, out);
-    products.linear(
-        (CudaTensor) x, (CudaTensor) weight, (CudaTensor) bias, (CudaTensor) out, add);
+    Shapes.expect(
+        "linear",
+        x.width() == weight.width() && weight.size(0) == out.width() && x.size(0) == out.size(0),
+        x,
+        weight,
+        out);
+    products.linear((CudaTensor) x, (CudaTensor) weight, (CudaTensor) bias, (CudaTensor) out, add);
   }
 
   // Attention
@@ -583,7 +611,84 @@ public final class CudaDevice implements Device {
         (CudaTensor) out);
   }
 
+  @Override
+  public void queriesKeysValues(
+      Tensor x,
+      Tensor weight,
+      Tensor frequency,
+      Batch batch,
+      Tensor scratch,
+      Tensor q,
+      Tensor keys,
+      Tensor values) {
+    linear(x, weight, scratch);
+    CudaTensor all = (CudaTensor) scratch;
+    CudaTensor cache = (CudaTensor) keys;
+    int headSize = Math.toIntExact(2 * frequency.elements());
+    int heads = ((CudaTensor) q).columns() / headSize;
+    int keyHeads = Math.toIntExact(cache.size(2)) / headSize;
+    Shapes.expect(
+        "queriesKeysValues", all.columns() == (heads + 2 * keyHeads) * headSize, all, q, cache);
+    kernels
+        .on("split_heads_" + all.letter(), heads + 2L * keyHeads, all.rows(), 1, 64)
+        .with(all)
+        .with((CudaTensor) batch.slots())
+        .with((CudaTensor) batch.positions())
+        .with((CudaTensor) frequency)
+        .with((CudaTensor) q)
+        .with(cache)
+        .with((CudaTensor) values)
+        .with(heads)
+        .with(keyHeads)
+        .with(Math.toIntExact(cache.size(1)))
+        .with(headSize)
+        .run();
+  }
+
   // Experts
+
+  @Override
+  public void normAndRoute(
+      Tensor x,
+      Tensor weight,
+      double epsilon,
+      Tensor router,
+      boolean renormalize,
+      Tensor normed,
+      Tensor logits,
+      Tensor experts,
+      Tensor weights) {
+    use();
+    CudaTensor from = (CudaTensor) x;
+    CudaTensor to = (CudaTensor) normed;
+    int all = Math.toIntExact(router.size(0));
+    int k = ((CudaTensor) experts).columns();
+    Shapes.atMost("experts of a layer", all, MOST_EXPERTS);
+    Shapes.atMost("experts of a token", k, MOST_CHOICES);
+    int shared = (to.columns() + all) * Float.BYTES;
+    if (shared > Kernels.PLAIN_SHARED) {
+      Device.super.normAndRoute(
+          x, weight, epsilon, router, renormalize, normed, logits, experts, weights);
+      return;
+    }
+
+    kernels
+        .on("norm_and_route_" + from.letter() + to.letter(), to.rows(), 512)
+        .shared(shared)
+        .with(from)
+        .with((CudaTensor) weight)
+        .with((float) epsilon)
+        .with((CudaTensor) router)
+        .with(to)
+        .with((CudaTensor) logits)
+        .with(to.columns())
+        .with(all)
+        .with(k)
+        .with(renormalize ? 1 : 0)
+        .with((CudaTensor) experts)
+        .with((CudaTensor) weights)
+        .run();
+  }
 
   @Override
   public void route(Tensor logits, boolean renormalize, Tensor experts, Tensor weights) {
@@ -645,6 +750,33 @@ public final class CudaDevice implements Device {
         .run();
   }
 
+  @Override
+  public void combineAndNorm(
+      Tensor in,
+      ExpertGroups groups,
+      Tensor weights,
+      Tensor x,
+      Tensor norm,
+      double epsilon,
+      Tensor normed) {
+    use();
+    CudaTensor from = (CudaTensor) in;
+    CudaTensor residual = (CudaTensor) x;
+    Shapes.sameType("combineAndNorm", in, normed);
+    kernels
+        .on("combine_and_norm_" + from.letter() + residual.letter(), residual.rows(), 512)
+        .with(from)
+        .with((CudaTensor) groups.place())
+        .with((CudaTensor) weights)
+        .with(residual)
+        .with(((CudaTensor) weights).columns())
+        .with((CudaTensor) norm)
+        .with((float) epsilon)
+        .with((CudaTensor) normed)
+        .with(residual.columns())
+        .run();
+  }
+
   // The end of a step
 
   @Override
@@ -675,11 +807,49 @@ public final class CudaDevice implements Device {
         .run();
   }
 
+  @Override
+  public void keep(Tensor in, Tensor step, Tensor log) {
+    use();
+    CudaTensor from = (CudaTensor) in;
+    Shapes.expect("keep", in.elements() == log.width() && in.type() == log.type(), in, step, log);
+    kernels
+        .on("append_4", 1, 256)
+        .with(from)
+        .with((CudaTensor) step)
+        .with((CudaTensor) step)
+        .with((CudaTensor) log)
+        .with(0) // a cache of one slot
+        .with(Math.toIntExact(from.bytes() / 4))
+        .run();
+  }
+
+  @Override
+  public void advance(Tensor ids, Tensor positions, Tensor visible, Tensor history, Tensor step) {
+    use();
+    int rows = Math.toIntExact(ids.elements());
+    Shapes.expect(
+        "advance",
+        positions.elements() == rows && visible.elements() == rows && history.width() == rows,
+        ids,
+        positions,
+        visible,
+        history);
+    kernels
+        .on("advance", 1, 128)
+        .with((CudaTensor) ids)
+        .with((CudaTensor) positions)
+        .with((CudaTensor) visible)
+        .with((CudaTensor) history)
+        .with((CudaTensor) step)
+        .with(rows)
+        .run();
+  }
+
   // What happened
 
   @Override
   public void mark(String work) {
-    if (!capturing) {
+    if (isTimed && !capturing) {
       use();
       marks.mark(work);
     }

@@ -32,6 +32,11 @@ record CudaTensor(CudaDevice device, DType type, List<Long> shape, Address memor
     };
   }
 
+  @Override
+  public String toString() {
+    return type + " " + shape;
+  }
+
   /** Number of rows: the first axis. */
   int rows() {
     return Math.toIntExact(size(0));

@@ -22,11 +22,10 @@ import jcuda.driver.JCudaDriver;
 final class Kernels {
   /** The source files, each one module. */
   static final List<String> SOURCES =
-      List.of(
-          "rows", "linear", "stream", "experts", "router", "attention", "prefill", "sampling");
+      List.of("rows", "linear", "stream", "experts", "router", "attention", "prefill", "sampling");
 
   /** Shared memory that a block gets without asking. */
-  private static final int PLAIN_SHARED = 48 * 1024;
+  static final int PLAIN_SHARED = 48 * 1024;
 
   private final List<CUmodule> modules = new ArrayList<>();
   private final Map<String, CUfunction> functions = new HashMap<>();

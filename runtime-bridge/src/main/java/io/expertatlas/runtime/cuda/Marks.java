@@ -42,7 +42,11 @@ final class Marks {
       if (!marks.get(i).work().isEmpty()) {
         spans.add(
             new Timeline.Span(
-                rank, "compute", marks.get(i).work(), nanos(marks.get(i)), nanos(marks.get(i + 1))));
+                rank,
+                "compute",
+                marks.get(i).work(),
+                nanos(marks.get(i)),
+                nanos(marks.get(i + 1))));
       }
     }
 

@@ -36,17 +36,9 @@ final class Products {
     int k = x.columns();
     int n = out.columns();
     boolean half = x.type() == DType.BF16 && weight.type() == DType.BF16;
-    if (half && rows > STREAMED_ROWS && bias == null && !device.isCapturing()) {
+    if (half && rows > STREAMED_ROWS && bias == null && !device.isRepeating()) {
       cublas.linear(
-          x.address(),
-          weight.address(),
-          DType.BF16,
-          out.address(),
-          out.type(),
-          rows,
-          k,
-          n,
-          add);
+          x.address(), weight.address(), DType.BF16, out.address(), out.type(), rows, k, n, add);
       return;
     }
 
@@ -72,11 +64,7 @@ final class Products {
 
   /** The experts over their rows. */
   void experts(
-      ExpertWeights weights,
-      ExpertGroups groups,
-      CudaTensor x,
-      CudaTensor inner,
-      CudaTensor out) {
+      ExpertWeights weights, ExpertGroups groups, CudaTensor x, CudaTensor inner, CudaTensor out) {
     int choices = out.rows();
     int experts = weights.experts();
     if (choices == 0 || experts == 0) {
@@ -85,7 +73,7 @@ final class Products {
 
     if (x.type() == DType.BF16
         && choices > (long) STREAMED_ROWS_OF_EXPERT * experts
-        && !device.isCapturing()) {
+        && !device.isRepeating()) {
       large(weights, groups, x, inner, out);
       return;
     }
@@ -146,11 +134,7 @@ final class Products {
 
   /** Many rows: each expert's as dense products. The host reads how many there are. */
   private void large(
-      ExpertWeights weights,
-      ExpertGroups groups,
-      CudaTensor x,
-      CudaTensor inner,
-      CudaTensor out) {
+      ExpertWeights weights, ExpertGroups groups, CudaTensor x, CudaTensor inner, CudaTensor out) {
     int choices = out.rows();
     int experts = weights.experts();
     int hidden = x.columns();
@@ -192,8 +176,7 @@ final class Products {
           product(from, second, ups + at, count, hidden, width);
         } else {
           CudaTensor some = inner.view(at, java.util.List.of((long) count, (long) width));
-          device.addBias(
-              device.rows(relu.upBias(), e, 1), some);
+          device.addBias(device.rows(relu.upBias(), e, 1), some);
           device.relu(some);
         }
       }

@@ -1,41 +1,26 @@
 package io.expertatlas.runtime.cuda;
 
 import io.expertatlas.runtime.Tensor;
+import java.util.Arrays;
 
 /** What operands must agree on. */
 final class Shapes {
   private Shapes() {}
 
-  static void fits(String operation, Tensor tensor, long values) {
-    if (values > tensor.elements()) {
+  /** Refuses operands whose shapes do not belong together. */
+  static void expect(String operation, boolean fits, Tensor... operands) {
+    if (!fits) {
       throw new IllegalArgumentException(
-          "Cannot %s %d values into a tensor %s".formatted(operation, values, tensor.shape()));
+          "Invalid shapes for %s: %s".formatted(operation, Arrays.toString(operands)));
     }
   }
 
   static void sameType(String operation, Tensor one, Tensor other) {
-    if (one.type() != other.type()) {
-      throw new IllegalArgumentException(
-          "Cannot %s: %s %s and %s %s"
-              .formatted(operation, one.type(), one.shape(), other.type(), other.shape()));
-    }
+    expect(operation, one.type() == other.type(), one, other);
   }
 
   static void same(String operation, Tensor one, Tensor other) {
-    if (one.elements() != other.elements()) {
-      throw new IllegalArgumentException(
-          "Cannot %s: %s and %s".formatted(operation, one.shape(), other.shape()));
-    }
-  }
-
-  static void linear(Tensor x, Tensor weight, Tensor out) {
-    if (x.width() != weight.width()
-        || weight.size(0) != out.width()
-        || x.size(0) != out.size(0)) {
-      throw new IllegalArgumentException(
-          "Cannot multiply: x %s, weight %s, out %s"
-              .formatted(x.shape(), weight.shape(), out.shape()));
-    }
+    expect(operation, one.elements() == other.elements(), one, other);
   }
 
   static void atMost(String what, long value, long most) {
