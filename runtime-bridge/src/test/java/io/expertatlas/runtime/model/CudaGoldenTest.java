@@ -13,7 +13,6 @@ import io.expertatlas.trace.Phase;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -58,9 +57,7 @@ class CudaGoldenTest {
     try (Runs runs = new Runs(model, plan, limits, CudaGoldenTest::exact)) {
       for (int from = 0; from < 8; from += batch) {
         int to = Math.min(from + batch, 8);
-        assertThat(
-                runs.greedy(
-                    goldens.prompts().subList(from, to), mixtral ? 32 : 128, !mixtral))
+        assertThat(runs.greedy(goldens.prompts().subList(from, to), mixtral ? 32 : 128, !mixtral))
             .containsExactlyElementsOf(goldens.greedy().subList(from, to));
       }
     }
