@@ -6,6 +6,8 @@ import io.expertatlas.runtime.DType;
 /** Attention over a cache: which kernel for which rows. */
 final class CudaAttention {
   private static final int PART = 64; // keys of one block of attend_group
+  private static final long MOST_PARTS = 1 << 14; // rows times parts that attend_group is used for
+  private static final int FEW_ROWS = 64; // so many do not keep a GPU busy without parts
   private static final int LONG_RUN = 16; // rows of a run from which tensor cores pay
 
   private final CudaDevice device;
@@ -14,6 +16,12 @@ final class CudaAttention {
   CudaAttention(CudaDevice device, Kernels kernels) {
     this.device = device;
     this.kernels = kernels;
+  }
+
+  /** Rows times parts at most, of steps of so many rows that see so much. */
+  static long mostParts(int rows, int capacity) {
+    long parts = (capacity + PART - 1) / PART;
+    return Math.min(rows * parts, Math.max(rows, Math.max(MOST_PARTS, FEW_ROWS * parts)));
   }
 
   void run(
@@ -58,9 +66,13 @@ final class CudaAttention {
     }
 
     int group = heads / keyHeads;
-    boolean grouped = half && group <= 8 && (headSize == 64 || headSize == 128);
+    boolean grouped =
+        half
+            && group <= 8
+            && (headSize == 64 || headSize == 128)
+            && batch.rows() * ((batch.longestContext() + PART - 1L) / PART) <= MOST_PARTS;
     // Parts of 64 keys keep a GPU busy in decode; a step of many rows does that by itself.
-    int chunk = grouped || batch.rows() <= 64 ? PART : Math.max(1, batch.longestContext());
+    int chunk = grouped || batch.rows() <= FEW_ROWS ? PART : Math.max(1, batch.longestContext());
     int parts = Math.max(1, (batch.longestContext() + chunk - 1) / chunk);
     long all = (long) batch.rows() * heads * parts;
     CudaTensor partial = device.scratch("partial attention", DType.F32, all, headSize);

@@ -39,6 +39,8 @@ public final class CudaDevice implements Device {
   private static final int MOST_CHOICES = 32; // router.cu: a lane for each
   private static final int MOST_HEAD_SIZE = 256; // attention.cu
 
+  private static final long SMALL_CHANGE = 16L << 20; // next ids, draws and the like
+
   private final int rank;
   private final int gpu;
   private final boolean isTimed;
@@ -85,6 +87,41 @@ public final class CudaDevice implements Device {
   /** Number of GPUs, 0 if there are none or no driver. */
   public static int count() {
     return Cuda.devices();
+  }
+
+  /** Bytes of a GPU's memory that are free now. */
+  public static long freeBytes(int gpu) {
+    CUdevice device = new CUdevice();
+    CUcontext context = new CUcontext();
+    long[] free = new long[1];
+    check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");
+    check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
+    try {
+      check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+      check(JCudaDriver.cuMemGetInfo(free, new long[1]), "cuMemGetInfo");
+    } finally {
+      JCudaDriver.cuDevicePrimaryCtxRelease(device);
+    }
+
+    return free[0];
+  }
+
+  /**
+   * Bytes that a device allocates by itself at most, beside a model's tensors: for cuBLAS, and
+   * scratch of operations, twice as it grows while captured steps hold on to the smaller one.
+   *
+   * @param rows tokens of a step
+   * @param capacity entries of a cache that a row sees at most
+   * @param heads query heads
+   * @param width of a row, and of all heads together
+   * @param choices experts of a token
+   * @param logits numbers of the logits of a step
+   */
+  public static long ownBytes(
+      int rows, int capacity, int heads, int width, int choices, long logits) {
+    long attention = CudaAttention.mostParts(rows, capacity) * (width + 2L * heads) * Float.BYTES;
+    long experts = (long) rows * choices * (Integer.BYTES + 2L * width);
+    return Cublas.WORKSPACE + SMALL_CHANGE + 2 * (attention + experts + logits * Float.BYTES);
   }
 
   /**
@@ -216,7 +253,9 @@ public final class CudaDevice implements Device {
 
       if (held != null) {
         synchronize();
-        free(held);
+        if (graphs.isEmpty()) { // else it may be in use
+          free(held);
+        }
       }
 
       held = (CudaTensor) allocate(name, type, elements);

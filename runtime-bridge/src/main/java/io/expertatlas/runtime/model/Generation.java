@@ -240,6 +240,11 @@ public final class Generation {
     return device.read(ids);
   }
 
+  /** What it runs. */
+  Model model() {
+    return model;
+  }
+
   /** Prompt tokens a second, up to the first new token. */
   public double prefillTokensPerSecond() {
     return perSecond(prefillTokens, prefillNanos);
