@@ -240,6 +240,14 @@ public final class Generation {
     return device.read(ids);
   }
 
+  /** Forgets what was timed so far. */
+  public void restartClocks() {
+    prefillNanos = 0;
+    decodeNanos = 0;
+    prefillTokens = 0;
+    decodeTokens = 0;
+  }
+
   /** What it runs. */
   Model model() {
     return model;
