@@ -15,10 +15,12 @@ import java.util.List;
  */
 public record Settings(
     List<Integer> batches, int context, int steps, int prompts, int length, int rounds, long seed) {
+  private static final int MOST_ROWS = 1 << 20;
+
   /**
    * Checks the numbers.
    *
-   * @throws IllegalArgumentException if one is below 1
+   * @throws IllegalArgumentException if one is below 1, or too large
    */
   public Settings {
     batches = List.copyOf(batches);
@@ -28,6 +30,12 @@ public record Settings(
           ("Invalid benchmark: batches %s, context %d, %d steps, prefill %d x %d, %d rounds, each at"
                   + " least 1")
               .formatted(batches, context, steps, prompts, length, rounds));
+    }
+
+    if ((long) prompts * length > MOST_ROWS || (long) context + steps > MOST_ROWS) {
+      throw new IllegalArgumentException(
+          "Invalid benchmark: prefill %d x %d, context %d and %d steps, each at most %d tokens"
+              .formatted(prompts, length, context, steps, MOST_ROWS));
     }
   }
 

@@ -37,6 +37,7 @@ import jcuda.driver.JCudaDriver;
 public final class CudaDevice implements Device {
   private static final int MOST_EXPERTS = 512; // router.cu
   private static final int MOST_CHOICES = 32; // router.cu: a lane for each
+  private static final int OWN_SHARED = 1024; // router.cu: more than norm_and_route declares
   private static final int MOST_HEAD_SIZE = 256; // attention.cu
 
   private static final long SMALL_CHANGE = 16L << 20; // next ids, draws and the like
@@ -705,7 +706,7 @@ public final class CudaDevice implements Device {
     Shapes.atMost("experts of a layer", all, MOST_EXPERTS);
     Shapes.atMost("experts of a token", k, MOST_CHOICES);
     int shared = (to.columns() + all) * Float.BYTES;
-    if (shared > Kernels.PLAIN_SHARED) {
+    if (shared + OWN_SHARED > Kernels.PLAIN_SHARED) {
       Device.super.normAndRoute(
           x, weight, epsilon, router, renormalize, normed, logits, experts, weights);
       return;

@@ -155,11 +155,10 @@ final class MixtralDecode implements DecodeLoop {
       MixtralWeights.Layer weight = model.layers().get(layer);
       boolean isLast = layer == config.layers() - 1;
       attention(layer, weight, batch, input);
-      moe.fused(
+      moe.layer(
           layer,
           model.moe().get(layer),
-          new MoeRank.Rms(weight.expertNorm(), epsilon),
-          weight.router(),
+          true /* renormalize */,
           new MoeRank.Rms(
               isLast ? model.norm() : model.layers().get(layer + 1).attentionNorm(), epsilon),
           input);

@@ -150,7 +150,17 @@ record MixtralWeights(
       DType type = loading.device().weightType();
       return new MoeWeights(
           (device, x, out) -> device.rmsNorm(x, layer.expertNorm(), config.normEpsilon(), out),
-          (device, x, out) -> device.linear(x, layer.router(), out),
+          (device, x, renormalize, normed, logits, chosen, weights) ->
+              device.normAndRoute(
+                  x,
+                  layer.expertNorm(),
+                  config.normEpsilon(),
+                  layer.router(),
+                  renormalize,
+                  normed,
+                  logits,
+                  chosen,
+                  weights),
           loading.local(experts, config.experts()),
           new ExpertWeights.Swiglu(
               loading.stacked(type, experts, expert + ".w1.weight", inner, hidden),

@@ -138,6 +138,11 @@ final class MoeExchange {
         Tensor normed = rank.route(layer, moe.get(rank.rank().number()), renormalize);
         inputs[rank.rank().number()] = coherent ? rank.rank().hidden() : normed;
         rank.rank().device().mark("");
+      }
+    }
+
+    for (MoeRank rank : ranks) { // all are at work before the host waits for one
+      if (rank.rank().rows() > 0) {
         residents.addAll(residents(layer, rank, routes));
       }
     }

@@ -56,9 +56,15 @@ final class MoeRank {
   /** Normalises the hidden states, {@code [T, H]}, and asks the router. */
   Tensor route(int layer, MoeWeights moe, boolean renormalize) {
     int rows = rank.rows();
-    moe.norm().apply(rank.device(), rank.hidden(), normed.rows(rows));
-    moe.router().logits(rank.device(), normed.rows(rows), logits.rows(rows));
-    rank.device().route(logits.rows(rows), renormalize, chosen(layer), weights(layer));
+    moe.router()
+        .choose(
+            rank.device(),
+            rank.hidden(),
+            renormalize,
+            normed.rows(rows),
+            logits.rows(rows),
+            chosen(layer),
+            weights(layer));
     return normed.rows(rows);
   }
 
@@ -93,29 +99,17 @@ final class MoeRank {
   record Rms(Tensor weight, double epsilon) {}
 
   /**
-   * A whole MoE layer by fused operations, where all experts are here: from the hidden states to
-   * the next block's input.
+   * A whole MoE layer where all experts are here: from the hidden states to the next block's input.
    *
-   * @param norm of this layer
-   * @param router F32 {@code [E, H]}, its weights made to sum to 1
+   * @param renormalize whether a token's weights are made to sum to 1
    * @param nextNorm of the block behind
    * @param nextInput {@code [T, H]}, is filled
    */
-  void fused(int layer, MoeWeights moe, Rms norm, Tensor router, Rms nextNorm, Tensor nextInput) {
+  void layer(int layer, MoeWeights moe, boolean renormalize, Rms nextNorm, Tensor nextInput) {
     Device device = rank.device();
     int rows = rank.rows();
-    Tensor input = normed.rows(rows);
     device.mark("router");
-    device.normAndRoute(
-        rank.hidden(),
-        norm.weight(),
-        norm.epsilon(),
-        router,
-        true /* renormalize */,
-        input,
-        logits.rows(rows),
-        chosen(layer),
-        weights(layer));
+    Tensor input = route(layer, moe, renormalize);
     device.mark("experts");
     ExpertGroups groups = compute(moe, input, chosen(layer));
     device.combineAndNorm(

@@ -229,7 +229,11 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
           moe.add(
               new MoeWeights(
                   layer.norm()::apply,
-                  (device, x, out) -> routerLogits(device, layer.router(), x, out),
+                  (device, x, renormalize, normed, logits, chosen, weights) -> {
+                    layer.norm().apply(device, x, normed);
+                    routerLogits(device, layer.router(), normed, logits);
+                    device.route(logits, renormalize, chosen, weights);
+                  },
                   loading.local(here, config.experts()),
                   experts(side.name() + ".layers." + i + ".ffn.experts.expert_%d", side, here)));
         }

@@ -104,6 +104,7 @@ class BenchmarkRunCommandTest {
         "--random-weights mixtral-tiny --rounds 0|2|each at least 1",
         "--random-weights mixtral-tiny --batch-sizes 0|2|Invalid benchmark: batches [0]",
         "--random-weights mixtral-tiny --bandwidth -1|2|Invalid --bandwidth: -1.0, 0 or more",
+        "--random-weights mixtral-tiny --prefill 9999x9999|2|Invalid benchmark: prefill 9999 x 9999",
         "--random-weights mixtral-tiny --ranks -1|2|Invalid --ranks: -1, at least 0",
         "--random-weights mixtral-tiny|1|1025 tokens of a sequence, the model has 256 positions"
       })

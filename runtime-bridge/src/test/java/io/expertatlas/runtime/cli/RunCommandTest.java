@@ -127,6 +127,7 @@ class RunCommandTest {
           .isEqualTo(golden.get(s).get("greedy-text").asText());
     }
 
+    assertThat(result.get("precision").asText()).isEqualTo("float32");
     assertThat(result.get("prefillTokensPerSecond").asDouble()).isPositive();
     assertThat(result.get("decodeTokensPerSecond").asDouble()).isPositive();
   }
