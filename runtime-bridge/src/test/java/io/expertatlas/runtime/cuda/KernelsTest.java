@@ -29,7 +29,7 @@ class KernelsTest {
     }
 
     assertThat(COMPILED.resolve("kernels.sha256"))
-        .as("compile the kernels anew: mvn -Pcuda generate-resources")
+        .as("compile the kernels anew: mvn -Pcuda -DskipTests package, or src/main/cuda/compile")
         .hasContent(sums.toString());
   }
 
