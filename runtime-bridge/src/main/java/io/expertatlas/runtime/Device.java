@@ -72,6 +72,16 @@ public interface Device extends AutoCloseable {
    */
   void receive(Device sender, Tensor from, Tensor into);
 
+  /**
+   * Carries operations out now and gives back what repeats them, on this device as one unit (a CUDA
+   * graph) where it can. The operations must not read, write, load or synchronize; what changes
+   * between repetitions lies in tensors.
+   */
+  default Runnable repeatable(Runnable operations) {
+    operations.run();
+    return operations;
+  }
+
   // Rows
 
   /** {@code out[t] = scale * table[ids[t]]}; ids I32 [T], table [V, W], out [T, W]. */
@@ -80,7 +90,10 @@ public interface Device extends AutoCloseable {
   /** {@code out[t] += table[index[t]]}; index I32 [T], table [N, W], out [T, W]. */
   void addRows(Tensor table, Tensor index, Tensor out);
 
-  /** {@code out[t] = in[index[t]]}; index I32 [T], in [N, W], out [T, W]. */
+  /**
+   * {@code out[t] = in[index[t]]}, converted to the type of out; index I32 [T], in [N, W], out [T,
+   * W].
+   */
   void gatherRows(Tensor in, Tensor index, Tensor out);
 
   /**
@@ -165,7 +178,66 @@ public interface Device extends AutoCloseable {
   void attention(
       Tensor q, Tensor keys, Tensor values, Batch batch, int headSize, float scale, Tensor out);
 
+  /**
+   * What attention begins with: queries, keys and values of x, both former turned by position, keys
+   * and values appended to the caches.
+   *
+   * @param x [T, H]
+   * @param weight [(heads + 2 keyHeads) * D, H]: rows of the queries, of the keys, of the values
+   * @param frequency F32 [D/2], as of {@link #rotary}
+   * @param scratch [T, (heads + 2 keyHeads) * D]
+   * @param q [T, heads * D], is filled
+   * @param keys [slots, capacity, keyHeads * D]
+   * @param values [slots, capacity, keyHeads * D]
+   */
+  default void queriesKeysValues(
+      Tensor x,
+      Tensor weight,
+      Tensor frequency,
+      Batch batch,
+      Tensor scratch,
+      Tensor q,
+      Tensor keys,
+      Tensor values) {
+    long queries = q.width();
+    long width = keys.size(2);
+    Tensor flat = reshape(scratch, scratch.elements());
+    Tensor k = reshape(rows(flat, 0, x.size(0) * width), x.size(0), width);
+    Tensor v = reshape(rows(flat, x.size(0) * width, x.size(0) * width), x.size(0), width);
+    linear(x, rows(weight, 0, queries), q);
+    linear(x, rows(weight, queries, width), k);
+    linear(x, rows(weight, queries + width, width), v);
+    rotary(q, frequency, batch.positions());
+    rotary(k, frequency, batch.positions());
+    append(k, batch.slots(), batch.positions(), keys);
+    append(v, batch.slots(), batch.positions(), values);
+  }
+
   // Experts
+
+  /**
+   * {@link #rmsNorm} of x into normed, the logits of a router without bias, and {@link #route}.
+   *
+   * @param x [T, H]
+   * @param weight F32 [H], of the norm
+   * @param router F32 [E, H]
+   * @param normed [T, H], is filled
+   * @param logits F32 [T, E], is filled
+   */
+  default void normAndRoute(
+      Tensor x,
+      Tensor weight,
+      double epsilon,
+      Tensor router,
+      boolean renormalize,
+      Tensor normed,
+      Tensor logits,
+      Tensor experts,
+      Tensor weights) {
+    rmsNorm(x, weight, epsilon, normed);
+    linear(normed, router, logits);
+    route(logits, renormalize, experts, weights);
+  }
 
   /**
    * The router: the k largest logits, equal ones by lower expert; weights are their probabilities,
@@ -207,21 +279,58 @@ public interface Device extends AutoCloseable {
    */
   void combine(Tensor in, ExpertGroups groups, Tensor weights, Tensor out);
 
+  /**
+   * The end of one block and the beginning of the next: adds what {@link #combine} gives to x, then
+   * {@link #rmsNorm} of x into normed.
+   *
+   * @param x [T, H], the residual stream
+   * @param norm F32 [H], weight of the norm
+   * @param normed [T, H]
+   */
+  default void combineAndNorm(
+      Tensor in,
+      ExpertGroups groups,
+      Tensor weights,
+      Tensor x,
+      Tensor norm,
+      double epsilon,
+      Tensor normed) {
+    combine(in, groups, weights, normed);
+    add(normed, x);
+    rmsNorm(x, norm, epsilon, normed);
+  }
+
   // The end of a step
 
   /** {@code ids[t]} = index of the largest logit, the lowest of equal ones; logits F32 [T, V]. */
   void argmax(Tensor logits, Tensor ids);
 
   /**
-   * Samples from {@code softmax(logits / temperature)} cut to the smallest set of tokens, likeliest
-   * first and equal ones by lower id, whose probabilities sum to {@code topP} or more: the first
-   * token at which the running sum exceeds {@code uniform * sum of the set}.
+   * Samples from {@code softmax(logits / temperature)} cut to the tokens of probability t or more,
+   * t being the largest with which they sum to {@code topP} or more, so that equally likely tokens
+   * stay or go together: the first kept token, in order of ids, at which the running sum exceeds
+   * {@code uniform * sum of the kept}.
    *
    * @param logits F32 [T, V]
    * @param uniform F32 [T], in [0, 1), drawn by the host: so any device draws the same tokens
    * @param ids I32 [T]
    */
   void sample(Tensor logits, float temperature, float topP, Tensor uniform, Tensor ids);
+
+  /** {@code log[step] = in}; step I32 [1], in of W elements, log [steps, W] of the same type. */
+  void keep(Tensor in, Tensor step, Tensor log);
+
+  /**
+   * From a step to the next: {@code history[step] = ids}, then all positions, all of visible and
+   * step grow by 1.
+   *
+   * @param ids I32 [T]
+   * @param positions I32 [T]
+   * @param visible I32 [T]
+   * @param history I32 [steps, T]
+   * @param step I32 [1]
+   */
+  void advance(Tensor ids, Tensor positions, Tensor visible, Tensor history, Tensor step);
 
   // What happened
 

@@ -9,6 +9,7 @@ import java.util.List;
  * @param model where the model is, or the name of its shape
  * @param architecture its name in checkpoints
  * @param device kind of the ranks' devices
+ * @param precision of weights and activations
  * @param ranks number of ranks
  * @param mode how tokens travelled
  * @param placement what placed the experts
@@ -30,6 +31,7 @@ public record RunResult(
     String model,
     String architecture,
     String device,
+    String precision,
     int ranks,
     String mode,
     String placement,

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -31,7 +32,12 @@ public abstract class DeviceContract {
 
   @AfterEach
   void stop() {
-    device.close();
+    close(device);
+  }
+
+  /** Closes what {@link #open} gave. */
+  protected void close(Device opened) {
+    opened.close();
   }
 
   /** The same values on both devices. */
@@ -319,6 +325,155 @@ public abstract class DeviceContract {
         ids,
         0,
         (d, real) -> d.sample(of(logits, real), 0.8f, topP, of(uniform, real), of(ids, real)));
+  }
+
+  @Test
+  void equallyLikelyTokensAreCutTogetherAndDrawnInOrderOfIds() {
+    Tensor logits = device.allocate("logits", DType.F32, 4, 5);
+    float[] row = {1, 3, 1, 3, 3}; // 3s: 0.31 each; top-p 0.4 needs two of the three
+    float[] all = new float[20];
+    for (int t = 0; t < 4; t++) {
+      System.arraycopy(row, 0, all, 5 * t, 5);
+    }
+
+    device.write(logits, all);
+    Tensor uniform = device.allocate("draws", DType.F32, 4);
+    device.write(uniform, 0, 0.3f, 0.4f, 0.999f);
+    Tensor ids = device.allocate("ids", DType.I32, 4);
+    device.sample(logits, 1, 0.4f, uniform, ids);
+
+    assertThat(device.read(ids)).containsExactly(1, 1, 3, 4);
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void fusedOperationsAreTheirParts(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int t = random.nextInt(1, 9);
+    int hidden = random.nextInt(1, 70);
+    int half = random.nextInt(1, 9);
+    int keyHeads = random.nextInt(1, 4);
+    int heads = keyHeads * random.nextInt(1, 4);
+    int capacity = random.nextInt(1, 12);
+    long width = keyHeads * 2L * half;
+    long all = (heads + 2L * keyHeads) * 2 * half;
+    Pair x = floats(random, 1, t, hidden);
+    Pair weight = floats(random, 1, all, hidden);
+    Pair frequency = floats(random, 1, half);
+    Pair slots = ints(IntStream.range(0, t).toArray(), t);
+    Pair positions = ints(random(random, t, capacity), t);
+    Pair scratch = empty(DType.F32, t, all);
+    Pair q = empty(DType.F32, t, heads * 2L * half);
+    Pair keys = floats(random, 1, t, capacity, width);
+    Pair values = floats(random, 1, t, capacity, width);
+    same(
+        q,
+        40 * capacity * hidden,
+        (d, real) ->
+            d.queriesKeysValues(
+                of(x, real),
+                of(weight, real),
+                of(frequency, real),
+                new Batch(
+                    t,
+                    t,
+                    1,
+                    capacity,
+                    of(slots, real),
+                    of(positions, real),
+                    of(positions, real),
+                    of(slots, real)),
+                of(scratch, real),
+                of(q, real),
+                of(keys, real),
+                of(values, real)));
+    compare(keys, 40 * capacity * hidden);
+    compare(values, hidden);
+    int experts = random.nextInt(1, 12);
+    int k = random.nextInt(1, Math.min(experts, 4) + 1);
+    Pair norm = floats(random, 1, hidden);
+    Pair router = floats(random, 1, experts, hidden);
+    Pair normed = empty(DType.F32, t, hidden);
+    Pair logits = empty(DType.F32, t, experts);
+    Pair chosen = empty(DType.I32, t, k);
+    Pair weights = empty(DType.F32, t, k);
+    same(
+        normed,
+        8,
+        (d, real) ->
+            d.normAndRoute(
+                of(x, real),
+                of(norm, real),
+                1e-5,
+                of(router, real),
+                true,
+                of(normed, real),
+                of(logits, real),
+                of(chosen, real),
+                of(weights, real)));
+    compare(logits, 8 * hidden);
+    compare(chosen, 0);
+    compare(weights, 64 * hidden);
+    Pair results = floats(random, 1, (long) t * k, hidden);
+    int[] places = random(random, t * k, t * k);
+    places[random.nextInt(places.length)] = -1;
+    Pair place = ints(places, t, k);
+    same(
+        x,
+        8 * k,
+        (d, real) ->
+            d.combineAndNorm(
+                of(results, real),
+                new ExpertGroups(of(place, real), of(place, real), of(place, real)),
+                of(weights, real),
+                of(x, real),
+                of(norm, real),
+                1e-5,
+                of(normed, real)));
+    compare(normed, 64 * k * hidden);
+  }
+
+  @Test
+  void stepsAreKeptAndCounted() {
+    Pair ids = ints(new int[] {7, 8, 9}, 3);
+    Pair positions = ints(new int[] {0, 4, 2}, 3);
+    Pair visible = ints(new int[] {1, 5, 3}, 3);
+    Pair step = ints(new int[] {1}, 1);
+    Pair history = empty(DType.I32, 4, 3);
+    Pair log = empty(DType.F32, 4, 2);
+    Tensor kept = device.allocate("kept", DType.F32, 2);
+    device.write(kept, 0.5f, -2);
+    device.keep(kept, step.real(), log.real());
+    for (int i = 0; i < 2; i++) {
+      same(
+          history,
+          0,
+          (d, real) ->
+              d.advance(
+                  of(ids, real),
+                  of(positions, real),
+                  of(visible, real),
+                  of(history, real),
+                  of(step, real)));
+    }
+
+    compare(positions, 0);
+    compare(visible, 0);
+    assertThat(device.read(step.real())).containsExactly(3);
+    assertThat(device.read(history.real())).containsExactly(0, 0, 0, 7, 8, 9, 7, 8, 9, 0, 0, 0);
+    assertThat(device.readFloats(log.real())).containsExactly(0, 0, 0.5f, -2, 0, 0, 0, 0);
+  }
+
+  @Test
+  void whatIsRepeatableRunsOnceAndThenAsOftenAsItIsCalled() {
+    Tensor one = device.allocate("one", DType.F32, 2);
+    Tensor sum = device.allocate("sum", DType.F32, 2);
+    device.write(one, 1, 2f);
+    Runnable again = device.repeatable(() -> device.add(one, sum));
+    again.run();
+    again.run();
+
+    assertThat(device.readFloats(sum)).containsExactly(3, 6);
   }
 
   @Test

@@ -415,25 +415,40 @@ public final class ReferenceDevice implements Device {
               .mapToDouble(v -> row(logits, at, v) / temperature)
               .toArray();
       softmax(p);
-      List<Integer> order =
-          IntStream.range(0, p.length)
-              .boxed()
-              .sorted((a, b) -> p[a] == p[b] ? a - b : Double.compare(p[b], p[a]))
-              .toList();
-      int kept = 0;
-      double mass = 0;
-      while (kept < p.length && (kept == 0 || mass < topP)) {
-        mass += p[order.get(kept++)];
+      double cut =
+          Arrays.stream(p)
+              .filter(c -> topP >= 1 || Arrays.stream(p).filter(w -> w >= c).sum() >= topP)
+              .max()
+              .orElse(0);
+      double least = topP >= 1 ? 0 : cut;
+      double kept = Arrays.stream(p).filter(w -> w >= least).sum();
+      double running = 0;
+      int chosen = -1;
+      while (running <= of(uniform).at(t) * kept) {
+        chosen++;
+        running += p[chosen] >= least ? p[chosen] : 0;
       }
 
-      double running = p[order.get(0)];
-      int chosen = 0;
-      while (chosen + 1 < kept && running <= of(uniform).at(t) * mass) {
-        running += p[order.get(++chosen)];
-      }
-
-      of(ids).put(t, order.get(chosen));
+      of(ids).put(t, chosen);
     }
+  }
+
+  @Override
+  public void keep(Tensor in, Tensor step, Tensor log) {
+    for (int i = 0; i < in.elements(); i++) {
+      of(log).put(index(step, 0) * in.elements() + i, of(in).at(i));
+    }
+  }
+
+  @Override
+  public void advance(Tensor ids, Tensor positions, Tensor visible, Tensor history, Tensor step) {
+    for (int t = 0; t < ids.elements(); t++) {
+      of(history).put(index(step, 0) * ids.elements() + t, index(ids, t));
+      of(positions).put(t, index(positions, t) + 1);
+      of(visible).put(t, index(visible, t) + 1);
+    }
+
+    of(step).put(0, index(step, 0) + 1);
   }
 
   @Override

@@ -7,7 +7,6 @@ import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.NllbMoeConfig;
 import io.expertatlas.runtime.RunResult;
 import io.expertatlas.runtime.Timeline;
-import io.expertatlas.runtime.cpu.CpuDevice;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.json.RunJson;
 import io.expertatlas.runtime.model.Generation;
@@ -49,6 +48,8 @@ final class RunCommand implements Callable<Integer> {
 
   @Mixin private ModelOptions model;
 
+  @Mixin private DeviceOptions device;
+
   @Option(
       names = "--placement",
       defaultValue = "vanilla",
@@ -73,20 +74,6 @@ final class RunCommand implements Callable<Integer> {
           "How tokens meet experts of other ranks: ${COMPLETION-CANDIDATES} (default:"
               + " ${DEFAULT-VALUE}).")
   private ParallelMode mode;
-
-  @Option(
-      names = "--device",
-      defaultValue = "cpu",
-      paramLabel = "D",
-      description = "What the ranks are: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  private DeviceKind device;
-
-  @Option(
-      names = "--threads",
-      defaultValue = "0",
-      paramLabel = "N",
-      description = "Threads of matrix products on the CPU; default: one a core.")
-  private int threads;
 
   @Option(
       names = "--max-new-tokens",
@@ -155,11 +142,6 @@ final class RunCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print one JSON object to stdout instead of the texts.")
   private boolean json;
 
-  /** The kinds of devices. */
-  enum DeviceKind {
-    CPU
-  }
-
   @Override
   public Integer call() throws IOException {
     checkOptions();
@@ -187,7 +169,7 @@ final class RunCommand implements Callable<Integer> {
   private void checkOptions() {
     prompts.check(spec);
     atLeast("--ranks", ranks, 0);
-    atLeast("--threads", threads, 0);
+    device.check(spec);
     atLeast("--max-new-tokens", maxNewTokens, 1);
     atLeast("--batch-size", batchSize, 1);
     atLeast("--prefill-tokens", prefillTokens, 1);
@@ -235,11 +217,7 @@ final class RunCommand implements Callable<Integer> {
     List<Device> devices = new ArrayList<>();
     RouteRecorder recorder = new RouteRecorder(config.shape(), recording.isPresent());
     try {
-      int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-      for (int rank = 0; rank < plan.ranks(); rank++) {
-        devices.add(timeline == null ? new CpuDevice(rank, cores) : CpuDevice.timed(rank, cores));
-      }
-
+      devices.addAll(device.open(config, plan, limits, timeline != null));
       Model loaded = Models.load(config, loadable.weights(), plan, devices, limits, recorder);
       RunResult result = generate(loaded, limits, plan, codec, ids, recorder);
       if (recording.isPresent()) {
@@ -303,7 +281,8 @@ final class RunCommand implements Callable<Integer> {
     return new RunResult(
         model.toString(),
         loaded.config().architecture(),
-        "cpu",
+        device.name(),
+        device.precision(),
         plan.ranks(),
         mode.word(),
         placement,

@@ -616,6 +616,35 @@ public final class CpuDevice implements Device {
   }
 
   @Override
+  public void keep(Tensor in, Tensor step, Tensor log) {
+    expect(
+        "keep",
+        in.elements() == log.width() && in.type() == log.type() && step.elements() == 1,
+        in,
+        step,
+        log);
+    int at = checked("keep", use(step).ints().get(0), log);
+    receive(this, reshape(in, in.elements()), reshape(rows(log, at, 1), in.elements()));
+  }
+
+  @Override
+  public void advance(Tensor ids, Tensor positions, Tensor visible, Tensor history, Tensor step) {
+    expect(
+        "advance",
+        positions.elements() == ids.elements() && visible.elements() == ids.elements(),
+        ids,
+        positions,
+        visible);
+    keep(ids, step, history);
+    for (Tensor tensor : new Tensor[] {positions, visible, step}) {
+      IntBuffer values = use(tensor).ints();
+      for (int i = 0; i < values.capacity(); i++) {
+        values.put(i, values.get(i) + 1);
+      }
+    }
+  }
+
+  @Override
   public void mark(String next) {
     if (!isTimed) {
       return;

@@ -19,6 +19,7 @@ public final class RunJson {
     root.put("model", result.model());
     root.put("architecture", result.architecture());
     root.put("device", result.device());
+    root.put("precision", result.precision());
     root.put("ranks", result.ranks());
     root.put("mode", result.mode());
     root.put("placement", result.placement());

@@ -10,7 +10,6 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.stream.IntStream;
 
 /**
  * Continues prompts token by token. Prompts of unequal lengths run together without padding; a
@@ -24,7 +23,7 @@ public final class Generation {
   private final boolean stopsAtEnd;
   private final Progress progress;
   private final Map<Device, Draw> draws = new IdentityHashMap<>();
-  private List<SplittableRandom> uniform = List.of();
+  private float[][] uniform = {}; // [sequence][new token]
   private long prefillNanos;
   private long decodeNanos;
   private long prefillTokens;
@@ -83,7 +82,14 @@ public final class Generation {
     check(prompts);
     long start = System.nanoTime();
     List<int[]> starts = model.begin(prompts);
-    uniform = IntStream.range(0, prompts.size()).mapToObj(sampler::draws).toList();
+    uniform = new float[prompts.size()][sampler.isGreedy() ? 0 : newTokens];
+    for (int s = 0; s < uniform.length; s++) {
+      SplittableRandom random = sampler.draws(s);
+      for (int i = 0; i < uniform[s].length; i++) {
+        uniform[s][i] = random.nextInt(1 << 24) * 0x1p-24f;
+      }
+    }
+
     List<List<Integer>> found = new ArrayList<>();
     int[] length = new int[starts.size()];
     for (int s = 0; s < starts.size(); s++) {
@@ -152,7 +158,8 @@ public final class Generation {
   }
 
   private void decode(int[] length, List<List<Integer>> found) {
-    for (int made = 1; made < newTokens; made++) {
+    int made = 1;
+    while (made < newTokens) {
       List<Step.Piece> pieces = new ArrayList<>();
       for (int s = 0; s < length.length; s++) {
         List<Integer> ids = found.get(s);
@@ -166,15 +173,45 @@ public final class Generation {
         return;
       }
 
-      next(Step.of(Phase.DECODE, pieces), found);
-      decodeTokens += pieces.size();
+      Step step = Step.of(Phase.DECODE, pieces);
+      int steps = 1;
+      if (model.decodeLoop().isPresent()) {
+        steps = loop(model.decodeLoop().get(), step, newTokens - made, made, found);
+      } else {
+        next(step, found);
+      }
+
+      made += steps;
+      decodeTokens += (long) steps * pieces.size();
     }
+  }
+
+  /** Runs steps until one ends a sequence, and appends the tokens that they bring. */
+  private int loop(DecodeLoop loop, Step step, int left, int made, List<List<Integer>> found) {
+    int steps = Math.min(left, loop.mostSteps());
+    float[][] draw = new float[sampler.isGreedy() ? 0 : steps][step.tokens()];
+    for (int s = 0; s < draw.length; s++) {
+      for (int t = 0; t < step.tokens(); t++) {
+        draw[s][t] = uniform[step.sequence(t)][made + s];
+      }
+    }
+
+    int end = stopsAtEnd ? model.config().endOfSequence() : -1;
+    List<int[]> next = loop.run(step, steps, sampler, draw, end);
+    for (int[] ids : next) {
+      for (int t = 0; t < ids.length; t++) {
+        found.get(step.sequence(t)).add(ids[t]);
+      }
+    }
+
+    progress.advanced(next.size() * step.tokens());
+    return next.size();
   }
 
   /** Runs a step and appends the tokens that it brings. */
   private void next(Step step, List<List<Integer>> found) {
     for (Logits logits : model.forward(step)) {
-      int[] ids = choose(logits);
+      int[] ids = choose(logits, found);
       for (int i = 0; i < ids.length; i++) {
         found.get(logits.sequences()[i]).add(ids[i]);
       }
@@ -183,7 +220,7 @@ public final class Generation {
     progress.advanced(step.tokens());
   }
 
-  private int[] choose(Logits logits) {
+  private int[] choose(Logits logits, List<List<Integer>> made) {
     Device device = logits.device();
     int count = logits.sequences().length;
     Tensor ids = device.rows(draws.get(device).ids(), 0, count);
@@ -192,7 +229,7 @@ public final class Generation {
     } else {
       float[] draw = new float[count];
       for (int i = 0; i < count; i++) {
-        draw[i] = uniform.get(logits.sequences()[i]).nextInt(1 << 24) * 0x1p-24f;
+        draw[i] = uniform[logits.sequences()[i]][made.get(logits.sequences()[i]).size()];
       }
 
       Tensor uniforms = device.rows(draws.get(device).uniform(), 0, count);
@@ -201,6 +238,19 @@ public final class Generation {
     }
 
     return device.read(ids);
+  }
+
+  /** Forgets what was timed so far. */
+  public void restartClocks() {
+    prefillNanos = 0;
+    decodeNanos = 0;
+    prefillTokens = 0;
+    decodeTokens = 0;
+  }
+
+  /** What it runs. */
+  Model model() {
+    return model;
   }
 
   /** Prompt tokens a second, up to the first new token. */

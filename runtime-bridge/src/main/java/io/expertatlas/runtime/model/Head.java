@@ -10,16 +10,23 @@ import java.util.stream.IntStream;
 final class Head {
   private final Rank rank;
   private final Buffer index; // I32 [S]
-  private final Buffer last; // [S, H]
+  private final Buffer last; // F32 [S, H]
   private final Buffer normed; // [S, H]
   private final Buffer logits; // F32 [S, V]
 
   Head(Rank rank, int hidden, int vocabulary, int sequences) {
     this.rank = rank;
     this.index = new Buffer(rank.device(), "last rows", DType.I32, sequences);
-    this.last = rank.activations("last hidden states", sequences, hidden);
+    this.last = new Buffer(rank.device(), "last hidden states", DType.F32, sequences, hidden);
     this.normed = rank.activations("normed hidden states", sequences, hidden);
     this.logits = new Buffer(rank.device(), "logits", DType.F32, sequences, vocabulary);
+  }
+
+  /** The logits of hidden states that are normed already, {@code [S, H]}: F32 {@code [S, V]}. */
+  Tensor logits(Tensor states, Tensor weight) {
+    Tensor out = logits.rows((int) states.size(0));
+    rank.device().linear(states, weight, out);
+    return out;
   }
 
   /** Adds the logits of the rank's tokens to a list; none wanted, none added. */

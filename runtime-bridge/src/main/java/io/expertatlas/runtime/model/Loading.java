@@ -6,6 +6,8 @@ import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.WeightSource;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /** Weights from a source to a device. */
@@ -21,9 +23,22 @@ record Loading(WeightSource source, Device device) {
   }
 
   private Tensor load(String name, DType type, long... shape) {
-    Tensor tensor = device.allocate(name, type, shape);
+    return fill(name, device.allocate(name, type, shape));
+  }
+
+  /** Fills a tensor. */
+  Tensor fill(String name, Tensor tensor) {
+    long[] shape = tensor.shape().stream().mapToLong(length -> length).toArray();
     device.load(source.tensor(name, shape), tensor);
     return tensor;
+  }
+
+  /** The first rank before one whose memory it can use; none if all are elsewhere. */
+  static Optional<Integer> sharer(List<Device> devices, int rank) {
+    return IntStream.range(0, rank)
+        .filter(other -> devices.get(rank).sharesMemoryWith(devices.get(other)))
+        .boxed()
+        .findFirst();
   }
 
   /** One tensor of each of some experts, stacked. */

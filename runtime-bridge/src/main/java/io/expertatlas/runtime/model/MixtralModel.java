@@ -1,7 +1,6 @@
 package io.expertatlas.runtime.model;
 
 import io.expertatlas.placement.TrafficMatrix;
-import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.MixtralConfig;
@@ -10,6 +9,7 @@ import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.WeightSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Mixtral (arXiv 2401.04088) on the ranks of a plan: {@link #forward} is the whole model, from
@@ -18,46 +18,13 @@ import java.util.List;
 public final class MixtralModel implements Model {
   private final MixtralConfig config;
   private final ExecutionPlan plan;
-  private final List<Lane> lanes = new ArrayList<>();
+  private final List<MixtralLane> lanes = new ArrayList<>();
   private final MoeExchange experts;
   private final ContextExchange context;
   private final TrafficMatrix moved;
   private final TrafficMatrix contextMoved;
   private final RunObserver observer;
-
-  /** What one rank has: weights, caches, scratch. */
-  private static final class Lane {
-    final Rank rank;
-    final MixtralWeights weights;
-    final Buffer normed; // [T, H]
-    final Buffer q; // [T, heads * D]
-    final Buffer k; // [T, keyHeads * D]
-    final Buffer v; // [T, keyHeads * D]
-    final Buffer attended; // [T, heads * D]
-    final Head head;
-    final List<ContextExchange.Cache> caches = new ArrayList<>(); // [layer]
-
-    Lane(Rank rank, MixtralWeights weights, MixtralConfig config, int slots, Limits limits) {
-      this.rank = rank;
-      this.weights = weights;
-      int rows = limits.rows();
-      long queries = (long) config.heads() * config.headSize();
-      long keys = (long) config.keyHeads() * config.headSize();
-      normed = rank.activations("attention input", rows, config.hidden());
-      q = rank.activations("queries", rows, queries);
-      k = rank.activations("keys", rows, keys);
-      v = rank.activations("values", rows, keys);
-      attended = rank.activations("attention output", rows, queries);
-      head = new Head(rank, config.hidden(), config.vocabulary(), limits.sequences());
-      DType type = rank.device().activationType();
-      for (int layer = 0; layer < config.layers(); layer++) {
-        caches.add(
-            new ContextExchange.Cache(
-                rank.device().allocate("key cache", type, slots, limits.capacity(), keys),
-                rank.device().allocate("value cache", type, slots, limits.capacity(), keys)));
-      }
-    }
-  }
+  private final Optional<DecodeLoop> decodeLoop;
 
   /**
    * Loads the weights and plans the memory.
@@ -80,7 +47,8 @@ public final class MixtralModel implements Model {
     for (int r = 0; r < plan.ranks(); r++) {
       Rank rank = new Rank(r, devices.get(r), config.hidden(), limits.rows());
       lanes.add(
-          new Lane(rank, weights.get(r), config, Slots.count(plan, limits.sequences()), limits));
+          new MixtralLane(
+              rank, weights.get(r), config, Slots.count(plan, limits.sequences()), limits));
     }
 
     List<Rank> ranks = lanes.stream().map(lane -> lane.rank).toList();
@@ -104,6 +72,12 @@ public final class MixtralModel implements Model {
             limits,
             0,
             contextMoved);
+    this.decodeLoop =
+        plan.ranks() == 1
+            ? Optional.of(
+                new MixtralDecode(config, plan, lanes.get(0), experts.rank(0), limits, observer))
+            : Optional.empty();
+    devices.forEach(Device::synchronize); // ranks may share weights that another one loads
   }
 
   @Override
@@ -114,7 +88,7 @@ public final class MixtralModel implements Model {
   @Override
   public List<Logits> forward(Step step) {
     Routes routes = experts.routes(step);
-    for (Lane lane : lanes) {
+    for (MixtralLane lane : lanes) {
       lane.rank.hold(step, Homes.tokens(plan, step, lane.rank.number()), plan);
       lane.rank.writeIds(step);
       lane.rank.device().embed(lane.rank.ids(), lane.weights.embedding(), 1, lane.rank.hidden());
@@ -122,12 +96,12 @@ public final class MixtralModel implements Model {
 
     for (int layer = 0; layer < config.layers(); layer++) {
       int at = layer;
-      for (Lane lane : lanes) {
+      for (MixtralLane lane : lanes) {
         keysAndValues(lane, layer, step);
       }
 
       context.layerDone(step);
-      for (Lane lane : lanes) {
+      for (MixtralLane lane : lanes) {
         attention(lane, layer);
       }
 
@@ -138,7 +112,7 @@ public final class MixtralModel implements Model {
     context.stepDone();
     observer.routed(routes);
     List<Logits> logits = new ArrayList<>();
-    for (Lane lane : lanes) {
+    for (MixtralLane lane : lanes) {
       lane.head.logits(
           step,
           (device, x, out) -> device.rmsNorm(x, lane.weights.norm(), config.normEpsilon(), out),
@@ -150,7 +124,7 @@ public final class MixtralModel implements Model {
   }
 
   /** Norm, queries, keys and values, rotated by position; keys and values go to the caches. */
-  private void keysAndValues(Lane lane, int layer, Step step) {
+  private void keysAndValues(MixtralLane lane, int layer, Step step) {
     if (lane.rank.rows() == 0) {
       return;
     }
@@ -174,7 +148,7 @@ public final class MixtralModel implements Model {
   }
 
   /** Attention over the cache, its projection and the residual. */
-  private void attention(Lane lane, int layer) {
+  private void attention(MixtralLane lane, int layer) {
     if (lane.rank.rows() == 0) {
       return;
     }
@@ -195,6 +169,11 @@ public final class MixtralModel implements Model {
         attended);
     device.linearAdd(attended, weights.output(), lane.rank.hidden());
     device.mark("");
+  }
+
+  @Override
+  public Optional<DecodeLoop> decodeLoop() {
+    return decodeLoop;
   }
 
   @Override

@@ -34,6 +34,7 @@ record MixtralWeights(
    * A layer.
    *
    * @param attentionNorm {@code [H]}
+   * @param attention {@code [(heads + 2 keyHeads) * D, H]}: query, key and value, which are views
    * @param query {@code [heads * D, H]}
    * @param key {@code [keyHeads * D, H]}
    * @param value {@code [keyHeads * D, H]}
@@ -43,6 +44,7 @@ record MixtralWeights(
    */
   record Layer(
       Tensor attentionNorm,
+      Tensor attention,
       Tensor query,
       Tensor key,
       Tensor value,
@@ -86,8 +88,8 @@ record MixtralWeights(
     List<MixtralWeights> all = new ArrayList<>();
     for (int rank = 0; rank < plan.ranks(); rank++) {
       Loader loader = new Loader(config, new Loading(source, devices.get(rank)));
-      boolean shared = rank > 0 && devices.get(rank).sharesMemoryWith(devices.get(0));
-      all.add((shared ? all.get(0) : loader.dense()).with(loader, plan, rank));
+      MixtralWeights dense = Loading.sharer(devices, rank).map(all::get).orElseGet(loader::dense);
+      all.add(dense.with(loader, plan, rank));
     }
 
     return all;
@@ -125,11 +127,17 @@ record MixtralWeights(
       long hidden = config.hidden();
       long queries = (long) config.heads() * config.headSize();
       long keys = (long) config.keyHeads() * config.headSize();
+      String attention = name + "self_attn.";
+      Device device = loading.device();
+      Tensor stack =
+          device.allocate(attention + "qkv", device.weightType(), queries + 2 * keys, hidden);
+      Tensor norm = loading.exact(name + "input_layernorm.weight", hidden);
       return new Layer(
-          loading.exact(name + "input_layernorm.weight", hidden),
-          loading.weight(name + "self_attn.q_proj.weight", queries, hidden),
-          loading.weight(name + "self_attn.k_proj.weight", keys, hidden),
-          loading.weight(name + "self_attn.v_proj.weight", keys, hidden),
+          norm,
+          stack,
+          loading.fill(attention + "q_proj.weight", device.rows(stack, 0, queries)),
+          loading.fill(attention + "k_proj.weight", device.rows(stack, queries, keys)),
+          loading.fill(attention + "v_proj.weight", device.rows(stack, queries + keys, keys)),
           loading.weight(name + "self_attn.o_proj.weight", hidden, queries),
           loading.exact(name + "post_attention_layernorm.weight", hidden),
           loading.exact(name + "block_sparse_moe.gate.weight", config.experts(), hidden));
@@ -142,7 +150,17 @@ record MixtralWeights(
       DType type = loading.device().weightType();
       return new MoeWeights(
           (device, x, out) -> device.rmsNorm(x, layer.expertNorm(), config.normEpsilon(), out),
-          (device, x, out) -> device.linear(x, layer.router(), out),
+          (device, x, renormalize, normed, logits, chosen, weights) ->
+              device.normAndRoute(
+                  x,
+                  layer.expertNorm(),
+                  config.normEpsilon(),
+                  layer.router(),
+                  renormalize,
+                  normed,
+                  logits,
+                  chosen,
+                  weights),
           loading.local(experts, config.experts()),
           new ExpertWeights.Swiglu(
               loading.stacked(type, experts, expert + ".w1.weight", inner, hidden),

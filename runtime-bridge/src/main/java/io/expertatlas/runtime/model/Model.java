@@ -4,6 +4,7 @@ import io.expertatlas.placement.TrafficMatrix;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ModelConfig;
 import java.util.List;
+import java.util.Optional;
 
 /** A model on its ranks, ready to run. Not safe for several threads. */
 public interface Model {
@@ -26,6 +27,11 @@ public interface Model {
    * @return the logits that were wanted, by rank
    */
   List<Logits> forward(Step step);
+
+  /** A faster way through decode steps, where there is one: with one rank. */
+  default Optional<DecodeLoop> decodeLoop() {
+    return Optional.empty();
+  }
 
   /** Hidden state vectors that MoE layers moved since the model was made. */
   TrafficMatrix moved();

@@ -15,11 +15,12 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * MoE layers over several ranks. Hidden states travel to the ranks of a token's experts, weighted
- * partial sums travel to where the token goes on: home, or in coherent mode the rank of its first
- * choice. Partial sums are added in order of the choices, so a token's result does not depend on
- * the placement (to the last bit for k up to 2; beyond, sums of three numbers may group
- * differently).
+ * MoE layers over several ranks. Normed hidden states travel to the ranks of a token's experts,
+ * weighted partial sums travel to where the token goes on: home, or in coherent mode the rank of
+ * its first choice. There the residual stream itself travels, rounded to the type of activations
+ * once a layer, also for tokens that stay, and receivers normalise it. Partial sums are added in
+ * order of the choices, so a token's result does not depend on the placement (to the last bit for k
+ * up to 2; beyond, sums of three numbers may group differently).
  *
  * <p>What is counted is what is copied from one rank's memory to another's: vectors of hidden size.
  * Ids and weights of choices (8 bytes a choice) are not counted.
@@ -37,13 +38,13 @@ final class MoeExchange {
   private static final class Post {
     final Buffer index; // I32 [T * k]
     final Buffer outgoing; // [T, H]
-    final Buffer incoming; // [T, H]: hidden states of the tokens that are computed here
+    final Buffer incoming; // [T, H]: inputs (coherent: hidden states) of what is computed here
     final Buffer choices; // I32 [T, k]
     final Buffer factors; // F32 [T, k]
     final Buffer partials; // [T * k, H]: partial sums of the tokens that meet here
     final Buffer places; // I32 [T, k]
     final Buffer ones; // F32 [T, k]
-    final Buffer sums; // [T, H]
+    final Buffer sums; // F32 [T, H]
 
     Post(Rank rank, int k, int hidden, int rows) {
       Device device = rank.device();
@@ -55,7 +56,7 @@ final class MoeExchange {
       partials = rank.activations("partial sums", (long) rows * k, hidden);
       places = new Buffer(device, "places of partial sums", DType.I32, rows, k);
       ones = new Buffer(device, "ones", DType.F32, rows, k);
-      sums = rank.activations("sums", rows, hidden);
+      sums = new Buffer(device, "sums", DType.F32, rows, hidden);
       float[] one = new float[rows * k];
       Arrays.fill(one, 1);
       device.write(ones.whole(), one);
@@ -93,6 +94,11 @@ final class MoeExchange {
     }
   }
 
+  /** The scratch of a rank. */
+  MoeRank rank(int number) {
+    return ranks.get(number);
+  }
+
   /** A log for the choices of a step. */
   Routes routes(Step step) {
     return new Routes(step, shape, firstLayer);
@@ -123,19 +129,27 @@ final class MoeExchange {
   }
 
   private void together(int layer, List<MoeWeights> moe, Step step, Routes routes) {
+    boolean coherent = plan.mode() == ParallelMode.COHERENT;
+    Tensor[] inputs = new Tensor[ranks.size()]; // what is sent to the experts, by rank
     List<Dispatch.Resident> residents = new ArrayList<>();
     for (MoeRank rank : ranks) {
       if (rank.rank().rows() > 0) {
         rank.rank().device().mark("router");
-        rank.route(layer, moe.get(rank.rank().number()), renormalize);
+        Tensor normed = rank.route(layer, moe.get(rank.rank().number()), renormalize);
+        inputs[rank.rank().number()] = coherent ? rank.rank().hidden() : normed;
         rank.rank().device().mark("");
+      }
+    }
+
+    for (MoeRank rank : ranks) { // all are at work before the host waits for one
+      if (rank.rank().rows() > 0) {
         residents.addAll(residents(layer, rank, routes));
       }
     }
 
     Dispatch dispatch = new Dispatch(plan, firstLayer + layer, step.tokens(), residents);
     for (MoeRank rank : ranks) {
-      deliver(layer, rank, dispatch);
+      deliver(layer, rank, dispatch, inputs);
     }
 
     List<Tensor> partial = new ArrayList<>();
@@ -143,7 +157,7 @@ final class MoeExchange {
       partial.add(compute(rank, moe.get(rank.rank().number()), dispatch));
     }
 
-    if (plan.mode() == ParallelMode.COHERENT) {
+    if (coherent) {
       move(step, dispatch);
     }
 
@@ -175,8 +189,8 @@ final class MoeExchange {
     return residents;
   }
 
-  /** Brings the hidden states of a rank's visitors to it. */
-  private void deliver(int layer, MoeRank rank, Dispatch dispatch) {
+  /** Brings the inputs of a rank's visitors to it. */
+  private void deliver(int layer, MoeRank rank, Dispatch dispatch, Tensor[] inputs) {
     List<Dispatch.Visit> visits = dispatch.visits(rank.rank().number());
     Post post = posts.get(rank.rank().number());
     int at = 0;
@@ -190,7 +204,7 @@ final class MoeExchange {
       int[] rows = visits.subList(at, end).stream().mapToInt(Dispatch.Visit::fromRow).toArray();
       transfer(
           layer,
-          ranks.get(from).rank().hidden(),
+          inputs[from],
           from,
           rows,
           rank.rank().number(),
@@ -243,7 +257,8 @@ final class MoeExchange {
     device.write(choices, experts);
     device.write(factors, weights);
     device.mark("experts");
-    Tensor input = rank.norm(moe, post.incoming.rows(rows));
+    Tensor incoming = post.incoming.rows(rows);
+    Tensor input = plan.mode() == ParallelMode.COHERENT ? rank.norm(moe, incoming) : incoming;
     Tensor sum = rank.experts(moe, input, choices, factors);
     device.mark("");
     return sum;

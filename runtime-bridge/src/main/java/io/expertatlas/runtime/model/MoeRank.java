@@ -56,9 +56,15 @@ final class MoeRank {
   /** Normalises the hidden states, {@code [T, H]}, and asks the router. */
   Tensor route(int layer, MoeWeights moe, boolean renormalize) {
     int rows = rank.rows();
-    moe.norm().apply(rank.device(), rank.hidden(), normed.rows(rows));
-    moe.router().logits(rank.device(), normed.rows(rows), logits.rows(rows));
-    rank.device().route(logits.rows(rows), renormalize, chosen(layer), weights(layer));
+    moe.router()
+        .choose(
+            rank.device(),
+            rank.hidden(),
+            renormalize,
+            normed.rows(rows),
+            logits.rows(rows),
+            chosen(layer),
+            weights(layer));
     return normed.rows(rows);
   }
 
@@ -72,25 +78,73 @@ final class MoeRank {
   /** Sum of weight * expert(input) over the choices that are computed here, {@code [T, H]}. */
   Tensor experts(MoeWeights moe, Tensor input, Tensor choices, Tensor factors) {
     int rows = (int) input.size(0);
+    ExpertGroups groups = compute(moe, input, choices);
+    rank.device().combine(results.rows(rows * k), groups, factors, combined.rows(rows));
+    return combined.rows(rows);
+  }
+
+  /** Results of experts for the choices that are computed here. */
+  private ExpertGroups compute(MoeWeights moe, Tensor input, Tensor choices) {
+    int rows = (int) input.size(0);
     ExpertGroups groups =
         new ExpertGroups(
             order.rows(rows * k), place.rows(rows), offsets.rows(moe.experts().experts() + 1));
     Device device = rank.device();
     device.groupByExpert(choices, moe.local(), groups);
     device.experts(moe.experts(), groups, input, inner.rows(rows * k), results.rows(rows * k));
-    device.combine(results.rows(rows * k), groups, factors, combined.rows(rows));
-    return combined.rows(rows);
+    return groups;
+  }
+
+  /** An RMS norm: {@link Device#rmsNorm}. */
+  record Rms(Tensor weight, double epsilon) {}
+
+  /**
+   * A whole MoE layer where all experts are here: from the hidden states to the next block's input.
+   *
+   * @param renormalize whether a token's weights are made to sum to 1
+   * @param nextNorm of the block behind
+   * @param nextInput {@code [T, H]}, is filled
+   */
+  void layer(int layer, MoeWeights moe, boolean renormalize, Rms nextNorm, Tensor nextInput) {
+    Device device = rank.device();
+    int rows = rank.rows();
+    device.mark("router");
+    Tensor input = route(layer, moe, renormalize);
+    device.mark("experts");
+    ExpertGroups groups = compute(moe, input, chosen(layer));
+    device.combineAndNorm(
+        results.rows(rows * k),
+        groups,
+        weights(layer),
+        rank.hidden(),
+        nextNorm.weight(),
+        nextNorm.epsilon(),
+        nextInput);
+    device.mark("");
+  }
+
+  /** The choices of the rank's tokens in all layers, {@code [layer * T, k]}. */
+  Tensor allChosen() {
+    return chosen.rows(layers * rank.rows());
+  }
+
+  /** The weights of these choices. */
+  Tensor allWeights() {
+    return weights.rows(layers * rank.rows());
   }
 
   /** Copies the choices of all layers to the host at once. */
   void log(Routes routes) {
+    log(rank.device().read(allChosen()), rank.device().readFloats(allWeights()), 0, routes);
+  }
+
+  /** Takes choices and weights of all layers, {@code [layer][T][k]}, from a place in arrays on. */
+  void log(int[] ids, float[] factors, int from, Routes routes) {
     int[] tokens = rank.tokens();
-    int[] ids = rank.device().read(chosen.rows(layers * tokens.length));
-    float[] factors = rank.device().readFloats(weights.rows(layers * tokens.length));
     for (int layer = 0; layer < layers; layer++) {
       for (int t = 0; t < tokens.length; t++) {
         for (int r = 0; r < k; r++) {
-          int at = (layer * tokens.length + t) * k + r;
+          int at = from + (layer * tokens.length + t) * k + r;
           routes.set(tokens[t], layer, r, ids[at], factors[at]);
         }
       }

@@ -8,15 +8,22 @@ import io.expertatlas.runtime.Tensor;
  * What a rank holds of a MoE layer.
  *
  * @param norm before the router and the experts
- * @param router the logits of all experts
+ * @param router the norm and the choice of experts
  * @param local I32 {@code [E]}: index of an expert among those here, -1 if it is elsewhere
  * @param experts those here
  */
 record MoeWeights(Norm norm, Router router, Tensor local, ExpertWeights experts) {
-  /** The logits of the experts. */
+  /** Norm, logits of the experts and choice, as {@link Device#normAndRoute}. */
   @FunctionalInterface
   interface Router {
-    void logits(Device device, Tensor normed, Tensor out);
+    void choose(
+        Device device,
+        Tensor x,
+        boolean renormalize,
+        Tensor normed,
+        Tensor logits,
+        Tensor experts,
+        Tensor weights);
   }
 
   /** A normalisation with its weights: {@code out = norm(x)}. */

@@ -155,6 +155,7 @@ public final class NllbMoeModel implements Model {
             0);
     this.decoderContext =
         context(lanes.stream().map(lane -> lane.selfCaches).toList(), config.encoderLayers());
+    devices.forEach(Device::synchronize); // ranks may share weights that another one loads
   }
 
   private List<Rank> ranks() {

@@ -172,8 +172,9 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
     List<NllbMoeWeights> all = new ArrayList<>();
     for (int rank = 0; rank < plan.ranks(); rank++) {
       Loader loader = new Loader(config, new Loading(source, devices.get(rank)), plan, rank);
-      boolean shared = rank > 0 && devices.get(rank).sharesMemoryWith(devices.get(0));
-      all.add(loader.withExperts(shared ? all.get(0) : loader.dense(capacity)));
+      NllbMoeWeights dense =
+          Loading.sharer(devices, rank).map(all::get).orElseGet(() -> loader.dense(capacity));
+      all.add(loader.withExperts(dense));
     }
 
     return all;
@@ -228,7 +229,11 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
           moe.add(
               new MoeWeights(
                   layer.norm()::apply,
-                  (device, x, out) -> routerLogits(device, layer.router(), x, out),
+                  (device, x, renormalize, normed, logits, chosen, weights) -> {
+                    layer.norm().apply(device, x, normed);
+                    routerLogits(device, layer.router(), normed, logits);
+                    device.route(logits, renormalize, chosen, weights);
+                  },
                   loading.local(here, config.experts()),
                   experts(side.name() + ".layers." + i + ".ffn.experts.expert_%d", side, here)));
         }

@@ -16,7 +16,7 @@ final class Rank {
   private final Buffer positions;
   private final Buffer visible;
   private final Buffer runStarts;
-  private final Buffer hidden; // [T, H], the residual stream
+  private final Buffer hidden; // F32 [T, H], the residual stream
   private int[] tokens = {};
   private Batch batch;
   private int moves;
@@ -29,7 +29,7 @@ final class Rank {
     this.positions = new Buffer(device, "positions", DType.I32, rows);
     this.visible = new Buffer(device, "visible", DType.I32, rows);
     this.runStarts = new Buffer(device, "run starts", DType.I32, rows + 1);
-    this.hidden = activations("hidden states", rows, hiddenSize);
+    this.hidden = new Buffer(device, "hidden states", DType.F32, rows, hiddenSize);
   }
 
   Buffer activations(String name, long... shape) {
@@ -66,7 +66,7 @@ final class Rank {
     return ids.rows(tokens.length);
   }
 
-  /** The residual stream, {@code [T, H]}. */
+  /** The residual stream, F32 {@code [T, H]}. */
   Tensor hidden() {
     return hidden.rows(tokens.length);
   }

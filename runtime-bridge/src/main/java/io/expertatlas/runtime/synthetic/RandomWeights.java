@@ -2,6 +2,7 @@ package io.expertatlas.runtime.synthetic;
 
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.MixtralConfig;
+import io.expertatlas.runtime.RandomValues;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
 import java.nio.ByteBuffer;
@@ -65,29 +66,21 @@ public final class RandomWeights implements WeightSource {
     }
 
     boolean intoResidual = name.endsWith("o_proj.weight") || name.endsWith("w2.weight");
-    RandomTensor values =
-        random(name, list, own, (intoResidual ? 0.02 : 1) / Math.sqrt(shape[shape.length - 1]));
-    return intoResidual ? new FirstRowZero(values) : values;
+    RandomValues values =
+        RandomValues.ofSize(
+            name, list, own, (intoResidual ? 0.02 : 1) / Math.sqrt(shape[shape.length - 1]));
+    return intoResidual ? values.withZeros(shape[1]) : values;
   }
 
-  private RandomTensor embedding() {
+  private RandomValues embedding() {
     List<Long> shape = List.of((long) config.vocabulary(), (long) config.hidden());
-    return random("model.embed_tokens.weight", shape, seed, 1);
+    return RandomValues.ofSize("model.embed_tokens.weight", shape, seed, 1);
   }
 
   /** What RMSNorm multiplies an embedding by. */
   private double normed() {
     double size = embedding().rootMeanSquare();
     return 1 / Math.sqrt(1 + size * size);
-  }
-
-  /** Values of about this root mean square: exact to a factor below sqrt(2). */
-  private static RandomTensor random(String name, List<Long> shape, long seed, double size) {
-    return new RandomTensor(
-        name,
-        shape,
-        seed,
-        (int) Math.round(Math.log(size / RandomTensor.ROOT_MEAN_SQUARE) / Math.log(2)));
   }
 
   private static TensorData filled(String name, List<Long> shape, Values values) {
@@ -115,7 +108,7 @@ public final class RandomWeights implements WeightSource {
   }
 
   /** A tensor whose every row begins with the same number. */
-  private record Overwritten(RandomTensor values, long width, double first) implements TensorData {
+  private record Overwritten(RandomValues values, long width, double first) implements TensorData {
     @Override
     public String name() {
       return values.name();
@@ -141,35 +134,6 @@ public final class RandomWeights implements WeightSource {
       for (long i = next - firstElement; i < count; i += width) {
         into.put(start + (int) i * 2, (byte) bits).put(start + (int) i * 2 + 1, (byte) (bits >> 8));
       }
-    }
-  }
-
-  /** A tensor without its first row: it writes nothing to place 0. */
-  private record FirstRowZero(RandomTensor values) implements TensorData {
-    @Override
-    public String name() {
-      return values.name();
-    }
-
-    @Override
-    public DType type() {
-      return values.type();
-    }
-
-    @Override
-    public List<Long> shape() {
-      return values.shape();
-    }
-
-    @Override
-    public void read(long firstElement, ByteBuffer into) {
-      long width = values.shape().get(1);
-      while (firstElement < width && into.hasRemaining()) {
-        into.putShort((short) 0);
-        firstElement++;
-      }
-
-      values.read(firstElement, into);
     }
   }
 

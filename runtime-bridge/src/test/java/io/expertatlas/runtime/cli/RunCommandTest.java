@@ -32,6 +32,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import picocli.CommandLine;
 
@@ -126,6 +127,7 @@ class RunCommandTest {
           .isEqualTo(golden.get(s).get("greedy-text").asText());
     }
 
+    assertThat(result.get("precision").asText()).isEqualTo("float32");
     assertThat(result.get("prefillTokensPerSecond").asDouble()).isPositive();
     assertThat(result.get("decodeTokensPerSecond").asDouble()).isPositive();
   }
@@ -401,5 +403,48 @@ class RunCommandTest {
     assertThat(err.toString()).startsWith(message);
     assertThat(err.toString().lines().count()).isEqualTo(code);
     assertThat(out.toString()).isEmpty();
+  }
+
+  @Test
+  void tooLittleGpuMemoryIsRefusedBeforeAnythingStarts() {
+    int code =
+        run(
+            "--random-weights",
+            "mixtral-8x7b",
+            "--random-prompts",
+            "1x512",
+            "--device",
+            "cuda",
+            "--gpus",
+            "1",
+            "--gpu-memory",
+            "80GB");
+
+    assertThat(code).isEqualTo(1);
+    assertThat(err.toString())
+        .matches(
+            "(?s).*Cannot run on GPU 0: the model and its buffers need 9[3-6]\\.\\d\\d GB there,"
+                + " --gpu-memory allows 80\\.00 GB\\. Maybe use more GPUs, smaller batches or"
+                + " shorter prefill steps\\R");
+    assertThat(out.toString()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--precision bfloat16|Invalid --precision: bfloat16, the CPU computes in float32",
+        "--gpus 2|Invalid --gpus or --gpu-memory: the device is the CPU",
+        "--gpu-memory 1GB|Invalid --gpus or --gpu-memory: the device is the CPU",
+        "--device cuda --gpu-memory 0.1B|Invalid size: 0.1B, expected bytes",
+        "--device cuda --gpu-memory 80XB|Invalid size: 80XB, expected bytes",
+        "--device cuda --gpus -1|Invalid --gpus: -1, at least 0"
+      })
+  void deviceOptionsThatCannotBeAreRefused(String options, String message) {
+    List<String> arguments = new ArrayList<>(List.of("--model", MIXTRAL, "--prompt", "x"));
+    arguments.addAll(Arrays.asList(options.split(" ")));
+
+    assertThat(run(arguments.toArray(String[]::new))).isEqualTo(2);
+    assertThat(err.toString()).contains(message);
   }
 }

@@ -15,6 +15,7 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.IntFunction;
 
 /** Runs of the models in {@code data/} on logical ranks. */
 final class Runs implements AutoCloseable {
@@ -24,9 +25,14 @@ final class Runs implements AutoCloseable {
   final List<Routes> routes = new ArrayList<>();
 
   Runs(String name, ExecutionPlan plan, Limits limits) {
+    this(name, plan, limits, rank -> new CpuDevice(rank, 1));
+  }
+
+  /** On devices of any kind. */
+  Runs(String name, ExecutionPlan plan, Limits limits, IntFunction<Device> open) {
     this.limits = limits;
     for (int r = 0; r < plan.ranks(); r++) {
-      devices.add(new CpuDevice(r, 1));
+      devices.add(open.apply(r));
     }
 
     this.model = Models.load(config(name), checkpoint(name), plan, devices, limits, routes::add);

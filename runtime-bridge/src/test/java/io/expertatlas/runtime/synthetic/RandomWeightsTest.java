@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.expertatlas.runtime.MixtralConfig;
+import io.expertatlas.runtime.RandomValues;
 import io.expertatlas.runtime.TensorData;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -41,7 +42,7 @@ class RandomWeightsTest {
 
   @Test
   void valuesHaveTheSizeThatIsSaid() {
-    RandomTensor tensor = new RandomTensor("t", List.of(100_000L), 5, -3);
+    RandomValues tensor = new RandomValues("t", List.of(100_000L), 5, -3, 0);
     ByteBuffer all = buffer(100_000);
     tensor.read(0, all);
     double squares = 0;

@@ -1,0 +1,53 @@
+package io.expertatlas.runtime.cuda;
+
+import jcuda.driver.CUresult;
+import jcuda.driver.JCudaDriver;
+
+/** The driver: loaded once, its answers checked. */
+final class Cuda {
+  private static final String MISSING;
+
+  static {
+    String missing = "";
+    try {
+      JCudaDriver.setExceptionsEnabled(false);
+      int result = JCudaDriver.cuInit(0);
+      if (result != CUresult.CUDA_SUCCESS) {
+        missing = "cuInit: " + CUresult.stringFor(result);
+      }
+    } catch (UnsatisfiedLinkError e) {
+      missing = "no CUDA driver on this machine: " + e.getMessage().lines().findFirst().orElse("");
+    }
+
+    MISSING = missing;
+  }
+
+  private Cuda() {}
+
+  /** Why there is no CUDA here; empty if there is. */
+  static String missing() {
+    return MISSING;
+  }
+
+  /** Number of GPUs, 0 without a driver. */
+  static int devices() {
+    int[] count = new int[1];
+    if (MISSING.isEmpty()) {
+      check(JCudaDriver.cuDeviceGetCount(count), "cuDeviceGetCount");
+    }
+
+    return count[0];
+  }
+
+  /**
+   * Checks the answer of a driver call.
+   *
+   * @throws IllegalStateException if it is an error, with the call
+   */
+  static void check(int result, String call) {
+    if (result != CUresult.CUDA_SUCCESS) {
+      throw new IllegalStateException(
+          "CUDA failed at %s: %s".formatted(call, CUresult.stringFor(result)));
+    }
+  }
+}

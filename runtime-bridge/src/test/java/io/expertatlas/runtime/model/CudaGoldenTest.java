@@ -1,0 +1,109 @@
+package io.expertatlas.runtime.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.expertatlas.placement.ParallelMode;
+import io.expertatlas.runtime.Device;
+import io.expertatlas.runtime.ExecutionPlan;
+import io.expertatlas.runtime.Goldens;
+import io.expertatlas.runtime.cuda.CudaDevice;
+import io.expertatlas.runtime.cuda.CudaDevice.Precision;
+import io.expertatlas.trace.Phase;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Tokens and logits of transformers on a GPU; skipped where there is none. */
+class CudaGoldenTest {
+  @BeforeAll
+  static void needsGpu() {
+    assumeTrue(CudaDevice.whyNone().isEmpty(), () -> "skipped: " + CudaDevice.whyNone());
+  }
+
+  private static Device exact(int rank) {
+    return new CudaDevice(rank, rank % CudaDevice.count(), Precision.FLOAT32, 4L << 30);
+  }
+
+  private static Device half(int rank) {
+    return new CudaDevice(rank, rank % CudaDevice.count(), Precision.BFLOAT16, 4L << 30);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mixtral, 1, HOME, 0, 8",
+    "mixtral, 1, HOME, 0, 1",
+    "mixtral, 4, HOME, 0, 8",
+    "mixtral, 4, COHERENT, 0, 8",
+    "mixtral, 3, HOME, 7, 3",
+    "mixtral, 3, COHERENT, 7, 8",
+    "nllb-moe, 1, HOME, 0, 8",
+    "nllb-moe, 1, HOME, 0, 1",
+    "nllb-moe, 4, HOME, 0, 8",
+    "nllb-moe, 4, COHERENT, 0, 8",
+    "nllb-moe, 5, COHERENT, 3, 2"
+  })
+  void inFloat32TheTokensAreTheGoldenOnes(
+      String model, int ranks, ParallelMode mode, long seed, int batch) {
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = Goldens.read(mixtral ? "mixtral" : "nllb");
+    ExecutionPlan plan =
+        seed == 0
+            ? Runs.vanilla(Runs.config(model).shape(), ranks, mode)
+            : Runs.random(Runs.config(model).shape(), ranks, mode, seed);
+    Limits limits = new Limits(batch, 128, 512);
+    try (Runs runs = new Runs(model, plan, limits, CudaGoldenTest::exact)) {
+      for (int from = 0; from < 8; from += batch) {
+        int to = Math.min(from + batch, 8);
+        assertThat(runs.greedy(goldens.prompts().subList(from, to), mixtral ? 32 : 128, !mixtral))
+            .containsExactlyElementsOf(goldens.greedy().subList(from, to));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"mixtral, mixtral", "nllb-moe, nllb"})
+  void inFloat32TheLogitsAreTheGoldenOnes(String model, String goldens) {
+    assertThat(difference(model, goldens, CudaGoldenTest::exact)).isLessThan(2e-3);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"mixtral, mixtral", "nllb-moe, nllb"})
+  void inBfloat16TheLogitsAreNearTheGoldenOnes(String model, String goldens) {
+    assertThat(difference(model, goldens, CudaGoldenTest::half)).isLessThan(4e-2);
+  }
+
+  /** The largest difference of a logit, relative to the largest logit of its row. */
+  private static double difference(
+      String model, String name, java.util.function.IntFunction<Device> open) {
+    Goldens goldens = Goldens.read(name);
+    ExecutionPlan plan = Runs.vanilla(Runs.config(model).shape(), 1, ParallelMode.HOME);
+    double worst = 0;
+    try (Runs runs = new Runs(model, plan, new Limits(8, 128, 512), open)) {
+      List<int[]> starts = runs.model.begin(goldens.prompts());
+      List<Step.Piece> pieces = new ArrayList<>();
+      for (int s = 0; s < starts.size(); s++) {
+        pieces.add(new Step.Piece(s, 0, starts.get(s), true, 0));
+      }
+
+      Logits logits = runs.model.forward(Step.of(Phase.PREFILL, pieces)).get(0);
+      float[] found = logits.device().readFloats(logits.values());
+      int width = goldens.logits()[0].length;
+      for (int s = 0; s < starts.size(); s++) {
+        double largest = 0;
+        double off = 0;
+        for (int v = 0; v < width; v++) {
+          largest = Math.max(largest, Math.abs(goldens.logits()[s][v]));
+          off = Math.max(off, Math.abs(goldens.logits()[s][v] - found[s * width + v]));
+        }
+
+        worst = Math.max(worst, off / largest);
+      }
+    }
+
+    System.out.printf("%s: relative difference of logits at most %.2e%n", model, worst);
+    return worst;
+  }
+}
