@@ -4,8 +4,8 @@
 constexpr int MOST_EXPERTS = 512;
 constexpr int SORT_WARPS = 16;
 
-// Softmax over the logits of a token, then the k largest, ties to the lower expert; by one warp. renormalise: weights
-// divided by the sum of the chosen. k at most 32.
+// The k largest logits of a token, ties to the lower expert, and their probabilities by softmax over all; by one warp.
+// renormalise: weights divided by the sum of the chosen. k at most 32. By logits, as tiny probabilities are all 0.
 __device__ __forceinline__ void choose(
     const float* logits, int experts, int k, int renormalise, int* chosen, float* weights) {
   const int lane = threadIdx.x % WARP;
@@ -21,39 +21,34 @@ __device__ __forceinline__ void choose(
   float sum = 0;
 #pragma unroll
   for (int i = 0; i < MOST_EXPERTS / WARP; i++) {
-    const float p = i * WARP + lane < experts ? expf(mine[i] - most) : -1.0f;
-    mine[i] = p;
-    sum += fmaxf(p, 0.0f);
+    sum += i * WARP + lane < experts ? expf(mine[i] - most) : 0.0f;
   }
   sum = warp_sum(sum);
   float taken = 0;
   float kept = 0;  // lane j keeps choice j's weight
+  unsigned gone = 0;  // bit i: this lane's expert i is chosen already
   for (int j = 0; j < k; j++) {
-    float best = -1.0f;
+    float best = -INFINITY;
     int at = 0x7fffffff;
 #pragma unroll
     for (int i = 0; i < MOST_EXPERTS / WARP; i++) {
-      if (mine[i] > best) {
+      const int e = i * WARP + lane;
+      if (e < experts && (gone >> i & 1) == 0 && (at == 0x7fffffff || mine[i] > best)) {
         best = mine[i];
-        at = i * WARP + lane;
+        at = e;
       }
     }
 #pragma unroll
     for (int step = WARP / 2; step > 0; step /= 2) {
       const float other = __shfl_xor_sync(0xffffffffu, best, step);
       const int where = __shfl_xor_sync(0xffffffffu, at, step);
-      if (other > best || (other == best && where < at)) {
+      if (where != 0x7fffffff && (at == 0x7fffffff || other > best || (other == best && where < at))) {
         best = other;
         at = where;
       }
     }
-#pragma unroll
-    for (int i = 0; i < MOST_EXPERTS / WARP; i++) {
-      if (i * WARP + lane == at) {
-        mine[i] = -2.0f;
-      }
-    }
-    const float p = best / sum;
+    gone |= at % WARP == lane ? 1u << at / WARP : 0;
+    const float p = expf(best - most) / sum;
     taken += p;
     if (lane == j) {
       kept = p;

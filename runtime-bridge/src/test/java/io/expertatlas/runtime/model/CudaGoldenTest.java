@@ -72,7 +72,7 @@ class CudaGoldenTest {
   @ParameterizedTest
   @CsvSource({"mixtral, mixtral", "nllb-moe, nllb"})
   void inBfloat16TheLogitsAreNearTheGoldenOnes(String model, String goldens) {
-    assertThat(difference(model, goldens, CudaGoldenTest::half)).isLessThan(4e-2);
+    assertThat(difference(model, goldens, CudaGoldenTest::half)).isLessThan(5e-2);
   }
 
   /** The largest difference of a logit, relative to the largest logit of its row. */
