@@ -130,6 +130,7 @@ class TrafficReplayTest {
 
     return RoutingTrace.of(shape, experts, new float[0], sequence, position, new byte[tokens]);
   }
+
   @Test
   void refusesCopiesOfExperts() {
     Placement copies = Placement.ofCopies(new Topology(1, 2), new int[][][] {{{0, 1}, {1}}});
