@@ -13,6 +13,9 @@ import java.util.Optional;
  * their first expert.
  */
 final class Partitions {
+  /** Under a tight cap most ways end early: so many steps a partition are looked at, no more. */
+  private static final long STEPS = 200;
+
   private final Chain chain;
   private final Topology parts;
   private final int layer;
@@ -25,6 +28,7 @@ final class Partitions {
   private final int[] held; // [part]
   private final int[] heldByNode; // [node]
   private final long[] load; // [part]
+  private long stepsLeft;
 
   private Partitions(Chain chain, int layer, int limit) {
     this.chain = chain;
@@ -32,6 +36,7 @@ final class Partitions {
     this.layer = layer;
     this.size = chain.size(layer);
     this.limit = limit;
+    this.stepsLeft = STEPS * limit;
     this.map = new short[size];
     this.held = new int[parts.gpus()];
     this.heldByNode = new int[parts.nodes()];
@@ -64,7 +69,7 @@ final class Partitions {
    * The partitions of a layer, {@code [state][i]}.
    *
    * @param limit most partitions to list
-   * @return empty if there are more
+   * @return empty if there are more, or if too few of the ways tried are within the cap
    */
   static Optional<List<short[]>> of(Chain chain, int layer, int limit) {
     Partitions partitions = new Partitions(chain, layer, limit);
@@ -77,7 +82,7 @@ final class Partitions {
       return found.size() <= limit;
     }
 
-    boolean goesOn = true;
+    boolean goesOn = --stepsLeft > 0;
     long weight = chain.load(layer, expert);
     for (int part = 0; goesOn && part < held.length; part++) {
       if (isFirstOfItsLike(part)

@@ -36,9 +36,14 @@ public final class ViterbiSolver implements PlacementSolver {
     if (viterbi.isEmpty()) {
       return run.unsolved(
           SolverStatus.UNSUPPORTED,
-          "a layer of %d experts on %s GPUs has more than %d partitions"
+          "a layer of %d experts on %s GPUs has more than %d partitions%s"
               .formatted(
-                  run.problem().shape().experts(), run.problem().topology(), Viterbi.MAX_STATES));
+                  run.problem().shape().experts(),
+                  run.problem().topology(),
+                  Viterbi.MAX_STATES,
+                  run.problem().caps().hasLoad()
+                      ? ", or too few of those tried are within the cap"
+                      : ""));
     }
 
     OptionalInt infeasible = viterbi.get().infeasibleLayer();

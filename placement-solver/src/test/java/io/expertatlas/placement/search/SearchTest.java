@@ -3,13 +3,18 @@ package io.expertatlas.placement.search;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Routes;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
+import io.expertatlas.placement.solver.SolverConfig;
+import io.expertatlas.placement.solver.SolverOutcome;
+import io.expertatlas.placement.solver.SolverStatus;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -40,6 +45,22 @@ class SearchTest {
     }
 
     return best;
+  }
+
+  @Test
+  @Timeout(60)
+  void partitionsUnderACapThatHardlyAnyMeetsAreNotLookedForWithoutEnd() {
+    PlacementProblem problem = Routes.problem(Routes.random(2, 64, 6, 2000, 1), 1, 4);
+    long even = 2000 * 6 / 4;
+    SolverOutcome outcome =
+        new ViterbiSolver()
+            .solve(problem.withCaps(Caps.NONE.withLoad(even, even)), SolverConfig.DEFAULT);
+
+    assertThat(outcome.status()).isEqualTo(SolverStatus.UNSUPPORTED);
+    assertThat(outcome.note())
+        .isEqualTo(
+            "a layer of 64 experts on 1x4 GPUs has more than 20000 partitions, or too few of those"
+                + " tried are within the cap");
   }
 
   @ParameterizedTest(name = "seed {0}")
