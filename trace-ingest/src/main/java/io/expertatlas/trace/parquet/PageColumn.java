@@ -38,7 +38,7 @@ final class PageColumn {
   private long read; // values read before the page
   private int pageSize;
   private Values values = (into, from, count) -> {};
-  private short[] narrowDictionary = {}; // of ids; the dictionary, or empty
+  private final IdLookup lookup; // the dictionary of ids, or empty
   private Optional<HybridDecoder> indices = Optional.empty(); // into it, of the page
   private int[] wide = {}; // scratch
 
@@ -63,6 +63,7 @@ final class PageColumn {
     if (page == null) {
       this.dictionary = new int[0];
       this.slowDictionary = null;
+      this.lookup = new IdLookup(dictionary);
       return;
     }
 
@@ -81,10 +82,7 @@ final class PageColumn {
     }
 
     check(dictionary, 0, dictionary.length);
-    this.narrowDictionary = new short[dictionary.length];
-    for (int i = 0; i < dictionary.length; i++) {
-      narrowDictionary[i] = (short) dictionary[i];
-    }
+    this.lookup = new IdLookup(dictionary);
   }
 
   private boolean isFloat() {
@@ -102,13 +100,17 @@ final class PageColumn {
     }
   }
 
-  /** The next {@code rows * width} values of a column of integers of 16 bits, unsigned. */
-  void read(short[] into, int rows) {
+  /**
+   * The next {@code rows * width} values of a column of integers of 16 bits.
+   *
+   * @param into two bytes each, the lower one first
+   */
+  void read(byte[] into, int rows) {
     int count = Math.multiplyExact(rows, width);
     for (int done = 0; done < count; ) {
       int some = available(count - done);
       if (indices.isPresent()) {
-        indices.get().readLookedUp(narrowDictionary, into, done, some);
+        indices.get().readLookedUp(lookup, into, done, some);
       } else {
         readNarrowed(into, done, some);
       }
@@ -118,14 +120,15 @@ final class PageColumn {
     }
   }
 
-  private void readNarrowed(short[] into, int from, int count) {
+  private void readNarrowed(byte[] into, int from, int count) {
     if (wide.length < count) {
       wide = new int[count];
     }
 
     values.read(wide, 0, count);
+    ByteBuffer narrow = little(into).position(Short.BYTES * from);
     for (int i = 0; i < count; i++) {
-      into[from + i] = (short) wide[i];
+      narrow.putShort((short) wide[i]);
     }
   }
 
