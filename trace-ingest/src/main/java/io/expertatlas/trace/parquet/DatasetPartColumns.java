@@ -19,6 +19,7 @@ import java.util.Optional;
 import org.apache.parquet.ParquetReadOptions;
 import org.apache.parquet.column.ColumnDescriptor;
 import org.apache.parquet.column.page.PageReadStore;
+import org.apache.parquet.conf.ParquetConfiguration;
 import org.apache.parquet.conf.PlainParquetConfiguration;
 import org.apache.parquet.hadoop.ParquetFileReader;
 import org.apache.parquet.schema.MessageType;
@@ -101,10 +102,12 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
 
   private static ParquetFileReader openFile(PartFile file, Part part) {
     DatasetPart.checkSize(file, part);
+    ParquetConfiguration configuration = new PlainParquetConfiguration();
     try {
       return ParquetFileReader.open(
           file.input(),
-          new ParquetReadOptions.Builder(new PlainParquetConfiguration())
+          new ParquetReadOptions.Builder(configuration)
+              .withCodecFactory(new PageCodecs(configuration))
               .usePageChecksumVerification(true)
               .build());
     } catch (IOException | RuntimeException e) {

@@ -75,12 +75,11 @@ final class HybridDecoder {
   /**
    * The next values, each looked up.
    *
-   * @param known the dictionary
+   * @param known the dictionary, prepared for indices of so many bits
    * @param into ids of two bytes each, the lower one first
    * @param from index of the first id, not of a byte
    */
   void readLookedUp(IdLookup known, byte[] into, int from, int count) {
-    known.prepare(bits);
     int done = from;
     int stop = from + count;
     while (done < stop) {

@@ -6,12 +6,13 @@ package io.expertatlas.trace.parquet;
  */
 final class IdLookup {
   private static final int MAX_BITS = 12; // of the indices of a lane
+  private static final int VALUES_PER_ENTRY = 8; // fewer, and making the table takes longer
   private static final int LANE_BITS = Short.SIZE;
   private static final long MARKS = 0x8000_8000_8000_8000L;
 
   private final short[] ids; // [index]
   private final boolean marked; // no id has the highest bit, which then marks what is no index
-  private int bits = -1; // of the indices that the tables are for
+  private int bits; // of the indices
   private int lanes = 1;
   private long[] fours = {}; // [four indices], the first lowest
   private int[] twos = {}; // [two indices]
@@ -27,25 +28,37 @@ final class IdLookup {
     marked = free;
   }
 
-  /** Makes the tables for indices of so many bits. */
-  void prepare(int indexBits) {
-    if (bits == indexBits) {
-      return;
+  /**
+   * Makes the tables for indices of so many bits, if they pay for so many values.
+   *
+   * @throws IllegalArgumentException if the bits are not those of an index
+   */
+  void prepare(int indexBits, int values) {
+    if (indexBits < 0 || indexBits > Integer.SIZE) {
+      throw new IllegalArgumentException("an index of %d bits".formatted(indexBits));
     }
 
     bits = indexBits;
-    lanes = !marked || bits == 0 || 2 * bits > MAX_BITS ? 1 : 4 * bits > MAX_BITS ? 2 : 4;
-    if (lanes == 4) {
+    lanes = pays(4, values) ? 4 : pays(2, values) ? 2 : 1;
+    if (lanes == 4 && fours.length != 1 << 4 * bits) {
       fours = new long[1 << 4 * bits];
       for (int i = 0; i < fours.length; i++) {
         fours[i] = together(i);
       }
-    } else if (lanes == 2) {
+    } else if (lanes == 2 && twos.length != 1 << 2 * bits) {
       twos = new int[1 << 2 * bits];
       for (int i = 0; i < twos.length; i++) {
         twos[i] = (int) together(i);
       }
     }
+  }
+
+  private boolean pays(int together, int values) {
+    int tableBits = together * bits;
+    return marked
+        && bits > 0
+        && tableBits <= MAX_BITS
+        && VALUES_PER_ENTRY << tableBits <= values;
   }
 
   private long together(int indices) {

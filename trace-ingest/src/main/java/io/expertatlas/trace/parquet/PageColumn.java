@@ -1,7 +1,6 @@
 package io.expertatlas.trace.parquet;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -194,11 +193,15 @@ final class PageColumn {
   }
 
   private static byte[] bytes(BytesInput input) throws IOException {
-    byte[] bytes = new byte[Math.toIntExact(input.size())];
-    try (InputStream in = input.toInputStream()) {
-      in.readNBytes(bytes, 0, bytes.length);
+    ByteBuffer buffer = input.toByteBuffer();
+    if (buffer.hasArray()
+        && buffer.arrayOffset() + buffer.position() == 0
+        && buffer.remaining() == buffer.array().length) {
+      return buffer.array(); // only read
     }
 
+    byte[] bytes = new byte[buffer.remaining()];
+    buffer.get(bytes);
     return bytes;
   }
 
@@ -236,6 +239,7 @@ final class PageColumn {
     if (encoding == Encoding.PLAIN_DICTIONARY || encoding == Encoding.RLE_DICTIONARY) {
       HybridDecoder ids = new HybridDecoder(bytes, from + 1, bytes.length, bytes[from]);
       indices = Optional.of(ids);
+      lookup.prepare(bytes[from], pageSize);
       values = (into, at, count) -> lookUp(ids, into, at, count);
     } else if (encoding == Encoding.PLAIN) {
       ByteBuffer plain = little(bytes).position(from);

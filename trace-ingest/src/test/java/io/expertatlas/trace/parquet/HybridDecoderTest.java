@@ -57,6 +57,7 @@ class HybridDecoderTest {
   private static byte[] lookedUp(
       byte[] bytes, int bits, IdLookup known, int count, SplittableRandom random) {
     HybridDecoder decoder = new HybridDecoder(bytes, 0, bytes.length, bits);
+    known.prepare(bits, random.nextBoolean() ? count : 1 << 20); // as for small and large pages
     byte[] ids = new byte[2 * count];
     for (int at = 0; at < count; ) {
       int some = Math.min(count - at, 1 + random.nextInt(100));
