@@ -6,6 +6,7 @@ import java.io.InvalidObjectException;
 import java.io.ObjectInputStream;
 import java.io.Serial;
 import java.io.Serializable;
+import java.nio.ShortBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -13,6 +14,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.IntPredicate;
+import java.util.function.IntUnaryOperator;
 
 /**
  * Counts all that an {@link AnalysisPlan} asks for, in one pass; counters of parts of a trace
@@ -91,14 +93,11 @@ public final class AnalysisCounter implements Serializable {
    */
   public void add(long first, RoutingTrace batch, IntPredicate sequences) {
     if (plan.countsRoutesOnly()) {
-      RouteCounter[] routes = part(0).routes;
-      for (int fold = 0; fold < routes.length; fold++) {
-        int own = fold;
-        routes[fold].add(
-            select(
-                batch, id -> sequences.test(id) && (routes.length == 1 || plan.fold(id) == own)));
-      }
-
+      forEachSequence(
+          batch.tokens(),
+          batch::sequence,
+          sequences,
+          (routes, from, to) -> routes.add(batch, from, to));
       return;
     }
 
@@ -129,13 +128,59 @@ public final class AnalysisCounter implements Serializable {
     }
   }
 
-  private static RoutingTrace select(RoutingTrace batch, IntPredicate sequences) {
-    boolean all = true;
-    for (int t = 0; all && t < batch.tokens(); t++) {
-      all = sequences.test(batch.sequence(t));
-    }
+  /**
+   * Counts the routes of tokens without router weights whose sequence passes the test, for a plan
+   * that {@link AnalysisPlan#countsRoutesOnly}.
+   *
+   * @param sequence {@code [token]} sequence ids
+   * @param choices {@code [token][layer][rank]} unsigned ids that are known to be in range; whole
+   *     tokens from its position to its limit
+   * @throws IllegalArgumentException if a token names an expert twice in a layer, maybe one of an
+   *     earlier call; {@link #complete} tells of the last ones
+   */
+  public void addRoutes(ShortBuffer choices, IntUnaryOperator sequence, IntPredicate sequences) {
+    int width = shape.choicesPerToken();
+    forEachSequence(
+        choices.remaining() / width,
+        sequence,
+        sequences,
+        (routes, from, to) -> routes.add(choices.slice(from * width, (to - from) * width)));
+  }
 
-    return all ? batch : batch.select(token -> sequences.test(batch.sequence(token)));
+  /** Takes tokens that stand together and belong to one counter. */
+  private interface Run {
+    void accept(RouteCounter routes, int from, int to);
+  }
+
+  private void forEachSequence(
+      int tokens, IntUnaryOperator sequence, IntPredicate kept, Run run) {
+    RouteCounter[] routes = part(0).routes;
+    for (int from = 0; from < tokens; ) {
+      int id = sequence.applyAsInt(from);
+      int to = from + 1;
+      while (to < tokens && sequence.applyAsInt(to) == id) {
+        to++;
+      }
+
+      if (kept.test(id)) {
+        run.accept(routes[plan.fold(id)], from, to);
+      }
+
+      from = to;
+    }
+  }
+
+  /**
+   * Counts what {@link #addRoutes} keeps for later.
+   *
+   * @throws IllegalArgumentException if a token names an expert twice in a layer
+   */
+  public void complete() {
+    for (Part part : parts.values()) {
+      for (RouteCounter fold : part.routes) {
+        fold.complete();
+      }
+    }
   }
 
   /**

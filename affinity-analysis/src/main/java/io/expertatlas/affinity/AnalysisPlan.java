@@ -83,7 +83,7 @@ public record AnalysisPlan(
   }
 
   /** Whether only the routes are counted, in folds or not. */
-  boolean countsRoutesOnly() {
+  public boolean countsRoutesOnly() {
     return window == 0 && lags.isEmpty() && !locality && groups.isNone();
   }
 

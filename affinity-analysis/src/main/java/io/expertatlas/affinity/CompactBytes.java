@@ -1,6 +1,5 @@
 package io.expertatlas.affinity;
 
-import java.io.ByteArrayOutputStream;
 import java.util.Arrays;
 
 /**
@@ -8,19 +7,38 @@ import java.util.Arrays;
  * last. Arrays are runs of zeros, as their length, each followed by one value.
  */
 final class CompactBytes {
+  private static final int MAX_INTEGER_BYTES = 9;
+  private static final int MAX_BYTES = Integer.MAX_VALUE - 8; // of an array
+
   private CompactBytes() {}
 
   static final class Writer {
-    private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+    private byte[] bytes = new byte[1 << 10];
+    private int size;
 
     void integer(long value) {
+      reserve(MAX_INTEGER_BYTES);
       long rest = value;
       while (rest >= 0x80) {
-        out.write((int) rest & 0x7f | 0x80);
+        bytes[size++] = (byte) (rest & 0x7f | 0x80);
         rest >>>= 7;
       }
 
-      out.write((int) rest);
+      bytes[size++] = (byte) rest;
+    }
+
+    private void reserve(int more) {
+      long needed = (long) size + more;
+      if (needed <= bytes.length) {
+        return;
+      }
+
+      if (needed > MAX_BYTES) {
+        throw new IllegalStateException(
+            "Cannot send a route counter of more than %d bytes".formatted(MAX_BYTES));
+      }
+
+      bytes = Arrays.copyOf(bytes, (int) Math.min(MAX_BYTES, Math.max(2L * bytes.length, needed)));
     }
 
     void array(long[] values) {
@@ -40,11 +58,13 @@ final class CompactBytes {
 
     void bytes(byte[] content) {
       integer(content.length);
-      out.writeBytes(content);
+      reserve(content.length);
+      System.arraycopy(content, 0, bytes, size, content.length);
+      size += content.length;
     }
 
     byte[] toBytes() {
-      return out.toByteArray();
+      return Arrays.copyOf(bytes, size);
     }
   }
 

@@ -21,6 +21,7 @@ final class ExpertSetTable {
   private long[] entries; // [slot][code, tokens]; a free slot has no tokens
   private int mask; // slots - 1
   private int size;
+  private int[] elsewhere = {}; // scratch
 
   ExpertSetTable(SetCode code, int topK) {
     this.code = code;
@@ -55,6 +56,31 @@ final class ExpertSetTable {
     entries[2 * slot] = set;
     entries[2 * slot + 1] = tokens;
     grown();
+  }
+
+  /**
+   * Adds a token for each of many codes of one word. Sets that stand where they belong are counted
+   * first, without a branch that would have to wait for memory; the others are looked for.
+   */
+  void addAll(long[] sets, int count) {
+    if (elsewhere.length < count) {
+      elsewhere = new int[count];
+    }
+
+    int others = 0;
+    for (int i = 0; i < count; i++) {
+      long set = sets[i];
+      int entry = 2 * ((int) hash(set) & mask);
+      long counted = entries[entry + 1];
+      int found = entries[entry] == set && counted != 0 ? 1 : 0;
+      entries[entry + 1] = counted + found;
+      elsewhere[others] = i;
+      others += 1 - found;
+    }
+
+    for (int i = 0; i < others; i++) {
+      add(sets[elsewhere[i]], 1);
+    }
   }
 
   /** Adds tokens, at least one, that chose the set whose code stands at a place of an array. */

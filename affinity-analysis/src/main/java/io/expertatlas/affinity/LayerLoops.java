@@ -1,12 +1,10 @@
 package io.expertatlas.affinity;
 
 import io.expertatlas.trace.ModelShape;
-import java.util.List;
 
 /**
  * Counts tokens without router weights, a block of them at a time, layer after layer: so the tables
- * of a layer stay in the cache for a whole block. What is counted is given to the tables of {@link
- * RouteCounter}; popularity and co-activation follow from the sets. Not safe for several threads.
+ * of a layer stay in the cache for a whole block. Not safe for several threads.
  */
 final class LayerLoops {
   /** Tokens of a block. */
@@ -18,7 +16,8 @@ final class LayerLoops {
   private final SetCode code;
   private char[] from; // [token][rank], of the layer before
   private char[] to; // [token][rank], of the layer
-  private final long[] set;
+  private final long[] sets = new long[BLOCK_TOKENS]; // [token], codes of one word
+  private final long[] set; // scratch
   private final char[] sorted; // scratch of the code
 
   LayerLoops(ModelShape shape, SetCode code) {
@@ -33,24 +32,19 @@ final class LayerLoops {
   }
 
   /**
-   * Counts a block of tokens whose ids are known to be in range and distinct in a layer.
+   * Counts a block of tokens whose ids are known to be in range.
    *
    * @param choices {@code [token][layer][rank]}
    * @param tokens number of tokens, at most {@link #BLOCK_TOKENS}
-   * @param firstChoices {@code [layer][expert]}
-   * @param firstPairs {@code [gap][from][to]}
-   * @param pairs {@code [gap][from][to]}, of choices at any rank
-   * @param sets {@code [layer]}
+   * @throws IllegalArgumentException if a token names an expert twice in a layer
    */
-  void add(
-      short[] choices,
-      int tokens,
-      int[] firstChoices,
-      int[] firstPairs,
-      int[] pairs,
-      List<ExpertSetTable> sets) {
+  void add(short[] choices, int tokens, RouteTables tables) {
+    int[] firstChoices = tables.firstChoices();
+    int[] firstPairs = tables.firstPairs();
+    int[] pairs = tables.evenPairs();
     for (int layer = 0; layer < layers; layer++) {
-      gather(choices, layer * topK, tokens, sets.get(layer));
+      gather(choices, layer, tokens);
+      countSets(layer, tokens, tables.sets().get(layer));
       int row = layer * experts;
       for (int i = 0; i < tokens * topK; i += topK) {
         firstChoices[row + to[i]]++;
@@ -72,29 +66,66 @@ final class LayerLoops {
     }
   }
 
-  /** Puts the ids of a layer side by side and counts them as sets. */
-  private void gather(short[] choices, int first, int tokens, ExpertSetTable table) {
+  /** Puts the ids of a layer side by side. */
+  private void gather(short[] choices, int layer, int tokens) {
     char[] ids = to;
     int k = topK;
     int skip = (layers - 1) * k;
-    boolean bitmap = code.isBitmap();
-    int at = first;
+    int at = layer * k;
+    for (int i = 0; i < tokens * k; at += skip) {
+      for (int end = i + k; i < end; i++) {
+        ids[i] = (char) choices[at++];
+      }
+    }
+  }
+
+  private void countSets(int layer, int tokens, ExpertSetTable table) {
+    if (code.isBitmap()) {
+      encodeBitmaps(layer, tokens);
+      table.addAll(sets, tokens);
+      return;
+    }
+
+    int words = code.words();
+    for (int token = 0; token < tokens; token++) {
+      if (!code.encode(to, token * topK, sorted, set)) {
+        throw code.repeated(layer, to, token * topK);
+      }
+
+      if (words == 1) {
+        sets[token] = set[0];
+      } else {
+        table.add(set, 0, 1);
+      }
+    }
+
+    if (words == 1) {
+      table.addAll(sets, tokens);
+    }
+  }
+
+  private void encodeBitmaps(int layer, int tokens) {
+    char[] ids = to;
+    int k = topK;
+    int missing = 0;
     int i = 0;
     for (int token = 0; token < tokens; token++) {
       long bits = 0;
       for (int end = i + k; i < end; i++) {
-        char id = (char) choices[at++];
-        ids[i] = id;
-        bits |= 1L << id;
+        bits |= 1L << ids[i];
       }
 
-      at += skip;
-      if (bitmap) {
-        table.add(bits, 1);
-      } else {
-        code.encode(ids, i - k, sorted, set);
-        table.add(set, 0, 1);
+      sets[token] = bits;
+      missing |= k - Long.bitCount(bits);
+    }
+
+    if (missing != 0) {
+      int token = 0;
+      while (Long.bitCount(sets[token]) == k) {
+        token++;
       }
+
+      throw code.repeated(layer, ids, token * k);
     }
   }
 

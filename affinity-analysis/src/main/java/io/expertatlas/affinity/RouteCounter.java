@@ -1,6 +1,5 @@
 package io.expertatlas.affinity;
 
-import io.expertatlas.trace.LayerSelection;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import java.io.InvalidObjectException;
@@ -8,9 +7,6 @@ import java.io.ObjectInputStream;
 import java.io.Serial;
 import java.io.Serializable;
 import java.nio.ShortBuffer;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
 import java.util.Objects;
 
 /**
@@ -27,32 +23,24 @@ public final class RouteCounter implements Serializable {
   /** Largest router weight that is counted; keeps the sum of 2^27 tokens inside a long. */
   static final float MAX_WEIGHT = 256;
 
-  private static final int EVEN = 1; // kinds of pairs in the bytes
-  private static final int WEIGHTED = 2;
-
   private final transient ModelShape shape;
   private final transient int spillAt; // tokens after which int counters are moved to long ones
   private final transient SetCode code;
-  private final transient long evenUnits; // weight of a pair when there are no router weights
+  private final transient int jointCells; // of a gap, or 0 if pairs of layers are not counted
 
   private transient long tokens;
   private transient int unspilledTokens;
-  private transient SpillingCounts firstChoices; // [layer][expert]; null before the first token
-  private transient SpillingCounts firstPairs; // [gap][from][to]
-  private transient SpillingCounts evenPairs; // [gap][from][to], of tokens without weights, or null
-  private transient long[] weightedUnits; // [gap][from][to], of tokens with weights, or null
-  private transient List<ExpertSetTable> sets; // [layer]
-
-  private final transient int jointCells; // of a gap, or 0 if pairs of layers are not counted
-  private transient JointCounts joint; // tokens that are not in the counts yet; null before one
+  private transient RouteTables tables; // null before the first token
+  private transient JointCounts joint; // tokens that are not in the tables yet; null before one
   private transient LayerLoops loops; // null before they are needed
-  private transient short[] block; // [token][layer][rank], scratch
+  private transient short[] block; // [token][layer][rank], tokens that are not counted yet, or null
+  private transient int blockTokens; // in the block
 
   private transient int[] token; // [layer][rank], scratch
   private transient float[] tokenWeights; // [layer][rank], scratch
-  private transient char[] ids; // [rank], scratch
-  private transient char[] sorted; // [rank], scratch
-  private transient long[] set; // scratch
+  private final transient char[] ids; // [rank], scratch
+  private final transient char[] sorted; // [rank], scratch
+  private final transient long[] set; // scratch
 
   /**
    * Creates a counter of no tokens.
@@ -76,7 +64,9 @@ public final class RouteCounter implements Serializable {
 
     jointCells = JointCounts.cells(shape);
     code = new SetCode(shape);
-    evenUnits = Math.round((double) Transitions.UNITS / ((long) shape.topK() * shape.topK()));
+    ids = new char[shape.topK()];
+    sorted = new char[shape.topK()];
+    set = new long[code.words()];
   }
 
   /** The shape of the model. */
@@ -92,26 +82,31 @@ public final class RouteCounter implements Serializable {
   /**
    * Counts every token of a batch.
    *
-   * @throws IllegalArgumentException if the batch is of another shape, or for the reasons of {@link
-   *     #add(int[], float[])}
+   * @throws IllegalArgumentException if the batch is of another shape, or a router weight is not in
+   *     0 to 256
    */
   public void add(RoutingTrace batch) {
+    add(batch, 0, batch.tokens());
+  }
+
+  /** Counts tokens {@code from} (inclusive) to {@code to} (exclusive); see {@link #add}. */
+  void add(RoutingTrace batch, int from, int to) {
     if (!batch.shape().equals(shape)) {
       throw new IllegalArgumentException(
           "Invalid batch: it is of %s, expected %s".formatted(batch.shape(), shape));
     }
 
-    if (batch.tokens() == 0) {
-      return;
-    }
-
-    allocate();
     if (!batch.hasWeights()) {
-      addBlocks(batch);
+      add(batch.experts(from, to));
       return;
     }
 
-    for (int t = 0; t < batch.tokens(); t++) {
+    if (token == null) {
+      token = new int[shape.choicesPerToken()];
+      tokenWeights = new float[token.length];
+    }
+
+    for (int t = from; t < to; t++) {
       int at = 0;
       for (int layer = 0; layer < shape.layers(); layer++) {
         for (int rank = 0; rank < shape.topK(); rank++) {
@@ -126,58 +121,78 @@ public final class RouteCounter implements Serializable {
   }
 
   /**
-   * Counts a batch, which has checked its ids: by pairs of layers if the model is small and the
-   * tokens are many, see {@link JointCounts}, else layer by layer.
+   * Counts tokens without router weights, a block of them at a time: by pairs of layers if the
+   * model is small and the tokens are many, see {@link JointCounts}, else layer by layer.
+   *
+   * @param choices {@code [token][layer][rank]} unsigned ids that are known to be in range; whole
+   *     tokens from its position to its limit
+   * @throws IllegalArgumentException if a token names an expert twice in a layer, maybe one of an
+   *     earlier call; {@link #complete} tells of the last ones. The counter must then not be used
+   *     any more
    */
-  private void addBlocks(RoutingTrace batch) {
-    boolean jointly = joint != null || jointCells > 0 && batch.tokens() >= jointCells;
-    if (jointly && joint == null) {
-      joint = JointCounts.of(shape);
-    } else if (!jointly && loops == null) {
-      loops = new LayerLoops(shape, code);
+  void add(ShortBuffer choices) {
+    int width = shape.choicesPerToken();
+    int blockLimit = Math.min(LayerLoops.BLOCK_TOKENS, spillAt);
+    if (block == null && choices.hasRemaining()) {
+      block = new short[blockLimit * width];
     }
 
-    if (block == null) {
-      block = new short[LayerLoops.BLOCK_TOKENS * shape.choicesPerToken()];
-    }
-
-    LayerSelection layers = LayerSelection.all(shape);
-    for (int from = 0; from < batch.tokens(); ) {
-      if (unspilledTokens == spillAt) {
-        spill();
-      }
-
-      int some =
-          Math.min(
-              Math.min(LayerLoops.BLOCK_TOKENS, batch.tokens() - from), spillAt - unspilledTokens);
-      batch.copyExperts(from, from + some, layers, ShortBuffer.wrap(block));
-      if (jointly) {
-        joint.add(block, some);
-      } else {
-        int[] pairs = evenPairs().recent;
-        loops.add(block, some, firstChoices.recent, firstPairs.recent, pairs, sets);
-      }
-
+    while (choices.hasRemaining()) {
+      int some = Math.min(blockLimit - blockTokens, choices.remaining() / width);
+      choices.get(block, blockTokens * width, some * width);
+      blockTokens += some;
       tokens += some;
-      unspilledTokens += some;
-      from += some;
+      if (blockTokens == blockLimit) {
+        countBlock();
+      }
     }
   }
 
-  /** Moves what was counted by pairs of layers into the counts. */
-  private void fold() {
-    if (joint == null || joint.tokens() == 0) {
+  private void countBlock() {
+    if (blockTokens == 0) {
       return;
     }
 
-    joint.forEach(this::foldGap, this::foldLayer);
-    joint.clear();
+    if (unspilledTokens > spillAt - blockTokens) {
+      spill();
+    }
+
+    RouteTables into = tables();
+    if (jointCells > 0 && (joint != null || tokens >= jointCells)) {
+      if (joint == null) {
+        joint = JointCounts.of(shape);
+      }
+
+      joint.add(block, blockTokens);
+    } else {
+      if (loops == null) {
+        loops = new LayerLoops(shape, code);
+      }
+
+      loops.add(block, blockTokens, into);
+    }
+
+    unspilledTokens += blockTokens;
+    blockTokens = 0;
+  }
+
+  /**
+   * Counts what {@link #add(ShortBuffer)} keeps for the next block.
+   *
+   * @throws IllegalArgumentException if a token names an expert twice in a layer
+   */
+  void complete() {
+    countBlock();
+    if (joint != null && joint.tokens() > 0) {
+      joint.forEach(this::foldGap, this::foldLayer);
+      joint.clear();
+    }
   }
 
   private void foldGap(int gap, int[] from, int[] to, int count) {
     int width = shape.experts();
-    firstPairs.recent[(gap * width + from[0]) * width + to[0]] += count;
-    int[] pairs = evenPairs().recent;
+    tables.firstPairs()[(gap * width + from[0]) * width + to[0]] += count;
+    int[] pairs = tables.evenPairs();
     for (int a : from) {
       for (int b : to) {
         pairs[(gap * width + a) * width + b] += count;
@@ -186,9 +201,9 @@ public final class RouteCounter implements Serializable {
   }
 
   private void foldLayer(int layer, int[] choices, int count) {
-    firstChoices.recent[layer * shape.experts() + choices[0]] += count;
-    encode(choices, 0);
-    sets.get(layer).add(set, 0, count);
+    encode(layer, choices, 0);
+    tables.firstChoices()[layer * shape.experts() + choices[0]] += count;
+    tables.sets().get(layer).add(set, 0, count);
   }
 
   /**
@@ -207,7 +222,6 @@ public final class RouteCounter implements Serializable {
               .formatted(experts.length, weights.length, shape.choicesPerToken()));
     }
 
-    allocate();
     count(experts, weights);
   }
 
@@ -216,20 +230,18 @@ public final class RouteCounter implements Serializable {
       spill();
     }
 
+    RouteTables into = tables();
     int k = shape.topK();
     for (int layer = 0; layer < shape.layers(); layer++) {
       int here = layer * k;
       checkRange(layer, experts, here);
-      if (!encode(experts, here)) {
-        throw repeated(layer, experts, here);
-      }
-
+      encode(layer, experts, here);
       if (weights.length != 0) {
         checkWeights(layer, weights, here);
       }
 
-      firstChoices.recent[layer * shape.experts() + experts[here]]++;
-      sets.get(layer).add(set, 0, 1);
+      into.firstChoices()[layer * shape.experts() + experts[here]]++;
+      into.sets().get(layer).add(set, 0, 1);
       if (layer > 0) {
         countGap(layer - 1, experts, weights);
       }
@@ -244,16 +256,16 @@ public final class RouteCounter implements Serializable {
     int width = shape.experts();
     int from = gap * k;
     int to = from + k;
-    firstPairs.recent[(gap * width + experts[from]) * width + experts[to]]++;
+    tables.firstPairs()[(gap * width + experts[from]) * width + experts[to]]++;
     for (int i = from; i < from + k; i++) {
       int row = (gap * width + experts[i]) * width;
       if (weights.length == 0) {
-        int[] pairs = evenPairs().recent;
+        int[] pairs = tables.evenPairs();
         for (int j = to; j < to + k; j++) {
           pairs[row + experts[j]]++;
         }
       } else {
-        long[] units = weightedUnits();
+        long[] units = tables.weightedUnits();
         double scaled = (double) weights[i] * Transitions.UNITS;
         for (int j = to; j < to + k; j++) {
           units[row + experts[j]] += Math.round(scaled * weights[j]);
@@ -262,33 +274,15 @@ public final class RouteCounter implements Serializable {
     }
   }
 
-  private SpillingCounts evenPairs() {
-    if (evenPairs == null) {
-      evenPairs = new SpillingCounts(gapCells());
-    }
-
-    return evenPairs;
-  }
-
-  private long[] weightedUnits() {
-    if (weightedUnits == null) {
-      weightedUnits = new long[gapCells()];
-    }
-
-    return weightedUnits;
-  }
-
-  private int gapCells() {
-    return (shape.layers() - 1) * shape.experts() * shape.experts();
-  }
-
-  /** Puts the code of the ids of a layer into {@link #set}; tells whether they are distinct. */
-  private boolean encode(int[] experts, int from) {
+  /** Puts the code of the ids of a layer, which are in range, into {@link #set}. */
+  private void encode(int layer, int[] experts, int from) {
     for (int rank = 0; rank < ids.length; rank++) {
       ids[rank] = (char) experts[from + rank];
     }
 
-    return code.encode(ids, 0, sorted, set);
+    if (!code.encode(ids, 0, sorted, set)) {
+      throw code.repeated(layer, ids, 0);
+    }
   }
 
   private void checkRange(int layer, int[] experts, int from) {
@@ -302,19 +296,6 @@ public final class RouteCounter implements Serializable {
     }
   }
 
-  private IllegalArgumentException repeated(int layer, int[] experts, int from) {
-    int[] ascending = Arrays.copyOfRange(experts, from, from + shape.topK());
-    Arrays.sort(ascending);
-    int at = 1;
-    while (ascending[at] != ascending[at - 1]) {
-      at++;
-    }
-
-    return new IllegalArgumentException(
-        "Invalid top-%d at layer %d: expert %d stands twice"
-            .formatted(shape.topK(), layer, ascending[at]));
-  }
-
   private void checkWeights(int layer, float[] weights, int from) {
     for (int rank = 0; rank < shape.topK(); rank++) {
       float weight = weights[from + rank];
@@ -326,33 +307,22 @@ public final class RouteCounter implements Serializable {
     }
   }
 
-  private void allocate() {
-    if (firstChoices != null) {
-      return;
+  private RouteTables tables() {
+    if (tables == null) {
+      tables = new RouteTables(shape, code);
     }
 
-    firstChoices = new SpillingCounts(shape.totalExperts());
-    firstPairs = new SpillingCounts(gapCells());
-    sets = new ArrayList<>();
-    for (int layer = 0; layer < shape.layers(); layer++) {
-      sets.add(new ExpertSetTable(code, shape.topK()));
-    }
-
-    token = new int[shape.choicesPerToken()];
-    tokenWeights = new float[shape.choicesPerToken()];
-    ids = new char[shape.topK()];
-    sorted = new char[shape.topK()];
-    set = new long[code.words()];
+    return tables;
   }
 
+  /** Makes room for the next block; what is in it stays. */
   private void spill() {
-    fold();
-    firstChoices.spill();
-    firstPairs.spill();
-    if (evenPairs != null) {
-      evenPairs.spill();
+    if (joint != null && joint.tokens() > 0) {
+      joint.forEach(this::foldGap, this::foldLayer);
+      joint.clear();
     }
 
+    tables.spill();
     unspilledTokens = 0;
   }
 
@@ -377,30 +347,14 @@ public final class RouteCounter implements Serializable {
       return other;
     }
 
-    fold();
-    other.fold();
+    complete();
+    other.complete();
     if ((long) unspilledTokens + other.unspilledTokens > spillAt) {
       spill();
       other.spill();
     }
 
-    firstChoices.merge(other.firstChoices);
-    firstPairs.merge(other.firstPairs);
-    if (other.evenPairs != null) {
-      evenPairs().merge(other.evenPairs);
-    }
-
-    if (other.weightedUnits != null) {
-      long[] units = weightedUnits();
-      for (int i = 0; i < units.length; i++) {
-        units[i] += other.weightedUnits[i];
-      }
-    }
-
-    for (int layer = 0; layer < shape.layers(); layer++) {
-      sets.get(layer).merge(other.sets.get(layer));
-    }
-
+    tables.merge(other.tables);
     tokens += other.tokens;
     unspilledTokens += other.unspilledTokens;
     return this;
@@ -408,49 +362,8 @@ public final class RouteCounter implements Serializable {
 
   /** What has been counted so far. */
   public RouteCounts counts() {
-    allocate();
-    fold();
-    int width = shape.experts();
-    long[] together = new long[Math.multiplyExact(shape.totalExperts(), width)];
-    List<List<ExpertSet>> sorted = new ArrayList<>();
-    for (int layer = 0; layer < shape.layers(); layer++) {
-      int square = layer * width * width;
-      sets.get(layer)
-          .forEach(
-              (set, count) -> {
-                for (int a : set) {
-                  for (int b : set) {
-                    together[square + a * width + b] += count;
-                  }
-                }
-              });
-      sorted.add(sets.get(layer).sorted());
-    }
-
-    long[] choices = new long[shape.totalExperts()];
-    for (int row = 0; row < choices.length; row++) {
-      choices[row] = together[row * width + row % width];
-    }
-
-    return new RouteCounts(
-        shape,
-        tokens,
-        new Popularity(shape, choices, firstChoices.toArray()),
-        new Transitions(shape, firstPairs.toArray(), pairUnits()),
-        new Coactivation(shape, together),
-        sorted);
-  }
-
-  private long[] pairUnits() {
-    long[] units = weightedUnits == null ? new long[gapCells()] : weightedUnits.clone();
-    if (evenPairs != null) {
-      long[] pairs = evenPairs.toArray();
-      for (int i = 0; i < units.length; i++) {
-        units[i] += evenUnits * pairs[i];
-      }
-    }
-
-    return units;
+    complete();
+    return tables().counts(tokens);
   }
 
   /** The counter as bytes: variable-length integers, runs of zeros as their length. */
@@ -460,32 +373,9 @@ public final class RouteCounter implements Serializable {
     out.integer(shape.experts());
     out.integer(shape.topK());
     out.integer(tokens);
-    if (tokens == 0) {
-      return out.toBytes();
-    }
-
-    fold();
-    out.array(firstChoices.toArray());
-    out.array(firstPairs.toArray());
-    out.integer((evenPairs == null ? 0 : EVEN) | (weightedUnits == null ? 0 : WEIGHTED));
-    if (evenPairs != null) {
-      out.array(evenPairs.toArray());
-    }
-
-    if (weightedUnits != null) {
-      out.array(weightedUnits);
-    }
-
-    for (ExpertSetTable table : sets) {
-      out.integer(table.size());
-      table.forEach(
-          (set, count) -> {
-            for (char id : set) {
-              out.integer(id);
-            }
-
-            out.integer(count);
-          });
+    if (tokens > 0) {
+      complete();
+      tables.write(out);
     }
 
     return out.toBytes();
@@ -502,37 +392,11 @@ public final class RouteCounter implements Serializable {
         new RouteCounter(
             new ModelShape((int) in.integer(), (int) in.integer(), (int) in.integer()));
     counter.tokens = in.integer();
-    if (counter.tokens == 0) {
-      return counter;
+    if (counter.tokens > 0) {
+      counter.tables = RouteTables.read(counter.shape, counter.code, in);
+      counter.unspilledTokens = (int) Math.min(counter.tokens, counter.spillAt);
     }
 
-    counter.allocate();
-    counter.firstChoices.load(in.array(counter.firstChoices.recent.length));
-    counter.firstPairs.load(in.array(counter.firstPairs.recent.length));
-    long kinds = in.integer();
-    if ((kinds & EVEN) != 0) {
-      counter.evenPairs().load(in.array(counter.gapCells()));
-    }
-
-    if ((kinds & WEIGHTED) != 0) {
-      counter.weightedUnits = in.array(counter.gapCells());
-    }
-
-    int[] ids = new int[counter.shape.topK()];
-    for (int layer = 0; layer < counter.shape.layers(); layer++) {
-      long size = in.integer();
-      for (long set = 0; set < size; set++) {
-        for (int rank = 0; rank < ids.length; rank++) {
-          ids[rank] = (int) in.integer();
-        }
-
-        counter.checkRange(layer, ids, 0);
-        counter.encode(ids, 0);
-        counter.sets.get(layer).add(counter.set, 0, in.integer());
-      }
-    }
-
-    counter.unspilledTokens = (int) Math.min(counter.tokens, counter.spillAt);
     return counter;
   }
 

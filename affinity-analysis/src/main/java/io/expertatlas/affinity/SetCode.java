@@ -76,6 +76,20 @@ final class SetCode {
     return distinct;
   }
 
+  /** The error of a layer whose choices, {@code topK} from {@code from} on, are not distinct. */
+  IllegalArgumentException repeated(int layer, char[] ids, int from) {
+    char[] ascending = Arrays.copyOfRange(ids, from, from + topK);
+    Arrays.sort(ascending);
+    int at = 1;
+    while (ascending[at] != ascending[at - 1]) {
+      at++;
+    }
+
+    return new IllegalArgumentException(
+        "Invalid top-%d at layer %d: expert %d stands twice"
+            .formatted(topK, layer, (int) ascending[at]));
+  }
+
   private static void sort(char[] ids) {
     if (ids.length > INSERTION_SORT_LIMIT) {
       Arrays.sort(ids);

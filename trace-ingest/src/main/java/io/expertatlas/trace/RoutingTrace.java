@@ -199,6 +199,16 @@ public final class RoutingTrace implements TokenRows {
     return experts[(token * shape.layers() + layer) * shape.topK() + rank] & 0xffff;
   }
 
+  /**
+   * The choices of tokens {@code from} (inclusive) to {@code to} (exclusive), {@code
+   * [token][layer][rank]}, unsigned: a read-only view.
+   */
+  public ShortBuffer experts(int from, int to) {
+    Objects.checkFromToIndex(from, to, tokens);
+    int width = shape.choicesPerToken();
+    return ShortBuffer.wrap(experts, from * width, (to - from) * width).asReadOnlyBuffer();
+  }
+
   /** Whether router weights were recorded. */
   public boolean hasWeights() {
     return weights.length != 0 || tokens == 0;

@@ -1,11 +1,14 @@
 package io.expertatlas.affinity.spark;
 
 import io.expertatlas.affinity.AnalysisCounter;
+import io.expertatlas.affinity.AnalysisPlan;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection.Sequences;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
 import java.util.List;
 import org.apache.arrow.vector.BaseFixedWidthVector;
 import org.apache.arrow.vector.FieldVector;
@@ -26,9 +29,11 @@ final class DatasetColumns {
   private final int weights;
   private final int phase;
   private final int token;
+  private final boolean routesOnly; // without router weights
 
   /** Finds the columns by their names. */
-  DatasetColumns(ModelShape shape, List<String> names, Sequences sequences) {
+  DatasetColumns(
+      ModelShape shape, List<String> names, Sequences sequences, AnalysisPlan analysis) {
     this.shape = shape;
     this.sequences = sequences;
     sequence = names.indexOf("sequence");
@@ -36,16 +41,23 @@ final class DatasetColumns {
     weights = names.indexOf("weights");
     phase = names.indexOf("phase");
     token = names.indexOf("_token");
+    routesOnly = analysis.countsRoutesOnly() && weights < 0;
   }
 
   /**
    * Counts the selected tokens of a batch.
    *
-   * @throws IllegalArgumentException if a token names an expert twice in a layer
+   * @throws IllegalArgumentException if a token names an expert twice in a layer, maybe one of an
+   *     earlier batch
    */
   void addTo(AnalysisCounter counter, ColumnarBatch batch) {
     int rows = batch.numRows();
     int choices = rows * shape.choicesPerToken();
+    if (routesOnly) {
+      addRoutes(counter, batch, rows, choices);
+      return;
+    }
+
     float[] routerWeights = new float[weights < 0 ? 0 : choices];
     if (weights >= 0) {
       values(elements(batch, weights), choices).asFloatBuffer().get(routerWeights);
@@ -84,6 +96,21 @@ final class DatasetColumns {
 
       counter.add(tokens[from], to - from == rows ? trace : trace.slice(from, to), sequences);
       from = to;
+    }
+  }
+
+  /** Ids are counted where they are; the source has seen to it that they are in range. */
+  private void addRoutes(AnalysisCounter counter, ColumnarBatch batch, int rows, int choices) {
+    FieldVector ids = elements(batch, experts);
+    ShortBuffer narrow =
+        ids instanceof IntVector
+            ? ShortBuffer.wrap(ids(ids, choices))
+            : values(ids, choices).asShortBuffer();
+    if (sequence < 0) {
+      counter.addRoutes(narrow, token -> 0, id -> true);
+    } else {
+      IntBuffer sequenceIds = values(vector(batch, sequence), rows).asIntBuffer();
+      counter.addRoutes(narrow, sequenceIds::get, sequences);
     }
   }
 

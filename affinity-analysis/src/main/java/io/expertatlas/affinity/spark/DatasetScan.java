@@ -44,12 +44,15 @@ final class DatasetScan {
       implements Serializable {
     Iterator<AnalysisCounter> count(Iterator<ColumnarBatch> batches) {
       ModelShape shape = new ModelShape(layers, experts, topK);
-      DatasetColumns found = new DatasetColumns(shape, columns, Sequences.parse(sequences));
+      DatasetColumns found =
+          new DatasetColumns(shape, columns, Sequences.parse(sequences), analysis);
       AnalysisCounter counter = new AnalysisCounter(shape, analysis, firstToken);
       try {
         while (batches.hasNext()) {
           found.addTo(counter, batches.next());
         }
+
+        counter.complete();
       } catch (IllegalArgumentException e) {
         throw new TraceFormatException(
             "Invalid rows in dataset %s: %s".formatted(dataset, e.getMessage()), e);

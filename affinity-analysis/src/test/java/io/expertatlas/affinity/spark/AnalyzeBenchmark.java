@@ -2,10 +2,13 @@ package io.expertatlas.affinity.spark;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.expertatlas.affinity.InMemoryEstimator;
 import io.expertatlas.trace.Datasets;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
+import io.expertatlas.trace.TraceFormat;
+import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.synthetic.SyntheticTrace;
 import io.expertatlas.trace.terminal.StageProgress;
@@ -30,7 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
  * there is no {@code cc}), a single-threaded Java loop, the Spark job from {@code .npy} and from a
  * dataset, and the SQL that a user would write. All must agree on the counts they share:
  * popularity, first-choice transitions, weighted pairs, co-activation. The job also counts the
- * distinct expert sets and checks every id; the others do not.
+ * distinct expert sets, which one of the two C loops does too, and checks every id.
  *
  * <p>Medians of interleaved runs on one warm JVM, in ns a transition (a token from one layer to the
  * next), marginal between two sizes so that what a run costs anyway cancels: wall time, and CPU
@@ -43,6 +46,8 @@ import org.junit.jupiter.api.io.TempDir;
  * </pre>
  */
 final class AnalyzeBenchmark {
+  private static final String C = "plain C loop";
+  private static final String C_WITH_SETS = "plain C loop, with sets";
   private static final int RUNS = 5;
   private static final int SQL_RUNS = 3;
   private static final ModelShape SMALL = new ModelShape(12, 8, 2);
@@ -118,6 +123,21 @@ final class AnalyzeBenchmark {
     return ways;
   }
 
+  /** The C loops, without and with sets; none if there is no {@code cc}. */
+  private Map<String, Path> compiled(ModelShape shape) throws Exception {
+    Map<String, Path> loops = new LinkedHashMap<>();
+    PlainLoops.compile(shape, false, temp).ifPresent(c -> loops.put(C, c));
+    PlainLoops.compile(shape, true, temp).ifPresent(c -> loops.put(C_WITH_SETS, c));
+    return loops;
+  }
+
+  private static long distinctSets(Trace trace) {
+    try (TraceReader reader =
+        TraceFormat.openTrace(TraceSource.of(trace.npy).withExperts(trace.shape.experts()))) {
+      return InMemoryEstimator.count(reader).expertSets().stream().mapToLong(List::size).sum();
+    }
+  }
+
   @Test
   void allWaysAgreeOnSmallTraces() throws Exception {
     try (SparkSession spark = spark(2)) {
@@ -130,11 +150,11 @@ final class AnalyzeBenchmark {
         }
 
         assertThat(UserSql.count(spark, shape, trace.dataset)).as("SQL").isEqualTo(expected);
-        Optional<Path> c = PlainLoops.compile(shape, temp);
-        if (c.isPresent()) {
-          assertThat(PlainLoops.c(c.get(), shape, trace.npy, trace.tokens).counts())
-              .as("C")
-              .isEqualTo(expected);
+        long sets = distinctSets(trace);
+        for (Map.Entry<String, Path> c : compiled(shape).entrySet()) {
+          PlainLoops.Run run = PlainLoops.c(c.getValue(), shape, trace.npy, trace.tokens);
+          assertThat(run.counts()).as(c.getKey()).isEqualTo(expected);
+          assertThat(run.distinctSets()).isEqualTo(c.getKey().equals(C_WITH_SETS) ? sets : 0);
         }
 
         Files.delete(trace.npy);
@@ -154,10 +174,10 @@ final class AnalyzeBenchmark {
     List<Trace> sizes =
         List.of(Trace.draw(temp, shape, tokens / 4), Trace.draw(temp, shape, tokens));
     Times times = new Times();
-    Optional<Path> c = PlainLoops.compile(shape, temp);
+    Map<String, Path> loops = compiled(shape);
     System.out.printf(
         "%d and %d tokens of %s: ns a transition, marginal; medians of %d runs%n%s",
-        tokens / 4, tokens, shape, RUNS, c.isPresent() ? "" : "no cc: the C loop is left out\n");
+        tokens / 4, tokens, shape, RUNS, loops.isEmpty() ? "no cc: the C loop is left out\n" : "");
     for (int cores = 1; cores <= 2; cores++) {
       try (SparkSession spark = spark(cores)) {
         Map<String, Way> ways = new LinkedHashMap<>();
@@ -166,9 +186,9 @@ final class AnalyzeBenchmark {
         for (int run = -4; run < RUNS; run++) {
           for (Trace trace : sizes) {
             SharedCounts expected = null;
-            if (c.isPresent()) {
-              PlainLoops.Run result = PlainLoops.c(c.get(), shape, trace.npy, trace.tokens);
-              times.add(run, "plain C loop", trace.tokens, result.wallNanos(), result.cpuNanos());
+            for (Map.Entry<String, Path> c : loops.entrySet()) {
+              PlainLoops.Run result = PlainLoops.c(c.getValue(), shape, trace.npy, trace.tokens);
+              times.add(run, c.getKey(), trace.tokens, result.wallNanos(), result.cpuNanos());
               expected = result.counts();
             }
 
@@ -189,7 +209,7 @@ final class AnalyzeBenchmark {
       }
     }
 
-    String base = c.isPresent() ? "plain C loop" : "plain Java loop";
+    String base = loops.isEmpty() ? "plain Java loop" : C;
     for (String name : times.names()) {
       boolean sql = name.startsWith("SQL");
       double gap = (tokens - tokens / 4) / (sql ? part(shape) : 1) * (shape.layers() - 1.0);

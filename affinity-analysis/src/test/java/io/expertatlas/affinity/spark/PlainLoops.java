@@ -21,18 +21,24 @@ import java.util.Optional;
 final class PlainLoops {
   private PlainLoops() {}
 
-  /** How long the C loop ran, and what it counted. */
-  record Run(double wallNanos, double cpuNanos, SharedCounts counts) {}
+  /** How long the C loop ran, and what it counted; no sets if it was not to count them. */
+  record Run(double wallNanos, double cpuNanos, SharedCounts counts, long distinctSets) {}
 
-  /** Compiles the C loop for a shape; empty if there is no {@code cc}. */
-  static Optional<Path> compile(ModelShape shape, Path folder)
+  /**
+   * Compiles the C loop for a shape; empty if there is no {@code cc}.
+   *
+   * @param sets whether it counts the distinct sets of experts, too
+   */
+  static Optional<Path> compile(ModelShape shape, boolean sets, Path folder)
       throws IOException, InterruptedException {
     Path source = folder.resolve("count_routes.c");
     try (InputStream in = PlainLoops.class.getResourceAsStream("count_routes.c")) {
       Files.write(source, in.readAllBytes());
     }
 
-    Path binary = folder.resolve("count_routes_%d_%d".formatted(shape.layers(), shape.experts()));
+    Path binary = 
+        folder.resolve(
+            "count_routes_%d_%d%s".formatted(shape.layers(), shape.experts(), sets ? "s" : ""));
     ProcessBuilder compiler =
         new ProcessBuilder(
                 "cc",
@@ -41,6 +47,7 @@ final class PlainLoops {
                 "-DLAYERS=" + shape.layers(),
                 "-DEXPERTS=" + shape.experts(),
                 "-DTOP_K=" + shape.topK(),
+                sets ? "-DSETS" : "-USETS",
                 "-o",
                 binary.toString(),
                 source.toString())
@@ -88,7 +95,11 @@ final class PlainLoops {
     }
 
     String[] nanos = said.trim().split(" ");
-    return new Run(Double.parseDouble(nanos[0]), Double.parseDouble(nanos[1]), counts);
+    return new Run(
+        Double.parseDouble(nanos[0]),
+        Double.parseDouble(nanos[1]),
+        counts,
+        Long.parseLong(nanos[2]));
   }
 
   /** Counts the first tokens of a file in Java. */

@@ -71,7 +71,14 @@ class StandaloneIT {
     Files.createDirectories(home.resolve("conf"));
     Files.writeString(
         home.resolve("conf/spark-defaults.conf"),
-        "spark.default.parallelism %d%n".formatted(TASKS));
+        """
+        spark.default.parallelism %d
+        # no task before the executors of both workers are there
+        spark.cores.max 2
+        spark.scheduler.minRegisteredResourcesRatio 1.0
+        spark.scheduler.maxRegisteredResourcesWaitingTime 180s
+        """
+            .formatted(TASKS));
     try (StandaloneCluster cluster = StandaloneCluster.start(home, 2)) {
       SparkSubmit.Result whole = submit(spark, cluster.url(), trace, temp.resolve("whole"));
       assertThat(whole.exitCode()).as(whole.err()).isZero();

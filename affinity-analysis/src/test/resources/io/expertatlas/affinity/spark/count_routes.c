@@ -1,7 +1,8 @@
 // Counts the routes of a mapped .npy file of bytes, [token][layer][rank], as a plain loop: what
-// RouteCounter counts, without the distinct expert sets and without checks of the ids.
-// cc -O3 -march=native -DLAYERS=12 -DEXPERTS=8 -DTOP_K=2 -o count_routes count_routes.c
-// count_routes FILE DATA_OFFSET TOKENS COUNTS; prints wall and CPU nanoseconds.
+// RouteCounter counts, without checks of the ids; the distinct expert sets only with -DSETS, for at
+// most 64 experts.
+// cc -O3 -march=native -DLAYERS=12 -DEXPERTS=8 -DTOP_K=2 -DSETS -o count_routes count_routes.c
+// count_routes FILE DATA_OFFSET TOKENS COUNTS; prints wall and CPU nanoseconds, distinct sets.
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,12 +17,59 @@ static int64_t first_pairs[LAYERS][EXPERTS][EXPERTS];
 static int64_t pair_units[LAYERS][EXPERTS][EXPERTS];
 static int64_t together[LAYERS][EXPERTS][EXPERTS];
 
+static int64_t distinct_sets;
+
+#ifdef SETS
+typedef struct {
+  uint64_t set;
+  int64_t tokens;  // 0: free
+} entry;
+
+static struct {
+  entry *entries;
+  uint64_t mask;
+  uint64_t size;
+} sets[LAYERS];
+
+static void add_set(int layer, uint64_t set, int64_t tokens) {
+  uint64_t hash = set * 0x9e3779b97f4a7c15u;
+  uint64_t slot = (hash ^ hash >> 32) & sets[layer].mask;
+  while (sets[layer].entries[slot].tokens != 0 && sets[layer].entries[slot].set != set) {
+    slot = (slot + 1) & sets[layer].mask;
+  }
+  entry *at = &sets[layer].entries[slot];
+  at->set = set;
+  sets[layer].size += at->tokens == 0;
+  at->tokens += tokens;
+}
+
+static void make_room(int layer) {
+  if (sets[layer].size * 2 <= sets[layer].mask && sets[layer].entries != NULL) return;
+  entry *old = sets[layer].entries;
+  const uint64_t slots = old == NULL ? 0 : sets[layer].mask + 1;
+  sets[layer].mask = old == NULL ? 15 : 2 * slots - 1;
+  sets[layer].size = 0;
+  sets[layer].entries = calloc(sets[layer].mask + 1, sizeof(entry));
+  if (sets[layer].entries == NULL) abort();
+  for (uint64_t i = 0; i < slots; i++) {
+    if (old[i].tokens != 0) add_set(layer, old[i].set, old[i].tokens);
+  }
+  free(old);
+}
+#endif
+
 static void count(const uint8_t *restrict trace, int64_t tokens) {
   const int64_t units = (2 * (1 << 20) / (TOP_K * TOP_K) + 1) / 2;
   for (int64_t t = 0; t < tokens; t++) {
     const uint8_t *token = trace + t * (LAYERS * TOP_K);
     for (int layer = 0; layer < LAYERS; layer++) {
       const uint8_t *here = token + layer * TOP_K;
+#ifdef SETS
+      uint64_t set = 0;
+      for (int i = 0; i < TOP_K; i++) set |= (uint64_t)1 << here[i];
+      make_room(layer);
+      add_set(layer, set, 1);
+#endif
       first_choices[layer][here[0]]++;
       for (int i = 0; i < TOP_K; i++) {
         choices[layer][here[i]]++;
@@ -65,7 +113,11 @@ int main(int argc, char **argv) {
   }
   count(map + offset, tokens);
   const int64_t wall_end = now(CLOCK_MONOTONIC), cpu_end = now(CLOCK_PROCESS_CPUTIME_ID);
-  printf("%lld %lld\n", (long long)(wall_end - wall), (long long)(cpu_end - cpu));
+#ifdef SETS
+  for (int layer = 0; layer < LAYERS; layer++) distinct_sets += sets[layer].size;
+#endif
+  printf("%lld %lld %lld\n", (long long)(wall_end - wall), (long long)(cpu_end - cpu),
+         (long long)distinct_sets);
   FILE *out = fopen(argv[4], "wb");
   if (out == NULL || fwrite(choices, sizeof choices, 1, out) != 1 ||
       fwrite(first_choices, sizeof first_choices, 1, out) != 1 ||

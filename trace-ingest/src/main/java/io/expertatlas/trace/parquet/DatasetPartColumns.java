@@ -9,6 +9,7 @@ import io.expertatlas.trace.parquet.HadoopDataset.PartFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.ShortBuffer;
@@ -18,6 +19,7 @@ import java.util.Optional;
 import org.apache.parquet.ParquetReadOptions;
 import org.apache.parquet.column.ColumnDescriptor;
 import org.apache.parquet.column.page.PageReadStore;
+import org.apache.parquet.conf.ParquetConfiguration;
 import org.apache.parquet.conf.PlainParquetConfiguration;
 import org.apache.parquet.hadoop.ParquetFileReader;
 import org.apache.parquet.schema.MessageType;
@@ -43,7 +45,8 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
   private int nextGroup;
   private long groupLeft; // rows left in the open row group
   private int tokens;
-  private short[] experts = {}; // [row][layer][rank], unsigned
+  private byte[] expertBytes = {}; // of experts
+  private ShortBuffer experts = ShortBuffer.allocate(0); // [row][layer][rank], unsigned
   private float[] floats = {};
 
   /**
@@ -99,10 +102,12 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
 
   private static ParquetFileReader openFile(PartFile file, Part part) {
     DatasetPart.checkSize(file, part);
+    ParquetConfiguration configuration = new PlainParquetConfiguration();
     try {
       return ParquetFileReader.open(
           file.input(),
-          new ParquetReadOptions.Builder(new PlainParquetConfiguration())
+          new ParquetReadOptions.Builder(configuration)
+              .withCodecFactory(new PageCodecs(configuration))
               .usePageChecksumVerification(true)
               .build());
     } catch (IOException | RuntimeException e) {
@@ -135,11 +140,12 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
 
         int size = Math.multiplyExact(tokens, width(column));
         if (column == DatasetSchema.EXPERTS) {
-          if (experts.length < size) {
-            experts = new short[size];
+          if (experts.capacity() < size) {
+            expertBytes = new byte[Math.multiplyExact(Short.BYTES, size)];
+            experts = ByteBuffer.wrap(expertBytes).order(ByteOrder.LITTLE_ENDIAN).asShortBuffer();
           }
 
-          open[column].read(experts, tokens);
+          open[column].read(expertBytes, tokens);
         } else {
           if (values[column].length < size) {
             values[column] = new int[size];
@@ -239,7 +245,13 @@ public final class DatasetPartColumns implements TokenRows, AutoCloseable {
       throw new IllegalStateException("The column of experts was not asked for");
     }
 
-    layers.forEachPiece(from, to, (at, count) -> into.put(experts, at, count));
+    layers.forEachPiece(
+        from,
+        to,
+        (at, count) -> {
+          into.put(into.position(), experts, at, count);
+          into.position(into.position() + count);
+        });
   }
 
   @Override

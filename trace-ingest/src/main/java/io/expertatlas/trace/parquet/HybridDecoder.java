@@ -16,6 +16,10 @@ import org.apache.parquet.column.values.bitpacking.Packer;
 final class HybridDecoder {
   private static final VarHandle LONGS =
       MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
+  private static final VarHandle INTS =
+      MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
+  private static final VarHandle SHORTS =
+      MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
   private static final int GROUP = 8;
   private static final int BLOCK = 32;
 
@@ -68,8 +72,14 @@ final class HybridDecoder {
     }
   }
 
-  /** The next values, each looked up, into {@code into[from..from + count)}. */
-  void readLookedUp(short[] known, short[] into, int from, int count) {
+  /**
+   * The next values, each looked up.
+   *
+   * @param known the dictionary, prepared for indices of so many bits
+   * @param into ids of two bytes each, the lower one first
+   * @param from index of the first id, not of a byte
+   */
+  void readLookedUp(IdLookup known, byte[] into, int from, int count) {
     int done = from;
     int stop = from + count;
     while (done < stop) {
@@ -81,7 +91,10 @@ final class HybridDecoder {
       if (packed) {
         lookUp(known, into, done, some);
       } else {
-        Arrays.fill(into, done, done + some, known[repeated]);
+        short id = known.id(repeated);
+        for (int i = done; i < done + some; i++) {
+          SHORTS.set(into, Short.BYTES * i, id);
+        }
       }
 
       left -= some;
@@ -89,16 +102,21 @@ final class HybridDecoder {
     }
   }
 
-  private void lookUp(short[] known, short[] into, int from, int count) {
+  private void lookUp(IdLookup known, byte[] into, int from, int count) {
     int done = from;
     int stop = from + count;
     while (done < stop) {
       if (groupLeft > 0) {
-        into[done++] = known[group[GROUP - groupLeft--]];
+        SHORTS.set(into, Short.BYTES * done++, known.id(group[GROUP - groupLeft--]));
       } else if (bits <= Byte.SIZE && stop - done >= GROUP && at + Long.BYTES <= end) {
         int groups =
             Math.min((stop - done) / GROUP, (end - at - Long.BYTES) / Math.max(1, bits) + 1);
-        lookUpGroups(known, into, done, groups);
+        switch (known.lanes()) {
+          case 4 -> lookUpFours(known, into, Short.BYTES * done, groups);
+          case 2 -> lookUpTwos(known, into, Short.BYTES * done, groups);
+          default -> lookUpGroups(known, into, Short.BYTES * done, groups);
+        }
+
         done += groups * GROUP;
       } else {
         startGroup();
@@ -107,26 +125,64 @@ final class HybridDecoder {
   }
 
   /** Whole groups of values of at most eight bits, each group out of one long. */
-  private void lookUpGroups(short[] known, short[] into, int from, int groups) {
+  private void lookUpGroups(IdLookup known, byte[] into, int from, int groups) {
     int mask = (1 << bits) - 1;
-    int two = 2 * bits;
     int to = from;
     for (int i = 0; i < groups; i++) {
       long word = (long) LONGS.get(bytes, at);
-      into[to] = known[(int) word & mask];
-      into[to + 1] = known[(int) (word >>> bits) & mask];
-      word >>>= two;
-      into[to + 2] = known[(int) word & mask];
-      into[to + 3] = known[(int) (word >>> bits) & mask];
-      word >>>= two;
-      into[to + 4] = known[(int) word & mask];
-      into[to + 5] = known[(int) (word >>> bits) & mask];
-      word >>>= two;
-      into[to + 6] = known[(int) word & mask];
-      into[to + 7] = known[(int) (word >>> bits) & mask];
-      to += GROUP;
+      for (int value = 0; value < GROUP; value++) {
+        SHORTS.set(into, to, known.id((int) word & mask));
+        word >>>= bits;
+        to += Short.BYTES;
+      }
+
       at += bits;
     }
+  }
+
+  private void lookUpTwos(IdLookup known, byte[] into, int from, int groups) {
+    int[] twos = known.twos();
+    int mask = twos.length - 1;
+    int two = 2 * bits;
+    int seen = 0;
+    int to = from;
+    for (int i = 0; i < groups; i++) {
+      long word = (long) LONGS.get(bytes, at);
+      int a = twos[(int) word & mask];
+      int b = twos[(int) (word >>> two) & mask];
+      word >>>= 2 * two;
+      int c = twos[(int) word & mask];
+      int d = twos[(int) (word >>> two) & mask];
+      INTS.set(into, to, a);
+      INTS.set(into, to + 4, b);
+      INTS.set(into, to + 8, c);
+      INTS.set(into, to + 12, d);
+      seen |= a | b | c | d;
+      to += Short.BYTES * GROUP;
+      at += bits;
+    }
+
+    known.check(seen);
+  }
+
+  private void lookUpFours(IdLookup known, byte[] into, int from, int groups) {
+    long[] fours = known.fours();
+    int mask = fours.length - 1;
+    int four = 4 * bits;
+    long seen = 0;
+    int to = from;
+    for (int i = 0; i < groups; i++) {
+      long word = (long) LONGS.get(bytes, at);
+      long a = fours[(int) word & mask];
+      long b = fours[(int) (word >>> four) & mask];
+      LONGS.set(into, to, a);
+      LONGS.set(into, to + Long.BYTES, b);
+      seen |= a | b;
+      to += Short.BYTES * GROUP;
+      at += bits;
+    }
+
+    known.check(seen);
   }
 
   /** Whether the next values, of one bit, are all 1. */

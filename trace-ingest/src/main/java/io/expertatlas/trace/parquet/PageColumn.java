@@ -1,7 +1,6 @@
 package io.expertatlas.trace.parquet;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -38,7 +37,7 @@ final class PageColumn {
   private long read; // values read before the page
   private int pageSize;
   private Values values = (into, from, count) -> {};
-  private short[] narrowDictionary = {}; // of ids; the dictionary, or empty
+  private final IdLookup lookup; // the dictionary of ids, or empty
   private Optional<HybridDecoder> indices = Optional.empty(); // into it, of the page
   private int[] wide = {}; // scratch
 
@@ -63,6 +62,7 @@ final class PageColumn {
     if (page == null) {
       this.dictionary = new int[0];
       this.slowDictionary = null;
+      this.lookup = new IdLookup(dictionary);
       return;
     }
 
@@ -81,10 +81,7 @@ final class PageColumn {
     }
 
     check(dictionary, 0, dictionary.length);
-    this.narrowDictionary = new short[dictionary.length];
-    for (int i = 0; i < dictionary.length; i++) {
-      narrowDictionary[i] = (short) dictionary[i];
-    }
+    this.lookup = new IdLookup(dictionary);
   }
 
   private boolean isFloat() {
@@ -102,13 +99,17 @@ final class PageColumn {
     }
   }
 
-  /** The next {@code rows * width} values of a column of integers of 16 bits, unsigned. */
-  void read(short[] into, int rows) {
+  /**
+   * The next {@code rows * width} values of a column of integers of 16 bits.
+   *
+   * @param into two bytes each, the lower one first
+   */
+  void read(byte[] into, int rows) {
     int count = Math.multiplyExact(rows, width);
     for (int done = 0; done < count; ) {
       int some = available(count - done);
       if (indices.isPresent()) {
-        indices.get().readLookedUp(narrowDictionary, into, done, some);
+        indices.get().readLookedUp(lookup, into, done, some);
       } else {
         readNarrowed(into, done, some);
       }
@@ -118,14 +119,15 @@ final class PageColumn {
     }
   }
 
-  private void readNarrowed(short[] into, int from, int count) {
+  private void readNarrowed(byte[] into, int from, int count) {
     if (wide.length < count) {
       wide = new int[count];
     }
 
     values.read(wide, 0, count);
+    ByteBuffer narrow = little(into).position(Short.BYTES * from);
     for (int i = 0; i < count; i++) {
-      into[from + i] = (short) wide[i];
+      narrow.putShort((short) wide[i]);
     }
   }
 
@@ -191,11 +193,15 @@ final class PageColumn {
   }
 
   private static byte[] bytes(BytesInput input) throws IOException {
-    byte[] bytes = new byte[Math.toIntExact(input.size())];
-    try (InputStream in = input.toInputStream()) {
-      in.readNBytes(bytes, 0, bytes.length);
+    ByteBuffer buffer = input.toByteBuffer();
+    if (buffer.hasArray()
+        && buffer.arrayOffset() + buffer.position() == 0
+        && buffer.remaining() == buffer.array().length) {
+      return buffer.array(); // only read
     }
 
+    byte[] bytes = new byte[buffer.remaining()];
+    buffer.get(bytes);
     return bytes;
   }
 
@@ -233,6 +239,7 @@ final class PageColumn {
     if (encoding == Encoding.PLAIN_DICTIONARY || encoding == Encoding.RLE_DICTIONARY) {
       HybridDecoder ids = new HybridDecoder(bytes, from + 1, bytes.length, bytes[from]);
       indices = Optional.of(ids);
+      lookup.prepare(bytes[from], pageSize);
       values = (into, at, count) -> lookUp(ids, into, at, count);
     } else if (encoding == Encoding.PLAIN) {
       ByteBuffer plain = little(bytes).position(from);

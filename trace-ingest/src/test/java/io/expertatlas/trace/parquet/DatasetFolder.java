@@ -8,10 +8,15 @@ import io.expertatlas.trace.json.TraceManifestParser;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import org.apache.parquet.hadoop.ParquetFileWriter;
+import org.apache.parquet.hadoop.ParquetWriter;
+import org.apache.parquet.io.LocalInputFile;
 import org.apache.parquet.io.LocalOutputFile;
 
 /** Writes datasets for tests, without Spark. */
@@ -88,31 +93,37 @@ public final class DatasetFolder {
     return manifest;
   }
 
-  /** Writes a trace so many times over as one part. */
+  /** Writes a trace so many times over as one part: its row groups once, then copies of them. */
   public static TraceManifest writeGiant(Path folder, RoutingTrace trace, int times)
       throws IOException {
-    TraceManifest empty = write(folder, trace.slice(0, 0), 1);
-    String name = "part-00000.parquet";
-    List<Part> parts = new ArrayList<>();
-    try (DatasetPartWriter writer =
-        new DatasetPartWriter(folder.resolve(name), trace.shape(), trace.hasWeights())) {
-      for (int copy = 0; copy < times; copy++) {
-        writer.write(trace, 0);
-      }
-
-      parts.add(writer.finish(name));
+    TraceManifest once = write(folder, trace, Math.max(1, trace.tokens()));
+    Path part = folder.resolve(once.parts().get(0).file());
+    HashedOutputFile giant = new HashedOutputFile(new LocalOutputFile(folder.resolve("giant")));
+    ParquetFileWriter writer =
+        new ParquetFileWriter(
+            giant,
+            DatasetSchema.of(trace.shape(), trace.hasWeights()),
+            ParquetFileWriter.Mode.OVERWRITE,
+            ParquetWriter.DEFAULT_BLOCK_SIZE,
+            0);
+    writer.start();
+    for (int copy = 0; copy < times; copy++) {
+      writer.appendFile(new LocalInputFile(part));
     }
 
+    writer.end(Map.of());
+    Files.move(folder.resolve("giant"), part, StandardCopyOption.REPLACE_EXISTING);
     long tokens = (long) trace.tokens() * times;
     TraceManifest manifest =
         new TraceManifest(
-            trace.shape(),
+            once.shape(),
             tokens,
-            empty.sequences(),
-            trace.hasWeights(),
-            empty.createdBy(),
+            once.sequences(),
+            once.weights(),
+            once.createdBy(),
             List.of(new Source("memory", "none", tokens, 0, List.of())),
-            parts);
+            List.of(
+                new Part(part.getFileName().toString(), tokens, giant.bytes(), giant.sha256())));
     Files.writeString(folder.resolve(TraceManifest.FILE), TraceManifestParser.toJson(manifest));
     return manifest;
   }

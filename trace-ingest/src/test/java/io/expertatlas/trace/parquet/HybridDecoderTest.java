@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.apache.parquet.bytes.HeapByteBufferAllocator;
@@ -11,6 +13,7 @@ import org.apache.parquet.column.values.rle.RunLengthBitPackingHybridEncoder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HybridDecoderTest {
   @ParameterizedTest(name = "seed {0}")
@@ -37,21 +40,53 @@ class HybridDecoderTest {
     }
 
     assertThat(found).isEqualTo(values);
-    short[] known = new short[1 << bits];
+    int most = random.nextBoolean() ? 1 << 15 : 1 << 16; // ids with and without the highest bit
+    int[] known = new int[1 << bits];
     for (int i = 0; i < known.length; i++) {
-      known[i] = (short) (3 * i + 1);
+      known[i] = (31 * i + 1) % most;
     }
 
-    HybridDecoder lookUp = new HybridDecoder(bytes, 0, bytes.length, bits);
-    short[] lookedUp = new short[values.length];
-    for (int at = 0; at < found.length; ) {
-      int count = Math.min(found.length - at, 1 + random.nextInt(100));
-      lookUp.readLookedUp(known, lookedUp, at, count);
-      at += count;
+    byte[] lookedUp = lookedUp(bytes, bits, new IdLookup(known), values.length, random);
+
+    ByteBuffer ids = ByteBuffer.wrap(lookedUp).order(ByteOrder.LITTLE_ENDIAN);
+    for (int value : values) {
+      assertThat(ids.getShort() & 0xffff).isEqualTo(known[value]);
+    }
+  }
+
+  private static byte[] lookedUp(
+      byte[] bytes, int bits, IdLookup known, int count, SplittableRandom random) {
+    HybridDecoder decoder = new HybridDecoder(bytes, 0, bytes.length, bits);
+    known.prepare(bits, random.nextBoolean() ? count : 1 << 20); // as for small and large pages
+    byte[] ids = new byte[2 * count];
+    for (int at = 0; at < count; ) {
+      int some = Math.min(count - at, 1 + random.nextInt(100));
+      decoder.readLookedUp(known, ids, at, some);
+      at += some;
     }
 
-    for (int i = 0; i < values.length; i++) {
-      assertThat(lookedUp[i]).isEqualTo(known[values[i]]);
+    return ids;
+  }
+
+  @ParameterizedTest(name = "{0} bits")
+  @ValueSource(ints = {1, 2, 3, 4, 5, 6, 7, 8, 9, 12})
+  void anIndexBeyondTheDictionaryIsAnError(int bits) throws IOException {
+    SplittableRandom random = new SplittableRandom(bits);
+    int size = (1 << bits) - 1; // one id fewer than the bits can tell
+    for (int most : new int[] {1, 1 << 16}) { // with and without room for a mark
+      int[] dictionary = new int[size];
+      Arrays.fill(dictionary, most - 1);
+      for (int wrong : new int[] {0, 5, 17, 99}) {
+        int[] values = new int[100];
+        Arrays.setAll(values, i -> i % size);
+        assertThat(lookedUp(encoded(bits, values), bits, new IdLookup(dictionary), 100, random))
+            .hasSize(200);
+        values[wrong] = size;
+        byte[] bytes = encoded(bits, values);
+        assertThatThrownBy(() -> lookedUp(bytes, bits, new IdLookup(dictionary), 100, random))
+            .isInstanceOf(IllegalArgumentException.class)
+            .hasMessageEndingWith("a dictionary of %d values".formatted(size));
+      }
     }
   }
 
