@@ -3,7 +3,6 @@ package io.expertatlas.predictor.nd4j;
 import io.expertatlas.predictor.PredictedModel;
 import io.expertatlas.predictor.store.StateStore;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -184,14 +183,14 @@ public final class LayerTrainer {
   }
 
   private void fill(Network.Batch batch, int[] rows, int at) {
-    FloatBuffer into = batch.features.data().asNioFloat();
-    FloatBuffer target = batch.target.data().asNioFloat();
     int width = task.heads() * model.shape().experts();
     for (int i = 0; i < batch.rows; i++) {
       int row = rows[at + i];
-      features.put(pool, row, into);
-      target.put(pool.gates(), row * width, width);
+      features.put(pool, row, batch.features, i);
+      System.arraycopy(pool.gates(), row * width, batch.target, i * width, width);
     }
+
+    batch.features.push();
   }
 
   /** Recall at k on the validation rows: chosen experts among the k of the greatest scores. */
@@ -205,13 +204,12 @@ public final class LayerTrainer {
         validation.load(rows, from, to);
       }
 
-      FloatBuffer into = batch.features.data().asNioFloat();
       for (int row = 0; row < to - from; row++) {
-        features.put(validation, row, into);
+        features.put(validation, row, batch.features, row);
       }
 
-      float[] scores = Network.get(batch.forward());
-      hits += hits(scores, validation, to - from);
+      batch.features.push();
+      hits += hits(batch.forward(), validation, to - from);
       choices += (long) (to - from) * task.heads() * model.shape().topK();
     }
 
