@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.management.OperatingSystemMXBean;
 import io.expertatlas.predictor.PredictorKind;
+import io.expertatlas.predictor.SequenceSplit;
 import io.expertatlas.predictor.States;
 import io.expertatlas.predictor.store.StateStore;
 import io.expertatlas.trace.ModelShape;
@@ -121,29 +122,18 @@ final class TrainingBenchmark {
             0,
             0,
             1 << 20);
-    int[] rows = IntStream.range(0, one.tokens()).toArray();
     List<LayerTask> tasks = new ArrayList<>();
     float[] none = {};
     for (int layer = 0; layer < one.layers(); layer++) {
-      tasks.add(
-          new LayerTask(
-              config,
-              layer,
-              one.heads(),
-              folder.toString(),
-              rows,
-              new int[0],
-              none,
-              none,
-              none,
-              ""));
+      tasks.add(new LayerTask(config, layer, one.heads(), none, none, none, ""));
     }
 
     OperatingSystemMXBean system =
         (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     long begin = System.nanoTime();
     long processor = system.getProcessCpuTime();
-    new LocalRunner(2).train(tasks, () -> {});
+    SequenceSplit all = new SequenceSplit(1, new int[0], new int[0]);
+    new LocalRunner(StateStore.open(folder), 2).train(tasks, all, () -> {});
     return new Seconds(
         (System.nanoTime() - begin) / 1e9, (system.getProcessCpuTime() - processor) / 1e9);
   }
