@@ -33,8 +33,14 @@ final class EpochWatcher implements AutoCloseable {
     }
   }
 
+  /** Ends the thread: nothing is told afterwards. */
   @Override
   public void close() {
     thread.interrupt();
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 }

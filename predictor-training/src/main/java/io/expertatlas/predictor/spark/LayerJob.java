@@ -7,6 +7,7 @@ import io.expertatlas.predictor.nd4j.LayerTask;
 import io.expertatlas.predictor.nd4j.LayerTrainer;
 import io.expertatlas.predictor.nd4j.TrainedLayer;
 import io.expertatlas.predictor.store.LayerSpool;
+import java.io.File;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Files;
@@ -59,7 +60,9 @@ record LayerJob(ArrayList<Integer> numbers, ArrayList<LayerTask> tasks, String o
       return trained.iterator();
     }
 
-    try (LayerSpool spool = new LayerSpool(localFolder(), model, tasks.get(0).heads(), origin)) {
+    LayerTask first = tasks.get(0);
+    try (LayerSpool spool =
+        new LayerSpool(localFolder(first.layer()), model, first.heads(), origin)) {
       while (blocks.hasNext()) {
         spool.add(blocks.next()._2());
       }
@@ -76,8 +79,9 @@ record LayerJob(ArrayList<Integer> numbers, ArrayList<LayerTask> tasks, String o
   }
 
   /** Where Spark keeps what it shuffles: removed with the executor, however that ends. */
-  private static Path localFolder() {
-    return SparkEnv.get().blockManager().diskBlockManager().localDirs()[0].toPath();
+  private static Path localFolder(int layer) {
+    File[] folders = SparkEnv.get().blockManager().diskBlockManager().localDirs();
+    return folders[layer % folders.length].toPath();
   }
 
   /** The task, without a checkpoint if the folder for it is not on this machine. */
