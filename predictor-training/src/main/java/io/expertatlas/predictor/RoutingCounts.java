@@ -1,16 +1,21 @@
 package io.expertatlas.predictor;
 
 import io.expertatlas.trace.ModelShape;
+import java.io.Serializable;
 
 /**
  * Counts of the choices of tokens, and of pairs of choices some layers apart: what the predictors
  * without hidden states are made of. Mutable, not safe for several threads.
  */
-public final class RoutingCounts {
+public final class RoutingCounts implements Serializable {
+  private static final long serialVersionUID = 1;
+
   /** Added to each count, so that what was never seen is not impossible. */
   private static final double PRIOR = 0.5;
 
-  private final ModelShape shape;
+  private final int layers;
+  private final int experts;
+  private final int topK;
   private final int lookahead;
   private final long[] choices; // [layer][expert]
   private final long[] pairs; // [head-out - 1][layer][from][to]
@@ -18,7 +23,9 @@ public final class RoutingCounts {
 
   /** No token yet. */
   public RoutingCounts(ModelShape shape, int lookahead) {
-    this.shape = shape;
+    this.layers = shape.layers();
+    this.experts = shape.experts();
+    this.topK = shape.topK();
     this.lookahead = lookahead;
     this.choices = new long[shape.totalExperts()];
     this.pairs =
@@ -28,21 +35,34 @@ public final class RoutingCounts {
   }
 
   /** Adds a token: its experts, {@code [layer][rank]}, from an index on. */
-  public void add(short[] experts, int at) {
+  public void add(short[] chosen, int at) {
     tokens++;
-    int topK = shape.topK();
-    for (int layer = 0; layer < shape.layers(); layer++) {
+    for (int layer = 0; layer < layers; layer++) {
       for (int rank = 0; rank < topK; rank++) {
-        int from = experts[at + layer * topK + rank] & 0xffff;
-        choices[layer * shape.experts() + from]++;
-        for (int h = 0; h < lookahead && layer + 1 + h < shape.layers(); h++) {
-          int row = ((h * shape.layers() + layer) * shape.experts() + from) * shape.experts();
+        int from = chosen[at + layer * topK + rank] & 0xffff;
+        choices[layer * experts + from]++;
+        for (int h = 0; h < lookahead && layer + 1 + h < layers; h++) {
+          int row = ((h * layers + layer) * experts + from) * experts;
           for (int other = 0; other < topK; other++) {
-            pairs[row + (experts[at + (layer + 1 + h) * topK + other] & 0xffff)]++;
+            pairs[row + (chosen[at + (layer + 1 + h) * topK + other] & 0xffff)]++;
           }
         }
       }
     }
+  }
+
+  /** Adds what was counted of other tokens, of the same shape and lookahead. */
+  public RoutingCounts add(RoutingCounts other) {
+    tokens += other.tokens;
+    for (int i = 0; i < choices.length; i++) {
+      choices[i] += other.choices[i];
+    }
+
+    for (int i = 0; i < pairs.length; i++) {
+      pairs[i] += other.pairs[i];
+    }
+
+    return this;
   }
 
   /** Tokens counted. */
@@ -61,13 +81,12 @@ public final class RoutingCounts {
    */
   public float[] affinity(int headOuts) {
     float[] all = shares(pairs);
-    float[] some = new float[headOuts * shape.totalExperts() * shape.experts()];
+    float[] some = new float[headOuts * layers * experts * experts];
     System.arraycopy(all, 0, some, 0, some.length);
     return some;
   }
 
   private float[] shares(long[] counts) {
-    int experts = shape.experts();
     float[] shares = new float[counts.length];
     for (int row = 0; row < counts.length; row += experts) {
       double sum = 0;

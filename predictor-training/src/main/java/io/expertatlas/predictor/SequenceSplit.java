@@ -1,5 +1,6 @@
 package io.expertatlas.predictor;
 
+import java.io.Serializable;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 
@@ -7,7 +8,9 @@ import java.util.SplittableRandom;
  * Which sequences are trained on, which stop the training early, and which are held out. Sequences,
  * not tokens: neighbouring tokens resemble each other. Immutable.
  */
-public final class SequenceSplit {
+public final class SequenceSplit implements Serializable {
+  private static final long serialVersionUID = 1;
+
   /** What a sequence is used for. */
   public enum Part {
     /** Gradients and counts come from these. */

@@ -94,22 +94,7 @@ public final class LayerSelection {
     return layers * shape.topK();
   }
 
-  /** Number of runs of neighbouring layers. */
-  int runs() {
-    return runs.length / 2;
-  }
-
-  /** Index of the first choice of a run in a token's row of the whole model. */
-  int firstChoice(int run) {
-    return runs[2 * run] * shape.topK();
-  }
-
-  /** Choices of a token in a run. */
-  int choices(int run) {
-    return (runs[2 * run + 1] - runs[2 * run]) * shape.topK();
-  }
-
-  /** Copies a piece of a row-major array {@code [token][layer][rank]}. */
+  /** Copies a piece of a row-major array {@code [token][layer][value]}. */
   @FunctionalInterface
   public interface Copy {
     /** Copies so many elements from an index on. */
@@ -121,15 +106,21 @@ public final class LayerSelection {
    * pieces that stand together in an array of the whole model: one if every layer is chosen.
    */
   public void forEachPiece(int from, int to, Copy copy) {
-    int width = shape.choicesPerToken();
+    forEachPiece(shape.topK(), from, to, copy);
+  }
+
+  /** The same for an array with so many values a layer, {@code [token][layer][value]}. */
+  public void forEachPiece(int layerValues, int from, int to, Copy copy) {
+    int width = shape.layers() * layerValues;
     if (isAll()) {
       copy.elements(from * width, (to - from) * width);
       return;
     }
 
     for (int token = from; token < to; token++) {
-      for (int run = 0; run < runs(); run++) {
-        copy.elements(token * width + firstChoice(run), choices(run));
+      for (int run = 0; run < runs.length; run += 2) {
+        copy.elements(
+            token * width + runs[run] * layerValues, (runs[run + 1] - runs[run]) * layerValues);
       }
     }
   }

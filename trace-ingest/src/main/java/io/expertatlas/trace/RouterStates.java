@@ -1,5 +1,9 @@
 package io.expertatlas.trace;
 
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
 import java.util.Objects;
 
 /**
@@ -10,7 +14,7 @@ import java.util.Objects;
  * <p>Dense arrays are row-major: hidden states {@code [token][layer][hidden]}, scores {@code
  * [token][layer][expert]}.
  */
-public final class RouterStates {
+public final class RouterStates implements TokenRows {
   /** What the scores of experts are. */
   public enum Scores {
     /** There are none. */
@@ -84,7 +88,7 @@ public final class RouterStates {
     return routes;
   }
 
-  /** Number of tokens held here. */
+  @Override
   public int tokens() {
     return routes.tokens();
   }
@@ -136,6 +140,60 @@ public final class RouterStates {
   public void copyScores(int token, int layer, float[] into, int at) {
     int experts = kind == Scores.NONE ? 0 : routes.shape().experts();
     System.arraycopy(scores, row(token, layer) * experts, into, at, experts);
+  }
+
+  @Override
+  public int sequence(int token) {
+    return routes.sequence(token);
+  }
+
+  @Override
+  public int position(int token) {
+    return routes.position(token);
+  }
+
+  @Override
+  public void copySequences(int from, int to, IntBuffer into) {
+    routes.copySequences(from, to, into);
+  }
+
+  @Override
+  public void copyPositions(int from, int to, IntBuffer into) {
+    routes.copyPositions(from, to, into);
+  }
+
+  @Override
+  public void copyPhases(int from, int to, ByteBuffer into) {
+    routes.copyPhases(from, to, into);
+  }
+
+  @Override
+  public void copyExperts(int from, int to, LayerSelection layers, ShortBuffer into) {
+    routes.copyExperts(from, to, layers, into);
+  }
+
+  @Override
+  public void copyWeights(int from, int to, LayerSelection layers, FloatBuffer into) {
+    routes.copyWeights(from, to, layers, into);
+  }
+
+  @Override
+  public void copyInputs(int from, int to, LayerSelection layers, FloatBuffer into) {
+    if (hiddenSize == 0) {
+      throw new IllegalStateException("The trace has no hidden states");
+    }
+
+    layers.forEachPiece(hiddenSize, from, to, (at, count) -> into.put(hidden, at, count));
+  }
+
+  @Override
+  public void copyScores(int from, int to, LayerSelection layers, FloatBuffer into) {
+    if (kind == Scores.NONE) {
+      throw new IllegalStateException("The trace has no router scores");
+    }
+
+    layers.forEachPiece(
+        routes.shape().experts(), from, to, (at, count) -> into.put(scores, at, count));
   }
 
   private int row(int token, int layer) {

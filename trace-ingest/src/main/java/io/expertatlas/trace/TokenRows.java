@@ -38,4 +38,22 @@ public interface TokenRows {
    * @throws IllegalStateException if there are none
    */
   void copyWeights(int from, int to, LayerSelection layers, FloatBuffer into);
+
+  /**
+   * Appends the inputs of the routers of some layers, {@code [token][layer][hidden]}.
+   *
+   * @throws IllegalStateException if there are none
+   */
+  default void copyInputs(int from, int to, LayerSelection layers, FloatBuffer into) {
+    throw new IllegalStateException("The trace has no hidden states");
+  }
+
+  /**
+   * Appends what the routers of some layers gave their experts, {@code [token][layer][expert]}.
+   *
+   * @throws IllegalStateException if there are no scores
+   */
+  default void copyScores(int from, int to, LayerSelection layers, FloatBuffer into) {
+    throw new IllegalStateException("The trace has no router scores");
+  }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.expertatlas.trace.RouterStates.Scores;
+import java.nio.FloatBuffer;
 import org.junit.jupiter.api.Test;
 
 class RouterStatesTest {
@@ -27,11 +28,36 @@ class RouterStatesTest {
   }
 
   @Test
+  void layersAreCopiedInBulk() {
+    float[] hidden = {0, 1, 10, 11, 100, 101, 110, 111};
+    float[] scores = {0, 1, 2, 10, 11, 12, 100, 101, 102, 110, 111, 112};
+    RouterStates states = RouterStates.of(routes, 2, hidden, Scores.LOGITS, scores);
+
+    FloatBuffer all = FloatBuffer.allocate(8);
+    states.copyInputs(0, 2, LayerSelection.all(routes.shape()), all);
+    assertThat(all.array()).isEqualTo(hidden);
+    FloatBuffer last = FloatBuffer.allocate(4);
+    states.copyInputs(0, 2, LayerSelection.parse("1", routes.shape()), last);
+    assertThat(last.array()).containsExactly(10, 11, 110, 111);
+    FloatBuffer token = FloatBuffer.allocate(3);
+    states.copyScores(1, 2, LayerSelection.parse("0", routes.shape()), token);
+    assertThat(token.array()).containsExactly(100, 101, 102);
+  }
+
+  @Test
   void eitherMayBeAbsent() {
     RouterStates states = RouterStates.ofHidden(routes, 1, new float[] {1, 2, 3, 4});
 
     assertThat(states.scores()).isEqualTo(Scores.NONE);
     assertThatThrownBy(() -> states.score(0, 0, 0)).isInstanceOf(IndexOutOfBoundsException.class);
+    LayerSelection layers = LayerSelection.all(routes.shape());
+    FloatBuffer nowhere = FloatBuffer.allocate(0);
+    assertThatThrownBy(() -> states.copyScores(0, 1, layers, nowhere))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("The trace has no router scores");
+    assertThatThrownBy(() -> routes.copyInputs(0, 1, layers, nowhere))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("The trace has no hidden states");
   }
 
   @Test

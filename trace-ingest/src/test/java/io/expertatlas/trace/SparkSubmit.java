@@ -23,9 +23,11 @@ public final class SparkSubmit {
   private static final long MINUTES = 3;
 
   private final Path home;
+  private final List<String> options;
 
-  private SparkSubmit(Path home) {
+  private SparkSubmit(Path home, List<String> options) {
     this.home = home;
+    this.options = List.copyOf(options);
   }
 
   /**
@@ -67,7 +69,14 @@ public final class SparkSubmit {
       }
     }
 
-    return new SparkSubmit(home);
+    return new SparkSubmit(home, List.of());
+  }
+
+  /** The same with further options of {@code spark-submit}. */
+  public SparkSubmit with(String... more) {
+    List<String> all = new ArrayList<>(options);
+    all.addAll(List.of(more));
+    return new SparkSubmit(home, all);
   }
 
   /**
@@ -103,8 +112,9 @@ public final class SparkSubmit {
             "--conf",
             "spark.driver.bindAddress=127.0.0.1",
             "--conf",
-            "spark.executor.memory=512m",
-            jobJar.toString()));
+            "spark.executor.memory=512m"));
+    command.addAll(options);
+    command.add(jobJar.toString());
     command.addAll(arguments);
     Path out = home.resolve("out.txt");
     Path err = home.resolve("err.txt");

@@ -73,6 +73,11 @@ final class WorkFolder {
     }
   }
 
+  /** What is trained on, in words. */
+  static String origin(TraceSource source, TokenSelection selection, long tokens) {
+    return "%s (%s), %d tokens".formatted(source.path().toAbsolutePath(), selection, tokens);
+  }
+
   /**
    * The states of a trace: those that are here already, or read anew.
    *
@@ -86,8 +91,7 @@ final class WorkFolder {
       Path checkpoint,
       Optional<GateWeights> gates)
       throws IOException {
-    String origin =
-        "%s (%s), %d tokens".formatted(source.path().toAbsolutePath(), selection, reader.tokens());
+    String origin = origin(source, selection, reader.tokens());
     if (StateStore.isComplete(path)) {
       StateStore store = StateStore.open(path);
       if (!store.origin().equals(origin) || !store.model().equals(model)) {

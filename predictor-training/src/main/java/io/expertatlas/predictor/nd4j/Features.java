@@ -1,7 +1,6 @@
 package io.expertatlas.predictor.nd4j;
 
 import io.expertatlas.trace.ModelShape;
-import java.nio.FloatBuffer;
 import java.util.Arrays;
 
 /**
@@ -15,7 +14,6 @@ final class Features {
   private final int topK;
   private final float[] affinity; // [heads][from][to], or empty
   private final int heads;
-  private final float[] tail; // scratch
 
   Features(LayerTask task, int hidden, ModelShape shape) {
     this.hidden = hidden;
@@ -23,7 +21,6 @@ final class Features {
     this.topK = shape.topK();
     this.heads = task.heads();
     this.affinity = task.logAffinity();
-    this.tail = new float[width() - hidden];
   }
 
   private boolean routes() {
@@ -34,23 +31,26 @@ final class Features {
     return hidden + (routes() ? experts + heads * experts : 0) + 1;
   }
 
-  /** Writes the features of a row. */
-  void put(RowPool pool, int row, FloatBuffer into) {
-    into.put(pool.hidden(), row * hidden, hidden);
-    Arrays.fill(tail, 0f);
+  /** Writes the features of a row of the pool as a row of a matrix, on the heap. */
+  void put(RowPool pool, int row, Matrix into, int intoRow) {
+    float[] values = into.values;
+    int at = intoRow * into.columns;
+    System.arraycopy(pool.hidden(), row * hidden, values, at, hidden);
+    int tail = at + hidden;
+    int end = at + into.columns - 1;
+    Arrays.fill(values, tail, end, 0f);
     if (routes()) {
       for (int rank = 0; rank < topK; rank++) {
         int from = pool.chosen(row, rank, topK);
-        tail[from] = 1;
+        values[tail + from] = 1;
         for (int to = 0; to < heads * experts; to++) {
-          tail[experts + to] +=
+          values[tail + experts + to] +=
               affinity[((to / experts) * experts + from) * experts + to % experts] / topK;
         }
       }
     }
 
-    tail[tail.length - 1] = 1;
-    into.put(tail);
+    values[end] = 1;
   }
 
   /** The hidden part of a matrix {@code [width][outputs]}, as {@code [outputs][hidden]}. */

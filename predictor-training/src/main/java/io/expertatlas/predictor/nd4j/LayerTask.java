@@ -3,14 +3,11 @@ package io.expertatlas.predictor.nd4j;
 import java.io.Serializable;
 
 /**
- * The training of one layer: what a thread or a Spark task works on. Arrays are taken over.
+ * How one layer is trained: what a thread or a Spark task is told. Arrays are taken over.
  *
  * @param config how
  * @param layer whose router input is read
  * @param heads head-outs, at least 1
- * @param store folder of the {@link io.expertatlas.predictor.store.StateStore}
- * @param train rows of the store to train on, ascending
- * @param validation rows that choose the epoch, ascending
  * @param start {@code [heads * experts][hidden]}: the gates of the layers predicted; empty: random
  * @param startBias {@code [heads * experts]}, or empty
  * @param logAffinity {@code [heads][from][to]}: features of kinds that know routes
@@ -21,11 +18,13 @@ public record LayerTask(
     TrainerConfig config,
     int layer,
     int heads,
-    String store,
-    int[] train,
-    int[] validation,
     float[] start,
     float[] startBias,
     float[] logAffinity,
     String checkpoint)
-    implements Serializable {}
+    implements Serializable {
+  /** The same without a place for its progress. */
+  public LayerTask withoutCheckpoint() {
+    return new LayerTask(config, layer, heads, start, startBias, logAffinity, "");
+  }
+}

@@ -1,9 +1,7 @@
 package io.expertatlas.predictor.nd4j;
 
 import io.expertatlas.predictor.PredictedModel;
-import io.expertatlas.predictor.store.StateStore;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -25,7 +23,7 @@ public final class LayerTrainer {
 
   private final LayerTask task;
   private final TrainerConfig config;
-  private final StateStore store;
+  private final LayerRows rows;
   private final PredictedModel model;
   private final Features features;
   private final RowPool pool;
@@ -33,16 +31,15 @@ public final class LayerTrainer {
   private final Runnable epochDone;
   private int loaded = -1; // first row of the pool that is in memory, if it is the only one
 
-  private LayerTrainer(LayerTask task, Runnable epochDone) {
+  private LayerTrainer(LayerTask task, LayerRows rows, Runnable epochDone) {
     this.task = task;
     this.config = task.config();
-    this.store = StateStore.open(Path.of(task.store()));
-    this.model = store.model();
+    this.rows = rows;
+    this.model = rows.states().model();
     this.features = new Features(task, model.hiddenSize(), model.shape());
     this.pool =
-        new RowPool(
-            store, task.layer(), task.heads(), Math.min(config.poolRows(), task.train().length));
-    this.validation = new RowPool(store, task.layer(), task.heads(), evaluated());
+        new RowPool(rows.states(), task.heads(), Math.min(config.poolRows(), rows.train().length));
+    this.validation = new RowPool(rows.states(), task.heads(), evaluated());
     this.epochDone = epochDone;
   }
 
@@ -51,18 +48,18 @@ public final class LayerTrainer {
    *
    * @param epochDone is called after each epoch, on this thread
    */
-  public static TrainedLayer train(LayerTask task, Runnable epochDone) {
+  public static TrainedLayer train(LayerTask task, LayerRows rows, Runnable epochDone) {
     SingleThread.enter();
-    return new LayerTrainer(task, epochDone).run();
+    return new LayerTrainer(task, rows, epochDone).run();
   }
 
   private int evaluated() {
-    return Math.min(EVALUATED, task.validation().length);
+    return Math.min(EVALUATED, rows.validation().length);
   }
 
   private TrainedLayer run() {
     int outputs = task.heads() * model.shape().experts();
-    int batch = Math.max(1, Math.min(config.batch(), task.train().length));
+    int batch = Math.max(1, Math.min(config.batch(), rows.train().length));
     try (Network network = new Network(config, features.width(), outputs, task.heads(), batch)) {
       network.begin(linearStart(outputs), downStart());
       Network.Batch evaluation = network.new Batch(Math.max(1, evaluated()), features.width());
@@ -113,11 +110,11 @@ public final class LayerTrainer {
     Network.Batch batch = network.train();
     int steps = steps(batch.rows);
     int step = epoch * steps;
-    int[] rows = order(epoch);
+    int[] order = order(epoch);
     int end = epoch * steps + steps;
-    for (int from = 0; from < rows.length && step < end; from += config.poolRows()) {
-      int to = Math.min(rows.length, from + config.poolRows());
-      load(rows, from, to);
+    for (int from = 0; from < order.length && step < end; from += config.poolRows()) {
+      int to = Math.min(order.length, from + config.poolRows());
+      load(order, from, to);
       int[] shuffled = permutation(to - from, mix(config.seed(), task.layer(), epoch, from));
       for (int at = 0; at + batch.rows <= shuffled.length && step < end; at += batch.rows) {
         fill(batch, shuffled, at);
@@ -141,8 +138,8 @@ public final class LayerTrainer {
   /** Steps of an epoch: whole batches of every pool. */
   private int steps(int batch) {
     int steps = 0;
-    for (int from = 0; from < task.train().length; from += config.poolRows()) {
-      steps += Math.min(config.poolRows(), task.train().length - from) / batch;
+    for (int from = 0; from < rows.train().length; from += config.poolRows()) {
+      steps += Math.min(config.poolRows(), rows.train().length - from) / batch;
     }
 
     return steps;
@@ -156,69 +153,68 @@ public final class LayerTrainer {
 
   /** The training rows; in blocks of neighbours, shuffled, if they are more than a pool. */
   private int[] order(int epoch) {
-    int[] rows = task.train();
-    if (rows.length <= config.poolRows()) {
-      return rows;
+    int[] train = rows.train();
+    if (train.length <= config.poolRows()) {
+      return train;
     }
 
-    int blocks = (rows.length + BLOCK - 1) / BLOCK;
+    int blocks = (train.length + BLOCK - 1) / BLOCK;
     int[] blockOrder = permutation(blocks, mix(config.seed(), task.layer(), epoch, -1));
-    int[] ordered = new int[rows.length];
+    int[] ordered = new int[train.length];
     int at = 0;
     for (int block : blockOrder) {
       int from = block * BLOCK;
-      int count = Math.min(BLOCK, rows.length - from);
-      System.arraycopy(rows, from, ordered, at, count);
+      int count = Math.min(BLOCK, train.length - from);
+      System.arraycopy(train, from, ordered, at, count);
       at += count;
     }
 
     return ordered;
   }
 
-  private void load(int[] rows, int from, int to) {
-    boolean whole = rows.length <= config.poolRows();
+  private void load(int[] order, int from, int to) {
+    boolean whole = order.length <= config.poolRows();
     if (!whole || loaded != 0) {
-      pool.load(rows, from, to);
+      pool.load(order, from, to);
       loaded = whole ? 0 : -1;
     }
   }
 
-  private void fill(Network.Batch batch, int[] rows, int at) {
-    FloatBuffer into = batch.features.data().asNioFloat();
-    FloatBuffer target = batch.target.data().asNioFloat();
+  private void fill(Network.Batch batch, int[] shuffled, int at) {
     int width = task.heads() * model.shape().experts();
     for (int i = 0; i < batch.rows; i++) {
-      int row = rows[at + i];
-      features.put(pool, row, into);
-      target.put(pool.gates(), row * width, width);
+      int row = shuffled[at + i];
+      features.put(pool, row, batch.features, i);
+      System.arraycopy(pool.gates(), row * width, batch.target, i * width, width);
     }
+
+    batch.features.push();
   }
 
   /** Recall at k on the validation rows: chosen experts among the k of the greatest scores. */
   private double recall(Network.Batch batch) {
-    int[] rows = task.validation();
+    int[] judges = rows.validation();
     long hits = 0;
     long choices = 0;
-    for (int from = 0; from < rows.length; from += batch.rows) {
-      int to = Math.min(rows.length, from + batch.rows);
-      if (rows.length > batch.rows || validation.rows() == 0) {
-        validation.load(rows, from, to);
+    for (int from = 0; from < judges.length; from += batch.rows) {
+      int to = Math.min(judges.length, from + batch.rows);
+      if (judges.length > batch.rows || validation.rows() == 0) {
+        validation.load(judges, from, to);
       }
 
-      FloatBuffer into = batch.features.data().asNioFloat();
       for (int row = 0; row < to - from; row++) {
-        features.put(validation, row, into);
+        features.put(validation, row, batch.features, row);
       }
 
-      float[] scores = Network.get(batch.forward());
-      hits += hits(scores, validation, to - from);
+      batch.features.push();
+      hits += hits(batch.forward(), to - from);
       choices += (long) (to - from) * task.heads() * model.shape().topK();
     }
 
     return choices == 0 ? 0 : (double) hits / choices;
   }
 
-  private long hits(float[] scores, RowPool rows, int count) {
+  private long hits(float[] scores, int count) {
     int experts = model.shape().experts();
     int topK = model.shape().topK();
     long hits = 0;
@@ -226,7 +222,7 @@ public final class LayerTrainer {
       for (int head = 0; head < task.heads(); head++) {
         int at = (row * task.heads() + head) * experts;
         for (int rank = 0; rank < topK; rank++) {
-          int expert = rows.target(row, head, rank, topK);
+          int expert = validation.target(row, head, rank, topK);
           int before = 0;
           for (int other = 0; other < experts; other++) {
             float theirs = scores[at + other];
@@ -310,9 +306,15 @@ public final class LayerTrainer {
     CRC32 sum = new CRC32();
     sum.update(
         "%s %d %d %s %s %d"
-            .formatted(config, task.layer(), task.heads(), model, store.origin(), store.rows())
+            .formatted(
+                config,
+                task.layer(),
+                task.heads(),
+                model,
+                rows.states().origin(),
+                rows.states().rows())
             .getBytes(StandardCharsets.UTF_8));
-    long data = Arrays.hashCode(task.train()) * 31L + Arrays.hashCode(task.validation());
+    long data = Arrays.hashCode(rows.train()) * 31L + Arrays.hashCode(rows.validation());
     data = data * 31 + Arrays.hashCode(task.start());
     data = data * 31 + Arrays.hashCode(task.startBias());
     data = data * 31 + Arrays.hashCode(task.logAffinity());

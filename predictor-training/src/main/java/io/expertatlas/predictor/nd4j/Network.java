@@ -3,116 +3,152 @@ package io.expertatlas.predictor.nd4j;
 import io.expertatlas.predictor.AffineHeads;
 import java.util.ArrayList;
 import java.util.List;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.openblas.global.openblas;
-import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.ops.impl.scalar.RectifiedLinear;
-import org.nd4j.linalg.api.ops.impl.scalar.Step;
-import org.nd4j.linalg.api.ops.impl.transforms.custom.SoftMax;
-import org.nd4j.linalg.api.ops.impl.updaters.AdamUpdater;
-import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * The heads of a layer while they are trained: {@code z = F W + relu(F U) V}, F the features of a
  * batch, with explicit gradients of the cross-entropy between softmax(z) of each head-out and the
- * gate's distribution, and Adam. All arrays live as long as the network: a step allocates nothing.
- * Not safe for several threads.
+ * gate's distribution, and Adam. Products are ND4J's; what is done element by element is a loop
+ * here, as an operation of ND4J costs 5 to 300 us a call. A step allocates nothing. Not safe for
+ * several threads.
  */
 final class Network implements AutoCloseable {
-  private static final double BETA1 = 0.9;
-  private static final double BETA2 = 0.999;
-  private static final double EPSILON = 1e-8;
+  private static final float BETA1 = 0.9f;
+  private static final float BETA2 = 0.999f;
+  private static final float EPSILON = 1e-8f;
 
   private final int outputs;
   private final int rank;
-  private final int heads;
+  private final int experts;
   private final TrainerConfig config;
-  private final List<INDArray> all = new ArrayList<>();
+  private final List<Matrix> all = new ArrayList<>();
   private final Parameter linear; // W [features][outputs]
-  private final INDArray start; // [features][outputs]
+  private final float[] start; // [features][outputs]
   private final Parameter down; // U [features][rank]
   private final Parameter up; // V [rank][outputs]
   private final Batch train;
 
   /** A matrix with its gradient and Adam's moments. */
   private final class Parameter {
-    final INDArray value;
-    final INDArray gradient;
-    final INDArray scaled; // scratch
-    final INDArray velocity;
-    final INDArray momentum;
+    final Matrix value;
+    final Matrix gradient;
+    final float[] velocity;
+    final float[] momentum;
 
     Parameter(int rows, int columns) {
-      this.value = array(rows, columns);
-      this.gradient = array(rows, columns);
-      this.scaled = array(rows, columns);
-      this.velocity = array(rows, columns);
-      this.momentum = array(rows, columns);
+      this.value = matrix(rows, columns);
+      this.gradient = matrix(rows, columns);
+      this.velocity = new float[value.values.length];
+      this.momentum = new float[value.values.length];
     }
 
+    /** Adds {@code strength (value - centre)} to the gradient; no centre is 0. */
+    void decay(float[] centre, float strength) {
+      if (strength == 0) {
+        return;
+      }
+
+      float[] values = value.values;
+      float[] slopes = gradient.values;
+      for (int i = 0; i < values.length; i++) {
+        slopes[i] += strength * (centre == null ? values[i] : values[i] - centre[i]);
+      }
+    }
+
+    /** Adam, section 2 of Kingma and Ba (2015), in its efficient order. */
     void step(double rate, int iteration) {
-      Nd4j.exec(
-          new AdamUpdater(gradient, velocity, momentum, rate, BETA1, BETA2, EPSILON, iteration));
-      value.subi(gradient);
+      double correction = Math.sqrt(1 - Math.pow(BETA2, iteration + 1));
+      float step = (float) (rate * correction / (1 - Math.pow(BETA1, iteration + 1)));
+      adam(value.values, gradient.values, velocity, momentum, step);
+      value.push();
     }
   }
 
-  /** The arrays of a batch of a fixed number of rows. */
+  private static void adam(
+      float[] values, float[] gradient, float[] velocity, float[] momentum, float step) {
+    for (int i = 0; i < values.length; i++) {
+      float slope = gradient[i];
+      momentum[i] = BETA1 * momentum[i] + (1 - BETA1) * slope;
+      velocity[i] = BETA2 * velocity[i] + (1 - BETA2) * slope * slope;
+      values[i] -= step * momentum[i] / ((float) Math.sqrt(velocity[i]) + EPSILON);
+    }
+  }
+
+  /** The matrices of a batch of a fixed number of rows. */
   final class Batch {
     final int rows;
-    final INDArray features; // [rows][features]
-    final INDArray target; // [rows * heads][experts]
-    private final INDArray scores; // [rows][outputs]
-    private final INDArray scoresByHead; // [rows * heads][experts]
-    private final INDArray error; // [rows][outputs]
-    private final INDArray errorByHead;
-    private final INDArray sums; // [rows][rank]
-    private final INDArray units; // [rows][rank]
-    private final INDArray slope; // [rows][rank]
-    private final INDArray unitScores; // [rows][outputs]
+    final Matrix features; // [rows][features]
+    final float[] target; // [rows][heads][experts]
+    private final Matrix scores; // [rows][outputs]; in gradients(), their errors
+    private final Matrix units; // [rows][rank]
+    private final Matrix unitErrors; // [rows][rank]
 
     Batch(int rows, int width) {
       this.rows = rows;
-      int experts = outputs / heads;
-      this.features = array(rows, width);
-      this.target = array(rows * heads, experts);
-      this.scores = array(rows, outputs);
-      this.scoresByHead = scores.reshape('c', (long) rows * heads, experts);
-      this.error = array(rows, outputs);
-      this.errorByHead = error.reshape('c', (long) rows * heads, experts);
-      this.sums = array(rows, Math.max(1, rank));
-      this.units = array(rows, Math.max(1, rank));
-      this.slope = array(rows, Math.max(1, rank));
-      this.unitScores = array(rows, outputs);
+      this.features = matrix(rows, width);
+      this.target = new float[rows * outputs];
+      this.scores = matrix(rows, outputs);
+      this.units = matrix(rows, Math.max(1, rank));
+      this.unitErrors = matrix(rows, Math.max(1, rank));
     }
 
-    /** Computes the scores, {@code [rows][outputs]}. */
-    INDArray forward() {
-      product(features, false, linear.value, false, scores);
+    /** Computes the scores of the pushed features, {@code [rows][outputs]}. */
+    float[] forward() {
+      scores.product(features, false, linear.value, false, 0);
       if (rank > 0) {
-        product(features, false, down.value, false, sums);
-        Nd4j.exec(new RectifiedLinear(sums, units, 0.0));
-        product(units, false, up.value, false, unitScores);
-        scores.addi(unitScores);
+        units.product(features, false, down.value, false, 0);
+        units.pull();
+        for (int i = 0; i < units.values.length; i++) {
+          units.values[i] = Math.max(0f, units.values[i]);
+        }
+
+        units.push();
+        scores.product(units, false, up.value, false, 1);
       }
 
-      return scores;
+      scores.pull();
+      return scores.values;
     }
 
     /** Gradients of the mean cross-entropy of this batch, without decay. */
     void gradients() {
       forward();
-      Nd4j.exec(new SoftMax(scoresByHead, errorByHead, 1));
-      errorByHead.subi(target);
-      error.muli(1.0 / rows);
-      product(features, true, error, false, linear.gradient);
+      errors(scores.values, target, experts, 1f / rows);
+      scores.push();
+      linear.gradient.product(features, true, scores, false, 0);
+      linear.gradient.pull();
       if (rank > 0) {
-        product(units, true, error, false, up.gradient);
-        product(error, false, up.value, true, units);
-        Nd4j.exec(new Step(sums, slope, 0.0));
-        units.muli(slope);
-        product(features, true, units, false, down.gradient);
+        up.gradient.product(units, true, scores, false, 0);
+        up.gradient.pull();
+        unitErrors.product(scores, false, up.value, true, 0);
+        unitErrors.pull();
+        for (int i = 0; i < units.values.length; i++) {
+          unitErrors.values[i] = units.values[i] > 0 ? unitErrors.values[i] : 0f;
+        }
+
+        unitErrors.push();
+        down.gradient.product(features, true, unitErrors, false, 0);
+        down.gradient.pull();
+      }
+    }
+  }
+
+  /** Turns scores into {@code (softmax(scores) - target) * scale}, softmax over each group. */
+  private static void errors(float[] scores, float[] target, int group, float scale) {
+    for (int from = 0; from < scores.length; from += group) {
+      float most = scores[from];
+      for (int i = from + 1; i < from + group; i++) {
+        most = Math.max(most, scores[i]);
+      }
+
+      float sum = 0;
+      for (int i = from; i < from + group; i++) {
+        scores[i] = (float) Math.exp(scores[i] - most);
+        sum += scores[i];
+      }
+
+      float share = 1 / sum;
+      for (int i = from; i < from + group; i++) {
+        scores[i] = (scores[i] * share - target[i]) * scale;
       }
     }
   }
@@ -120,51 +156,29 @@ final class Network implements AutoCloseable {
   Network(TrainerConfig config, int width, int outputs, int heads, int batchRows) {
     this.config = config;
     this.outputs = outputs;
-    this.heads = heads;
+    this.experts = outputs / heads;
     this.rank = config.rank();
     this.linear = new Parameter(width, outputs);
-    this.start = array(width, outputs);
+    this.start = new float[width * outputs];
     this.down = new Parameter(rank == 0 ? 1 : width, Math.max(1, rank));
     this.up = new Parameter(Math.max(1, rank), rank == 0 ? 1 : outputs);
     this.train = new Batch(batchRows, width);
   }
 
-  /**
-   * {@code into = a b}, either transposed, by ND4J's BLAS on ND4J's memory: for products as small
-   * as these ND4J's own call costs more than the product.
-   */
-  private static void product(
-      INDArray a, boolean aTransposed, INDArray b, boolean bTransposed, INDArray into) {
-    int inner = aTransposed ? a.rows() : a.columns();
-    openblas.cblas_sgemm(
-        openblas.CblasRowMajor,
-        aTransposed ? openblas.CblasTrans : openblas.CblasNoTrans,
-        bTransposed ? openblas.CblasTrans : openblas.CblasNoTrans,
-        into.rows(),
-        into.columns(),
-        inner,
-        1f,
-        (FloatPointer) a.data().pointer(),
-        a.columns(),
-        (FloatPointer) b.data().pointer(),
-        b.columns(),
-        0f,
-        (FloatPointer) into.data().pointer(),
-        into.columns());
-  }
-
-  private INDArray array(int rows, int columns) {
-    INDArray array = Nd4j.zeros(DataType.FLOAT, rows, columns);
-    all.add(array);
-    return array;
+  private Matrix matrix(int rows, int columns) {
+    Matrix matrix = new Matrix(rows, columns);
+    all.add(matrix);
+    return matrix;
   }
 
   /** Sets the linear map that decay pulls to, and the units; row-major. */
   void begin(float[] linearStart, float[] downStart) {
-    set(linear.value, linearStart);
-    set(start, linearStart);
+    System.arraycopy(linearStart, 0, linear.value.values, 0, start.length);
+    System.arraycopy(linearStart, 0, start, 0, start.length);
+    linear.value.push();
     if (rank > 0) {
-      set(down.value, downStart);
+      System.arraycopy(downStart, 0, down.value.values, 0, downStart.length);
+      down.value.push();
     }
   }
 
@@ -176,53 +190,42 @@ final class Network implements AutoCloseable {
   /** One step of Adam on the training batch; {@code iteration} counts from 0. */
   void step(double rate, int iteration) {
     train.gradients();
-    decay(linear, start, config.startDecay());
+    linear.decay(start, (float) config.startDecay());
     linear.step(rate, iteration);
     if (rank > 0) {
-      decay(down, null, config.unitDecay());
-      decay(up, null, config.unitDecay());
+      down.decay(null, (float) config.unitDecay());
+      up.decay(null, (float) config.unitDecay());
       down.step(rate, iteration);
       up.step(rate, iteration);
     }
   }
 
-  private static void decay(Parameter parameter, INDArray centre, double strength) {
-    if (strength == 0) {
-      return;
-    }
-
-    if (centre == null) {
-      parameter.value.muli(strength, parameter.scaled);
-    } else {
-      parameter.value.subi(centre, parameter.scaled);
-      parameter.scaled.muli(strength);
-    }
-
-    parameter.gradient.addi(parameter.scaled);
-  }
-
   /** Everything that a step changes, row-major: values and moments of W, U, V. */
   float[][] state() {
-    return arrays().stream().map(Network::get).toArray(float[][]::new);
+    return arrays().stream().map(float[]::clone).toArray(float[][]::new);
   }
 
   /** Takes up where {@link #state} was. */
   void restore(float[][] state) {
-    List<INDArray> arrays = arrays();
+    List<float[]> arrays = arrays();
     for (int i = 0; i < state.length; i++) {
-      set(arrays.get(i), state[i]);
+      System.arraycopy(state[i], 0, arrays.get(i), 0, state[i].length);
+    }
+
+    for (Parameter parameter : List.of(linear, down, up)) {
+      parameter.value.push();
     }
   }
 
   /** Lengths of the arrays of {@link #state}. */
   int[] stateLengths() {
-    return arrays().stream().mapToInt(array -> (int) array.length()).toArray();
+    return arrays().stream().mapToInt(array -> array.length).toArray();
   }
 
-  private List<INDArray> arrays() {
-    List<INDArray> arrays = new ArrayList<>();
+  private List<float[]> arrays() {
+    List<float[]> arrays = new ArrayList<>();
     for (Parameter parameter : List.of(linear, down, up)) {
-      arrays.add(parameter.value);
+      arrays.add(parameter.value.values);
       arrays.add(parameter.velocity);
       arrays.add(parameter.momentum);
     }
@@ -230,14 +233,18 @@ final class Network implements AutoCloseable {
     return arrays;
   }
 
-  /** The gradients of the last step's batch: W, U, V, row-major; for tests. */
+  /** Copies of the gradients of the last step's batch: W, U, V, row-major; for tests. */
   float[][] lastGradients() {
-    return new float[][] {get(linear.gradient), get(down.gradient), get(up.gradient)};
+    return new float[][] {
+      linear.gradient.values.clone(), down.gradient.values.clone(), up.gradient.values.clone()
+    };
   }
 
   /** Copies of W, U, V, row-major. */
   float[][] weights() {
-    return new float[][] {get(linear.value), get(down.value), get(up.value)};
+    return new float[][] {
+      linear.value.values.clone(), down.value.values.clone(), up.value.values.clone()
+    };
   }
 
   /** Heads of weights that {@link #weights} gave. */
@@ -274,18 +281,8 @@ final class Network implements AutoCloseable {
         upT);
   }
 
-  private static void set(INDArray array, float[] values) {
-    array.data().asNioFloat().put(values);
-  }
-
-  static float[] get(INDArray array) {
-    float[] values = new float[(int) array.length()];
-    array.data().asNioFloat().get(values);
-    return values;
-  }
-
   @Override
   public void close() {
-    all.forEach(INDArray::close);
+    all.forEach(Matrix::close);
   }
 }

@@ -1,74 +1,43 @@
 package io.expertatlas.predictor.nd4j;
 
-import io.expertatlas.predictor.store.StateStore;
+import io.expertatlas.predictor.store.LayerStates;
 import io.expertatlas.trace.ModelShape;
 
 /** Rows of a layer in memory: router inputs, chosen experts, and the gates that are to be met. */
 final class RowPool {
-  private final StateStore store;
-  private final int layer;
+  private final LayerStates states;
   private final int heads;
   private final float[] hidden; // [row][hidden]
   private final float[] gates; // [row][head][expert]
-  private final short[] chosen; // [row][rank], in the layer
-  private final short[] targets; // [row][head][rank]
-  private final float[] gateRows; // scratch
-  private final short[] expertRows; // scratch
+  private final short[] experts; // [row][the layer, then heads][rank]
   private int rows;
 
   /** Room for so many rows. */
-  RowPool(StateStore store, int layer, int heads, int capacity) {
-    ModelShape shape = store.model().shape();
-    this.store = store;
-    this.layer = layer;
+  RowPool(LayerStates states, int heads, int capacity) {
+    ModelShape shape = states.model().shape();
+    this.states = states;
     this.heads = heads;
-    this.hidden = new float[Math.multiplyExact(capacity, store.model().hiddenSize())];
+    this.hidden = new float[Math.multiplyExact(capacity, states.model().hiddenSize())];
     this.gates = new float[Math.multiplyExact(capacity, heads * shape.experts())];
-    this.chosen = new short[capacity * shape.topK()];
-    this.targets = new short[capacity * heads * shape.topK()];
-    this.gateRows = new float[Math.multiplyExact(capacity, shape.experts())];
-    this.expertRows = new short[Math.multiplyExact(capacity, shape.choicesPerToken())];
+    this.experts = new short[Math.multiplyExact(capacity, (1 + heads) * shape.topK())];
   }
 
-  /** Replaces what is here with rows of the store; neighbours are read together. */
+  /** Replaces what is here with other rows; neighbours are read together. */
   void load(int[] wanted, int from, int to) {
     rows = to - from;
-    int width = store.model().hiddenSize();
+    ModelShape shape = states.model().shape();
+    int width = states.model().hiddenSize();
+    int targets = heads * shape.experts();
+    int choices = (1 + heads) * shape.topK();
     forRuns(
         wanted,
         from,
         to,
-        (row, count, at) -> store.readHidden(layer, row, count, hidden, at * width));
-    ModelShape shape = store.model().shape();
-    int experts = shape.experts();
-    for (int head = 0; head < heads; head++) {
-      int target = layer + 1 + head;
-      forRuns(
-          wanted,
-          from,
-          to,
-          (row, count, at) -> store.readGate(target, row, count, gateRows, at * experts));
-      for (int row = 0; row < rows; row++) {
-        System.arraycopy(gateRows, row * experts, gates, (row * heads + head) * experts, experts);
-      }
-    }
-
-    int topK = shape.topK();
-    int choices = shape.choicesPerToken();
-    forRuns(
-        wanted,
-        from,
-        to,
-        (row, count, at) -> store.readExperts(row, count, expertRows, at * choices));
-    for (int row = 0; row < rows; row++) {
-      System.arraycopy(expertRows, row * choices + layer * topK, chosen, row * topK, topK);
-      System.arraycopy(
-          expertRows,
-          row * choices + (layer + 1) * topK,
-          targets,
-          row * heads * topK,
-          heads * topK);
-    }
+        (row, count, at) -> {
+          states.readHidden(row, count, hidden, at * width);
+          states.readGates(row, count, gates, at * targets);
+          states.readExperts(row, count, experts, at * choices);
+        });
   }
 
   private interface Run {
@@ -98,10 +67,10 @@ final class RowPool {
   }
 
   int chosen(int row, int rank, int topK) {
-    return chosen[row * topK + rank] & 0xffff;
+    return experts[row * (1 + heads) * topK + rank] & 0xffff;
   }
 
   int target(int row, int head, int rank, int topK) {
-    return targets[(row * heads + head) * topK + rank] & 0xffff;
+    return experts[(row * (1 + heads) + 1 + head) * topK + rank] & 0xffff;
   }
 }

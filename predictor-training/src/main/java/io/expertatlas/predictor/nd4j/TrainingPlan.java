@@ -6,87 +6,37 @@ import io.expertatlas.predictor.ExpertPredictor;
 import io.expertatlas.predictor.PredictedModel;
 import io.expertatlas.predictor.PredictorKind;
 import io.expertatlas.predictor.RoutingCounts;
-import io.expertatlas.predictor.SequenceSplit;
-import io.expertatlas.predictor.SequenceSplit.Part;
-import io.expertatlas.predictor.store.StateStore;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
 /**
- * What is trained on a store: the rows of each part of the split, counts of the training rows, and
- * the tasks of a predictor's layers. Immutable.
+ * How predictors of a model are trained: the tasks of their layers, and what becomes of the trained
+ * ones. Immutable.
  */
 public final class TrainingPlan {
-  private static final int COUNTED = 1 << 14; // rows read at a time
-
-  private final StateStore store;
+  private final PredictedModel model;
   private final int lookahead;
-  private final int[] train;
-  private final int[] validation;
   private final RoutingCounts counts;
   private final Optional<AffinePredictor> nextGate;
 
   /**
-   * Sorts the rows of a store by their sequences' part and counts the routes of the training part.
+   * Makes a plan.
    *
    * @param lookahead greatest head-out
+   * @param counts of the tokens to train on
    * @param nextGate the model's own gates, from which maps start; empty: they start at random
    */
   public TrainingPlan(
-      StateStore store, SequenceSplit split, int lookahead, Optional<AffinePredictor> nextGate) {
-    this.store = store;
+      PredictedModel model,
+      int lookahead,
+      RoutingCounts counts,
+      Optional<AffinePredictor> nextGate) {
+    this.model = model;
     this.lookahead = lookahead;
+    this.counts = counts;
     this.nextGate = nextGate;
-    int[] sequences = store.sequences();
-    this.train = rows(sequences, split, Part.TRAIN);
-    this.validation = rows(sequences, split, Part.VALIDATION);
-    this.counts = count();
-  }
-
-  private static int[] rows(int[] sequences, SequenceSplit split, Part part) {
-    int[] rows = new int[sequences.length];
-    int count = 0;
-    for (int row = 0; row < rows.length; row++) {
-      if (split.part(sequences[row]) == part) {
-        rows[count++] = row;
-      }
-    }
-
-    return Arrays.copyOf(rows, count);
-  }
-
-  private RoutingCounts count() {
-    RoutingCounts counted = new RoutingCounts(store.model().shape(), lookahead);
-    int width = store.model().shape().choicesPerToken();
-    short[] experts = new short[Math.min(COUNTED, store.rows()) * width];
-    int next = 0;
-    for (int from = 0; from < store.rows(); from += COUNTED) {
-      int rows = Math.min(COUNTED, store.rows() - from);
-      store.readExperts(from, rows, experts, 0);
-      while (next < train.length && train[next] < from + rows) {
-        counted.add(experts, (train[next++] - from) * width);
-      }
-    }
-
-    return counted;
-  }
-
-  /** Counts of the training rows. */
-  public RoutingCounts counts() {
-    return counts;
-  }
-
-  /** Tokens that are trained on. */
-  public int trainTokens() {
-    return train.length;
-  }
-
-  /** Tokens that choose the epoch. */
-  public int validationTokens() {
-    return validation.length;
   }
 
   /**
@@ -96,7 +46,6 @@ public final class TrainingPlan {
    * @param checkpoints folder for checkpoints
    */
   public List<LayerTask> tasks(TrainerConfig config, boolean fromGates, Path checkpoints) {
-    PredictedModel model = store.model();
     int experts = model.shape().experts();
     int layers = model.shape().layers();
     float[] affinity =
@@ -117,9 +66,6 @@ public final class TrainingPlan {
               config,
               layer,
               heads,
-              store.folder().toString(),
-              train,
-              validation,
               start.map(AffineHeads::weight).orElse(new float[0]),
               start.map(AffineHeads::bias).orElse(new float[0]),
               logAffinity,
@@ -138,6 +84,6 @@ public final class TrainingPlan {
   /** The predictor of trained layers, which stand in their order. */
   public ExpertPredictor predictor(PredictorKind kind, List<TrainedLayer> trained) {
     return new AffinePredictor(
-        kind, store.model(), lookahead, trained.stream().map(TrainedLayer::heads).toList());
+        kind, model, lookahead, trained.stream().map(TrainedLayer::heads).toList());
   }
 }

@@ -6,9 +6,6 @@ import io.expertatlas.trace.ModelShape;
 import java.io.IOException;
 import java.io.Reader;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,7 +27,6 @@ import java.util.Properties;
  */
 public final class StateStore {
   static final String FACTS = "store.properties";
-  private static final int BUFFER = 1 << 20;
 
   private final Path folder;
   private final PredictedModel model;
@@ -138,71 +134,30 @@ public final class StateStore {
   /** Sequence of each row. */
   public int[] sequences() {
     int[] sequences = new int[rows];
-    read(
-        "sequence.i32",
-        0,
-        4L * rows,
-        (bytes, at) -> bytes.asIntBuffer().get(sequences, at / 4, bytes.remaining() / 4));
+    StateFile.readInts(folder.resolve("sequence.i32"), sequences);
     return sequences;
+  }
+
+  /** What the training of a layer reads, for one thread. */
+  public LayerStates layer(int layer, int heads) {
+    return new StoredLayer(this, layer, heads);
   }
 
   /** Reads router inputs of consecutive rows, {@code [row][hidden]}, to an index on. */
   public void readHidden(int layer, int row, int count, float[] into, int at) {
-    readFloats(hiddenFile(layer), model.hiddenSize(), row, count, into, at);
+    StateFile.readFloats(
+        folder.resolve(hiddenFile(layer)), model.hiddenSize(), row, count, into, at);
   }
 
   /** Reads gate distributions of consecutive rows, {@code [row][expert]}, to an index on. */
   public void readGate(int layer, int row, int count, float[] into, int at) {
-    readFloats(gateFile(layer), model.shape().experts(), row, count, into, at);
-  }
-
-  private void readFloats(String name, int width, int row, int count, float[] into, int at) {
-    read(
-        name,
-        4L * row * width,
-        4L * count * width,
-        (bytes, from) -> bytes.asFloatBuffer().get(into, at + from / 4, bytes.remaining() / 4));
+    StateFile.readFloats(
+        folder.resolve(gateFile(layer)), model.shape().experts(), row, count, into, at);
   }
 
   /** Reads the choices of consecutive rows, {@code [row][layer][rank]}, to an index on. */
   public void readExperts(int row, int count, short[] into, int at) {
-    int width = model.shape().choicesPerToken();
-    read(
-        "experts.u16",
-        2L * row * width,
-        2L * count * width,
-        (bytes, from) -> bytes.asShortBuffer().get(into, at + from / 2, bytes.remaining() / 2));
-  }
-
-  private interface Sink {
-    /** Takes bytes that begin {@code from} bytes behind the first that was asked for. */
-    void accept(ByteBuffer bytes, int from);
-  }
-
-  private void read(String name, long offset, long length, Sink sink) {
-    Path file = folder.resolve(name);
-    ByteBuffer buffer =
-        ByteBuffer.allocate((int) Math.min(BUFFER, Math.max(8, length)))
-            .order(ByteOrder.LITTLE_ENDIAN);
-    try (FileChannel channel = FileChannel.open(file)) {
-      long done = 0;
-      while (done < length) {
-        buffer.clear().limit((int) Math.min(buffer.capacity(), length - done));
-        while (buffer.hasRemaining()) {
-          if (channel.read(buffer, offset + done + buffer.position()) < 0) {
-            throw new PredictorFormatException(
-                "Truncated store file %s: it ends before byte %d"
-                    .formatted(file, offset + done + buffer.limit()));
-          }
-        }
-
-        buffer.flip();
-        sink.accept(buffer, Math.toIntExact(done));
-        done += buffer.limit();
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(
-          "Cannot read store file %s: %s".formatted(file, e.getMessage()), e);
-    }
+    StateFile.readShorts(
+        folder.resolve("experts.u16"), model.shape().choicesPerToken(), row, count, into, at);
   }
 }

@@ -17,7 +17,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
 import java.util.function.IntPredicate;
@@ -127,46 +126,15 @@ public final class StateStoreWriter implements AutoCloseable {
     rows += count;
   }
 
-  /** Softmax of logits; probabilities and masks by their sum; without any, even over choices. */
+  /** What a gate gave its experts, by {@link GateDistribution}. */
   static void distribution(RouterStates states, int token, int layer, float[] into) {
-    if (states.scores() == Scores.NONE) {
-      spread(states.routes(), token, layer, into);
-      return;
+    if (states.scores() != Scores.NONE) {
+      states.copyScores(token, layer, into, 0);
     }
 
-    states.copyScores(token, layer, into, 0);
-    if (states.scores() == Scores.LOGITS) {
-      float most = Float.NEGATIVE_INFINITY;
-      for (float logit : into) {
-        most = Math.max(most, logit);
-      }
-
-      for (int expert = 0; expert < into.length; expert++) {
-        into[expert] = (float) Math.exp(into[expert] - most);
-      }
-    }
-
-    double sum = 0;
-    for (float value : into) {
-      sum += value;
-    }
-
-    if (sum <= 0) {
-      spread(states.routes(), token, layer, into);
-      return;
-    }
-
-    for (int expert = 0; expert < into.length; expert++) {
-      into[expert] = (float) (into[expert] / sum);
-    }
-  }
-
-  private static void spread(RoutingTrace trace, int token, int layer, float[] into) {
-    Arrays.fill(into, 0f);
-    int topK = trace.shape().topK();
-    for (int rank = 0; rank < topK; rank++) {
-      into[trace.expert(token, layer, rank)] = 1f / topK;
-    }
+    RoutingTrace trace = states.routes();
+    GateDistribution.of(
+        states.scores(), into, rank -> trace.expert(token, layer, rank), trace.shape().topK());
   }
 
   private static ByteBuffer buffer(long bytes) {

@@ -24,15 +24,19 @@ class LayerTrainerTest {
 
   @TempDir private Path folder;
 
-  private TrainingPlan plan(ModelShape shape, int tokens) throws IOException {
-    StateStore store =
-        States.store(States.draw(shape, HIDDEN, tokens, 3), folder.resolve("store-" + tokens));
-    int[] sequences = new int[tokens / 10];
-    for (int i = 0; i < sequences.length; i++) {
-      sequences[i] = i;
-    }
+  private StateStore store;
+  private SequenceSplit split;
 
-    return new TrainingPlan(store, SequenceSplit.draw(sequences, 1, 0.1, 0.2), 3, Optional.empty());
+  private TrainingPlan plan(ModelShape shape, int tokens) throws IOException {
+    store = States.store(States.draw(shape, HIDDEN, tokens, 3), folder.resolve("store-" + tokens));
+    LocalRunner runner = new LocalRunner(store, 1);
+    split = SequenceSplit.draw(runner.sequences(), 1, 0.1, 0.2);
+    TrainingCounts counts = runner.count(split, 3);
+    return new TrainingPlan(store.model(), 3, counts.train(), Optional.empty());
+  }
+
+  private List<TrainedLayer> train(int threads, List<LayerTask> tasks, Runnable epochDone) {
+    return new LocalRunner(store, threads).train(tasks, split, epochDone);
   }
 
   private static TrainerConfig config(PredictorKind kind, int epochs, int poolRows) {
@@ -76,8 +80,7 @@ class LayerTrainerTest {
   void learnsALinearTeacher() throws IOException {
     TrainingPlan plan = plan(SHAPE, 3000);
     for (TrainedLayer layer :
-        new LocalRunner(2)
-            .train(tasks(plan, config(PredictorKind.PRE_GATE, 60, 1 << 20), "a"), () -> {})) {
+        train(2, tasks(plan, config(PredictorKind.PRE_GATE, 60, 1 << 20), "a"), () -> {})) {
       assertThat(layer.validationRecall()).as("layer " + layer.layer()).isGreaterThan(0.97);
     }
   }
@@ -86,8 +89,8 @@ class LayerTrainerTest {
   void sameSeedGivesTheSameBitsWithAnyNumberOfThreads() throws IOException {
     TrainingPlan plan = plan(SHAPE, 400);
     TrainerConfig config = config(PredictorKind.RESIDUAL, 4, 1 << 20);
-    List<TrainedLayer> one = new LocalRunner(1).train(tasks(plan, config, "one"), () -> {});
-    List<TrainedLayer> three = new LocalRunner(3).train(tasks(plan, config, "three"), () -> {});
+    List<TrainedLayer> one = train(1, tasks(plan, config, "one"), () -> {});
+    List<TrainedLayer> three = train(3, tasks(plan, config, "three"), () -> {});
     assertSame(three, one);
   }
 
@@ -95,22 +98,22 @@ class LayerTrainerTest {
   void resumesWithTheSameWeightsAsIfUninterrupted() throws IOException {
     TrainingPlan plan = plan(SHAPE, 400);
     TrainerConfig config = config(PredictorKind.RESIDUAL, 6, 100); // several pools an epoch
-    List<TrainedLayer> whole = new LocalRunner(1).train(tasks(plan, config, "whole"), () -> {});
+    List<TrainedLayer> whole = train(1, tasks(plan, config, "whole"), () -> {});
     List<LayerTask> tasks = tasks(plan, config, "broken");
     int[] epochs = new int[1];
     assertThatThrownBy(
             () ->
-                new LocalRunner(1)
-                    .train(
-                        tasks,
-                        () -> {
-                          if (++epochs[0] == 9) { // in the second layer
-                            throw new IllegalStateException("the plug was pulled");
-                          }
-                        }))
+                train(
+                    1,
+                    tasks,
+                    () -> {
+                      if (++epochs[0] == 9) { // in the second layer
+                        throw new IllegalStateException("the plug was pulled");
+                      }
+                    }))
         .hasMessage("the plug was pulled");
     List<Integer> rest = new ArrayList<>();
-    List<TrainedLayer> resumed = new LocalRunner(1).train(tasks, () -> rest.add(1));
+    List<TrainedLayer> resumed = train(1, tasks, () -> rest.add(1));
     assertThat(rest).hasSize(3 * 6 - 9);
     assertSame(resumed, whole);
   }
@@ -119,19 +122,19 @@ class LayerTrainerTest {
   void refusesCheckpointsOfAnotherTrainingAndBrokenOnes() throws IOException {
     TrainingPlan plan = plan(SHAPE, 200);
     List<LayerTask> tasks = tasks(plan, config(PredictorKind.PRE_GATE, 1, 1 << 20), "c");
-    new LocalRunner(1).train(tasks, () -> {});
+    train(1, tasks, () -> {});
     List<LayerTask> other = tasks(plan, config(PredictorKind.PRE_GATE, 2, 1 << 20), "c");
-    assertThatThrownBy(() -> new LocalRunner(1).train(other, () -> {}))
+    assertThatThrownBy(() -> train(1, other, () -> {}))
         .hasMessageContainingAll("Cannot resume from", "pre-gate-0.checkpoint", "this one is");
 
     Path file = Path.of(tasks.get(0).checkpoint());
     byte[] bytes = Files.readAllBytes(file);
     bytes[bytes.length / 2] ^= 1;
     Files.write(file, bytes);
-    assertThatThrownBy(() -> new LocalRunner(1).train(tasks, () -> {}))
+    assertThatThrownBy(() -> train(1, tasks, () -> {}))
         .hasMessageContainingAll("Corrupted checkpoint", "CRC-32");
     Files.write(file, new byte[] {1, 2, 3});
-    assertThatThrownBy(() -> new LocalRunner(1).train(tasks, () -> {}))
+    assertThatThrownBy(() -> train(1, tasks, () -> {}))
         .hasMessageContaining("Truncated checkpoint");
   }
 
@@ -140,7 +143,7 @@ class LayerTrainerTest {
     TrainingPlan plan = plan(new ModelShape(2, 1, 1), 50);
     TrainerConfig config =
         new TrainerConfig(PredictorKind.RESIDUAL, 1, 2, 2, 512, 1e-3, true, 1, 0.1, 0.1, 512);
-    List<TrainedLayer> trained = new LocalRunner(4).train(tasks(plan, config, "few"), () -> {});
+    List<TrainedLayer> trained = train(4, tasks(plan, config, "few"), () -> {});
     assertThat(trained).hasSize(1);
     assertThat(trained.get(0).validationRecall()).isEqualTo(1);
   }

@@ -38,7 +38,7 @@ final class SameDiffTwin {
             "features",
             features,
             "target",
-            target.reshape('c', features.rows() * (long) heads, target.columns())),
+            target.reshape('c', features.rows() * (long) heads, -1)),
         names);
   }
 }

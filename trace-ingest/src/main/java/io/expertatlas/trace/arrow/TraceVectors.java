@@ -20,6 +20,7 @@ import org.apache.arrow.vector.FieldVector;
 import org.apache.arrow.vector.IntVector;
 import org.apache.arrow.vector.TinyIntVector;
 import org.apache.arrow.vector.complex.ListVector;
+import org.apache.arrow.vector.types.FloatingPointPrecision;
 import org.apache.arrow.vector.types.pojo.ArrowType;
 import org.apache.arrow.vector.types.pojo.Field;
 import org.apache.arrow.vector.types.pojo.FieldType;
@@ -27,17 +28,21 @@ import org.apache.arrow.vector.types.pojo.FieldType;
 /**
  * A batch of tokens as Arrow vectors: {@code sequence}, {@code position} int, {@code phase}
  * tinyint, {@code experts} list of smallint (int if a layer has more than 32768), {@code weights}
- * list of float4; also {@code _token} bigint, the index in the whole trace. All rows are full and
- * no value is null, so offsets and validity are written once, and a batch that is filled again
- * changes values only. Not safe for several threads.
+ * list of float4; also {@code _token} bigint, the index in the whole trace, and, of {@link
+ * io.expertatlas.trace.RouterStates}, {@code _router_input} and {@code _router_scores}, lists of
+ * float4, {@code [layer][hidden]} and {@code [layer][expert]}. All rows are full and no value is
+ * null, so offsets and validity are written once, and a batch that is filled again changes values
+ * only. Not safe for several threads.
  *
  * <p>Owns its memory: an allocator of its own under the root of this JVM, closed with the vectors.
  */
 public final class TraceVectors implements AutoCloseable {
   private static final int MAX_SHORT_EXPERTS = 1 << 15;
+  private static final ArrowType FLOAT = new ArrowType.FloatingPoint(FloatingPointPrecision.SINGLE);
   private static final BufferAllocator ROOT = new RootAllocator();
 
   private final LayerSelection layers;
+  private final int hiddenSize;
   private final int capacity; // tokens
   private final BufferAllocator allocator;
   private final List<FieldVector> vectors = new ArrayList<>();
@@ -62,12 +67,28 @@ public final class TraceVectors implements AutoCloseable {
    */
   public TraceVectors(
       String name, List<String> names, ModelShape shape, LayerSelection layers, int capacity) {
+    this(name, names, shape, layers, 0, capacity);
+  }
+
+  /**
+   * Allocates vectors, of router states too.
+   *
+   * @param hiddenSize length of a router's input
+   */
+  public TraceVectors(
+      String name,
+      List<String> names,
+      ModelShape shape,
+      LayerSelection layers,
+      int hiddenSize,
+      int capacity) {
     this.layers = layers;
+    this.hiddenSize = hiddenSize;
     this.capacity = capacity;
     this.allocator = ROOT.newChildAllocator(name, 0, Long.MAX_VALUE);
     try {
       for (String column : names) {
-        add(column, shape.experts() > MAX_SHORT_EXPERTS);
+        add(column, shape.experts());
       }
     } catch (RuntimeException e) {
       close();
@@ -80,7 +101,12 @@ public final class TraceVectors implements AutoCloseable {
     return ROOT.getAllocatedMemory();
   }
 
-  private void add(String name, boolean wideIds) {
+  /** Elements of each list of a vector of this class; 0: it holds none. */
+  public static int width(FieldVector vector) {
+    return vector instanceof ListVector lists ? lists.getElementEndIndex(0) : 0;
+  }
+
+  private void add(String name, int experts) {
     switch (name) {
       case "sequence" -> {
         IntBuffer values = values(new IntVector(name, allocator), capacity).asIntBuffer();
@@ -104,30 +130,37 @@ public final class TraceVectors implements AutoCloseable {
         columns.add((rows, from, to) -> rows.copyPhases(from, to, values.position(tokens)));
       }
       case "experts" -> {
-        if (wideIds) {
+        if (experts > MAX_SHORT_EXPERTS) {
           addWideIds(name);
         } else {
-          ShortBuffer values = list(name, new ArrowType.Int(16, true)).asShortBuffer();
+          ShortBuffer values = choices(name, new ArrowType.Int(16, true)).asShortBuffer();
           columns.add(
               (rows, from, to) -> rows.copyExperts(from, to, layers, values.position(first())));
         }
       }
       case "weights" -> {
-        FloatBuffer values =
-            list(
-                    name,
-                    new ArrowType.FloatingPoint(
-                        org.apache.arrow.vector.types.FloatingPointPrecision.SINGLE))
-                .asFloatBuffer();
+        FloatBuffer values = choices(name, FLOAT).asFloatBuffer();
         columns.add(
             (rows, from, to) -> rows.copyWeights(from, to, layers, values.position(first())));
+      }
+      case "_router_input" -> {
+        int width = layers.layers() * hiddenSize;
+        FloatBuffer values = list(name, FLOAT, width).asFloatBuffer();
+        columns.add(
+            (rows, from, to) -> rows.copyInputs(from, to, layers, values.position(tokens * width)));
+      }
+      case "_router_scores" -> {
+        int width = layers.layers() * experts;
+        FloatBuffer values = list(name, FLOAT, width).asFloatBuffer();
+        columns.add(
+            (rows, from, to) -> rows.copyScores(from, to, layers, values.position(tokens * width)));
       }
       default -> throw new IllegalArgumentException("Unknown column: " + name);
     }
   }
 
   private void addWideIds(String name) {
-    IntBuffer values = list(name, new ArrowType.Int(32, true)).asIntBuffer();
+    IntBuffer values = choices(name, new ArrowType.Int(32, true)).asIntBuffer();
     ShortBuffer unsigned = ShortBuffer.allocate(capacity * layers.choicesPerToken());
     columns.add(
         (rows, from, to) -> {
@@ -159,14 +192,17 @@ public final class TraceVectors implements AutoCloseable {
         .order(ByteOrder.nativeOrder());
   }
 
-  private ByteBuffer list(String name, ArrowType element) {
+  private ByteBuffer choices(String name, ArrowType element) {
+    return list(name, element, layers.choicesPerToken());
+  }
+
+  private ByteBuffer list(String name, ArrowType element, int width) {
     ListVector vector =
         new ListVector(
             name, allocator, FieldType.notNullable(ArrowType.List.INSTANCE), null /* call back */);
     vectors.add(vector);
     BaseFixedWidthVector child =
         (BaseFixedWidthVector) vector.addOrGetVector(FieldType.notNullable(element)).getVector();
-    int width = layers.choicesPerToken();
     vector.setInitialCapacity(capacity);
     vector.allocateNew();
     ByteBuffer values = fill(child, Math.multiplyExact(capacity, width));

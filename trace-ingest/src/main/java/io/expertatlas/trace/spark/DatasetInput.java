@@ -53,6 +53,13 @@ final class DatasetInput implements TraceInput {
   }
 
   @Override
+  public RouterFacts routerFacts() {
+    throw new TraceFormatException(
+        "Cannot read router states from %s: a routing-trace dataset holds routes only"
+            .formatted(HadoopDataset.display(folder)));
+  }
+
+  @Override
   public long tokens() {
     return manifest.tokens();
   }

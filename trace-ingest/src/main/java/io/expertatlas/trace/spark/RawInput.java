@@ -1,6 +1,8 @@
 package io.expertatlas.trace.spark;
 
 import io.expertatlas.trace.ModelShape;
+import io.expertatlas.trace.RouterStatesFormat;
+import io.expertatlas.trace.RouterStatesReader;
 import io.expertatlas.trace.TokenSelection.TokenRange;
 import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceReader;
@@ -8,7 +10,6 @@ import io.expertatlas.trace.TraceSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * A trace in any format but the dataset's, under a path that driver and executors share. It is cut
@@ -30,14 +31,7 @@ final class RawInput implements TraceInput {
   }
 
   static RawInput open(Path path, SparkTraceReadConf conf) {
-    TraceSource asked =
-        new TraceSource(
-            path,
-            conf.format(),
-            conf.experts(),
-            file(conf.sequenceFile()),
-            file(conf.positionFile()),
-            conf.formatOptions());
+    TraceSource asked = conf.source(path);
     TraceFormat format = TraceFormat.find(asked);
     try (TraceReader reader = format.open(asked)) {
       return new RawInput(
@@ -45,10 +39,6 @@ final class RawInput implements TraceInput {
           reader,
           IngestPlan.isSplittable(format, asked));
     }
-  }
-
-  private static Optional<Path> file(String name) {
-    return name.isEmpty() ? Optional.empty() : Optional.of(Path.of(name).toAbsolutePath());
   }
 
   @Override
@@ -59,6 +49,13 @@ final class RawInput implements TraceInput {
   @Override
   public boolean weights() {
     return weights;
+  }
+
+  @Override
+  public RouterFacts routerFacts() {
+    try (RouterStatesReader reader = RouterStatesFormat.openStates(source.source())) {
+      return RouterFacts.of(describe(), reader);
+    }
   }
 
   @Override

@@ -65,6 +65,13 @@ final class ReusedColumn extends ArrowColumnVector {
   }
 
   @Override
+  public float[] getFloats(int row, int count) {
+    float[] copy = new float[count];
+    values.slice(row << 2, count << 2).order(values.order()).asFloatBuffer().get(copy);
+    return copy;
+  }
+
+  @Override
   public boolean isNullAt(int row) {
     return false;
   }

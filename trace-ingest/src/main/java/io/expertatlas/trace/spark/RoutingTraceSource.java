@@ -46,6 +46,6 @@ public final class RoutingTraceSource
   @Override
   public Table getTable(
       StructType schema, Transform[] partitioning, Map<String, String> properties) {
-    return new TraceTable(schema, properties.getOrDefault(SparkTraceReadOptions.PATH, ""));
+    return new TraceTable(schema, new CaseInsensitiveStringMap(properties));
   }
 }

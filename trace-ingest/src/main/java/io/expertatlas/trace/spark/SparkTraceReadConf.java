@@ -4,7 +4,10 @@ import io.expertatlas.trace.FormatOptions;
 import io.expertatlas.trace.LayerSelection;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.TokenSelection.TokenRange;
+import io.expertatlas.trace.TraceSource;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -34,6 +37,8 @@ final class SparkTraceReadConf {
   private static final int BATCH_CHOICES = 1 << 17;
   private static final int MAX_BATCH_TOKENS = 1 << 12;
   private static final int MIN_BATCH_TOKENS = 1 << 6;
+  private static final int BATCH_STATES = 1 << 22; // 16 MB of router states
+  private static final int MAX_VECTOR = 1 << 28; // vectors hold 2 GiB
 
   private final String path;
   private final String format;
@@ -105,6 +110,16 @@ final class SparkTraceReadConf {
     return positionFile;
   }
 
+  /** A raw file with what the options say of it. */
+  TraceSource source(Path file) {
+    return new TraceSource(
+        file, format, experts, absolute(sequenceFile), absolute(positionFile), formatOptions);
+  }
+
+  private static Optional<Path> absolute(String name) {
+    return name.isEmpty() ? Optional.empty() : Optional.of(Path.of(name).toAbsolutePath());
+  }
+
   TokenRange tokens() {
     return tokens;
   }
@@ -130,12 +145,20 @@ final class SparkTraceReadConf {
     return Math.max(1, Math.min(MAX_SPLIT_CHOICES / width, Math.max(MIN_SPLIT_TOKENS, even)));
   }
 
-  /** Tokens of a batch. */
-  int batchTokens(int width) {
+  /**
+   * Tokens of a batch.
+   *
+   * @param width choices of a token
+   * @param stateValues values of router states of a token that are read
+   */
+  int batchTokens(int width, long stateValues) {
     if (batchTokens != SparkTraceReadOptions.BATCH_TOKENS_DEFAULT) {
-      return Math.min(batchTokens, Math.max(1, (1 << 28) / width)); // vectors hold 2 GiB
+      return (int) Math.min(batchTokens, Math.max(1, MAX_VECTOR / Math.max(width, stateValues)));
     }
 
-    return Math.max(MIN_BATCH_TOKENS, Math.min(MAX_BATCH_TOKENS, BATCH_CHOICES / width));
+    int tokens = Math.max(MIN_BATCH_TOKENS, Math.min(MAX_BATCH_TOKENS, BATCH_CHOICES / width));
+    return stateValues == 0
+        ? tokens
+        : (int) Math.min(tokens, Math.max(1, BATCH_STATES / stateValues));
   }
 }

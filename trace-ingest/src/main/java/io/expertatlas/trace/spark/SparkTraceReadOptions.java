@@ -58,6 +58,6 @@ public final class SparkTraceReadOptions {
   /** Tokens of a columnar batch, at most. */
   public static final String BATCH_TOKENS = "batch-tokens";
 
-  /** 131,072 choices, at most 4,096 and at least 64 tokens. */
+  /** 131,072 choices, at most 4,096 and at least 64 tokens; 16 MB of router states. */
   public static final int BATCH_TOKENS_DEFAULT = 0;
 }

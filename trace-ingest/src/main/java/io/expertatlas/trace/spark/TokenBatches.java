@@ -1,8 +1,9 @@
 package io.expertatlas.trace.spark;
 
 import io.expertatlas.trace.ModelShape;
+import io.expertatlas.trace.RouterStatesFormat;
+import io.expertatlas.trace.RouterStatesReader;
 import io.expertatlas.trace.TokenRows;
-import io.expertatlas.trace.TokenSelection.TokenRange;
 import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
@@ -14,6 +15,7 @@ import io.expertatlas.trace.spark.TraceInputPartition.Piece;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
@@ -31,20 +33,37 @@ interface TokenBatches extends AutoCloseable {
   /** Reads a range of a raw file through its format. */
   final class Raw implements TokenBatches {
     private final TraceInputPartition.Raw partition;
-    private final TraceReader reader;
+    private final Supplier<Optional<? extends TokenRows>> batches;
+    private final Runnable end;
     private long read;
     private long first;
 
-    Raw(TraceInputPartition.Raw partition) {
+    private Raw(
+        TraceInputPartition.Raw partition,
+        Supplier<Optional<? extends TokenRows>> batches,
+        Runnable end) {
       this.partition = partition;
+      this.batches = batches;
+      this.end = end;
+    }
+
+    /** Without what the routers saw. */
+    static Raw routes(TraceInputPartition.Raw partition) {
       TraceSource source = partition.source().source();
-      this.reader =
-          TraceFormat.find(source).open(source, new TokenRange(partition.from(), partition.to()));
+      TraceReader reader = TraceFormat.find(source).open(source, partition.range());
+      return new Raw(partition, reader::next, reader::close);
+    }
+
+    /** With it: batches are {@link io.expertatlas.trace.RouterStates}. */
+    static Raw states(TraceInputPartition.Raw partition) {
+      TraceSource source = partition.source().source();
+      RouterStatesReader reader = RouterStatesFormat.find(source).open(source, partition.range());
+      return new Raw(partition, reader::next, reader::close);
     }
 
     @Override
     public Optional<TokenRows> next() {
-      Optional<TokenRows> rows = reader.next().map(batch -> batch);
+      Optional<TokenRows> rows = batches.get().map(batch -> batch);
       if (rows.isEmpty() && read != partition.to() - partition.from()) {
         throw new TraceFormatException(
             "Cannot read tokens %d:%d of %s: got %d. Maybe it changed meanwhile"
@@ -63,7 +82,7 @@ interface TokenBatches extends AutoCloseable {
 
     @Override
     public void close() {
-      reader.close();
+      end.run();
     }
   }
 

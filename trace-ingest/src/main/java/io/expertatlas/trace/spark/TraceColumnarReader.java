@@ -28,16 +28,18 @@ final class TraceColumnarReader implements PartitionReader<ColumnarBatch> {
       ModelShape shape,
       LayerSelection layers,
       List<String> columns,
+      int hiddenSize,
       PushedFilters pushed,
       int batchTokens) {
     this.batches = batches;
     this.pushed = pushed;
     this.keepsAll = pushed.isNone();
-    this.vectors = new TraceVectors("routing-trace task", columns, shape, layers, batchTokens);
+    this.vectors =
+        new TraceVectors("routing-trace task", columns, shape, layers, hiddenSize, batchTokens);
     this.batch =
         new ColumnarBatch(
             vectors.vectors().stream()
-                .map(vector -> new ReusedColumn(vector, layers.choicesPerToken()))
+                .map(vector -> new ReusedColumn(vector, TraceVectors.width(vector)))
                 .toArray(ColumnVector[]::new));
   }
 

@@ -7,6 +7,7 @@ import io.expertatlas.trace.json.TraceManifest;
 import io.expertatlas.trace.parquet.HadoopDataset;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.URI;
 import java.util.List;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
@@ -22,6 +23,13 @@ sealed interface TraceInput permits DatasetInput, RawInput {
 
   /** Whether there are router weights. */
   boolean weights();
+
+  /**
+   * What is known of the routers' inputs and scores.
+   *
+   * @throws TraceFormatException if there are neither
+   */
+  RouterFacts routerFacts();
 
   /** Tokens of the whole trace. */
   long tokens();
@@ -79,14 +87,21 @@ sealed interface TraceInput permits DatasetInput, RawInput {
           "Cannot read %s: %s".formatted(conf.path(), e.getMessage()), e);
     }
 
-    String scheme = path.toUri().getScheme();
-    if (scheme != null && !scheme.equals("file")) {
-      throw new TraceFormatException(
-          "Cannot read %s: it is no routing-trace dataset, and other formats are read from local or mounted paths only. Maybe mount or copy it"
-              .formatted(conf.path()));
-    }
+    return RawInput.open(
+        local(conf.path())
+            .orElseThrow(
+                () ->
+                    new TraceFormatException(
+                        "Cannot read %s: it is no routing-trace dataset, and other formats are read from local or mounted paths only. Maybe mount or copy it"
+                            .formatted(conf.path()))),
+        conf);
+  }
 
-    java.nio.file.Path local = java.nio.file.Path.of(path.toUri().getPath());
-    return RawInput.open(local.toAbsolutePath(), conf);
+  /** The local file that a path names, if it names no other file system. */
+  static Optional<java.nio.file.Path> local(String path) {
+    URI uri = new Path(path).toUri();
+    return uri.getScheme() == null || uri.getScheme().equals("file")
+        ? Optional.of(java.nio.file.Path.of(uri.getPath()).toAbsolutePath())
+        : Optional.empty();
   }
 }

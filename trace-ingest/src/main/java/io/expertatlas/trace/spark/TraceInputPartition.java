@@ -1,5 +1,6 @@
 package io.expertatlas.trace.spark;
 
+import io.expertatlas.trace.TokenSelection.TokenRange;
 import java.io.Serializable;
 import java.util.List;
 import org.apache.spark.sql.connector.read.InputPartition;
@@ -7,7 +8,11 @@ import org.apache.spark.sql.connector.read.InputPartition;
 /** What one task reads. Plain values, because paths are not serializable. */
 sealed interface TraceInputPartition extends InputPartition {
   /** Tokens {@code from} (inclusive) to {@code to} (exclusive) of a raw file. */
-  record Raw(IngestTasks.Source source, long from, long to) implements TraceInputPartition {}
+  record Raw(IngestTasks.Source source, long from, long to) implements TraceInputPartition {
+    TokenRange range() {
+      return new TokenRange(from, to);
+    }
+  }
 
   /** Pieces of the parts of a dataset, in the order of their tokens. */
   record Dataset(String folder, List<Piece> pieces) implements TraceInputPartition {}

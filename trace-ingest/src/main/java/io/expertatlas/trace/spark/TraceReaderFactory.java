@@ -23,6 +23,7 @@ final class TraceReaderFactory implements PartitionReaderFactory {
   private final boolean weights;
   private final String layers;
   private final ArrayList<String> columns; // serializable
+  private final int hiddenSize;
   private final PushedFilters pushed;
   private final int batchTokens;
 
@@ -32,6 +33,7 @@ final class TraceReaderFactory implements PartitionReaderFactory {
       boolean weights,
       LayerSelection layers,
       List<String> columns,
+      int hiddenSize,
       PushedFilters pushed,
       int batchTokens) {
     this.hadoop = hadoop;
@@ -41,6 +43,7 @@ final class TraceReaderFactory implements PartitionReaderFactory {
     this.weights = weights;
     this.layers = layers.toString();
     this.columns = new ArrayList<>(columns);
+    this.hiddenSize = hiddenSize;
     this.pushed = pushed;
     this.batchTokens = batchTokens;
   }
@@ -62,14 +65,26 @@ final class TraceReaderFactory implements PartitionReaderFactory {
         partition instanceof TraceInputPartition.Dataset dataset
             ? new TokenBatches.Dataset(
                 dataset, shape, weights, needed(), batchTokens, hadoop.value().value())
-            : new TokenBatches.Raw((TraceInputPartition.Raw) partition);
+            : raw((TraceInputPartition.Raw) partition);
     try {
       return new TraceColumnarReader(
-          batches, shape, LayerSelection.parse(layers, shape), columns, pushed, batchTokens);
+          batches,
+          shape,
+          LayerSelection.parse(layers, shape),
+          columns,
+          hiddenSize,
+          pushed,
+          batchTokens);
     } catch (RuntimeException e) {
       batches.close();
       throw e;
     }
+  }
+
+  private TokenBatches raw(TraceInputPartition.Raw partition) {
+    return TraceSchema.needsStates(columns)
+        ? TokenBatches.Raw.states(partition)
+        : TokenBatches.Raw.routes(partition);
   }
 
   /** Columns of the result and of the filters. */

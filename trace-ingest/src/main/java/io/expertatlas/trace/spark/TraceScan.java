@@ -22,6 +22,7 @@ final class TraceScan implements Scan, SupportsReportStatistics {
   private final StructType columns;
   private final PushedFilters pushed;
   private final LayerSelection layers;
+  private final Optional<RouterFacts> states;
   private Optional<TraceInput.TracePlan> plan = Optional.empty();
 
   TraceScan(SparkTraceReadConf conf, TraceInput input, StructType columns, PushedFilters pushed) {
@@ -30,6 +31,22 @@ final class TraceScan implements Scan, SupportsReportStatistics {
     this.columns = columns;
     this.pushed = pushed;
     this.layers = conf.layers(input.shape());
+    this.states =
+        TraceSchema.needsStates(names()) ? Optional.of(input.routerFacts()) : Optional.empty();
+    states.ifPresent(facts -> facts.check(names()));
+  }
+
+  private List<String> names() {
+    return List.of(columns.fieldNames());
+  }
+
+  private int hiddenSize() {
+    return states.map(RouterFacts::hiddenSize).orElse(0);
+  }
+
+  /** Values of router states that a row holds. */
+  private long stateValues() {
+    return RouterFacts.valuesOfToken(names(), input.shape(), layers, hiddenSize());
   }
 
   private synchronized TraceInput.TracePlan plan() {
@@ -61,9 +78,10 @@ final class TraceScan implements Scan, SupportsReportStatistics {
             input.shape(),
             input.weights(),
             layers,
-            List.of(columns.fieldNames()),
+            names(),
+            hiddenSize(),
             pushed,
-            conf.batchTokens(Math.max(1, layers.choicesPerToken())));
+            conf.batchTokens(Math.max(1, layers.choicesPerToken()), stateValues()));
     return new TraceBatch(plan().partitions(), factory);
   }
 
@@ -71,7 +89,8 @@ final class TraceScan implements Scan, SupportsReportStatistics {
   @Override
   public Statistics estimateStatistics() {
     long rows = plan().tokens();
-    long bytes = rows * TraceSchema.rowBytes(columns, layers.choicesPerToken());
+    long bytes =
+        rows * (TraceSchema.rowBytes(columns, layers.choicesPerToken()) + 4 * stateValues());
     return new Statistics() {
       @Override
       public OptionalLong sizeInBytes() {
@@ -91,6 +110,7 @@ final class TraceScan implements Scan, SupportsReportStatistics {
     List<String> facts = new ArrayList<>();
     facts.add("%s (%s)".formatted(input.describe(), input.shape()));
     facts.add("columns [%s]".formatted(String.join(", ", columns.fieldNames())));
+    states.ifPresent(known -> facts.add(known.toString()));
     facts.add("layers " + layers);
     if (!conf.tokens().equals(TokenRange.ALL)) {
       facts.add("tokens " + conf.tokens());

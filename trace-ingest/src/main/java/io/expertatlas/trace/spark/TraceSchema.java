@@ -25,6 +25,12 @@ final class TraceSchema {
   /** Hidden unless named: bigint, the index in the whole trace. */
   static final String TOKEN = "_token";
 
+  /** Hidden unless named: array of float, {@code layer * hidden + value}. */
+  static final String ROUTER_INPUT = "_router_input";
+
+  /** Hidden unless named: array of float, {@code layer * experts + expert}. */
+  static final String ROUTER_SCORES = "_router_scores";
+
   static final List<String> NAMES = List.of(SEQUENCE, POSITION, PHASE, EXPERTS, WEIGHTS);
 
   private static final int MAX_SHORT_EXPERTS = 1 << 15;
@@ -51,6 +57,11 @@ final class TraceSchema {
         : schema;
   }
 
+  /** Whether any of the columns is made of router states. */
+  static boolean needsStates(List<String> columns) {
+    return columns.contains(ROUTER_INPUT) || columns.contains(ROUTER_SCORES);
+  }
+
   /** The type of a column, for messages. */
   static String expected(String name) {
     return switch (name) {
@@ -69,6 +80,7 @@ final class TraceSchema {
           switch (name) {
             case EXPERTS -> 2L * width;
             case WEIGHTS -> 4L * width;
+            case ROUTER_INPUT, ROUTER_SCORES -> 0; // RouterFacts knows
             default -> 4;
           };
     }

@@ -12,19 +12,19 @@ import org.apache.spark.sql.connector.catalog.TableCapability;
 import org.apache.spark.sql.connector.read.ScanBuilder;
 import org.apache.spark.sql.connector.write.LogicalWriteInfo;
 import org.apache.spark.sql.connector.write.WriteBuilder;
-import org.apache.spark.sql.types.DataType;
-import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.util.CaseInsensitiveStringMap;
 
 /** A trace that is read or will be written. */
 final class TraceTable implements SupportsRead, SupportsWrite, SupportsMetadataColumns {
   private final StructType schema;
+  private final CaseInsensitiveStringMap options;
   private final String path;
 
-  TraceTable(StructType schema, String path) {
+  TraceTable(StructType schema, CaseInsensitiveStringMap options) {
     this.schema = schema;
-    this.path = path;
+    this.options = options;
+    this.path = options.getOrDefault(SparkTraceReadOptions.PATH, "");
   }
 
   /** Hadoop's configuration with what the session sets. */
@@ -52,32 +52,10 @@ final class TraceTable implements SupportsRead, SupportsWrite, SupportsMetadataC
         TableCapability.ACCEPT_ANY_SCHEMA); // the write says all that is wrong with it itself
   }
 
-  /** {@code _token}: the index of a token in the whole trace. */
+  /** {@code _token}, {@code _router_input}, {@code _router_scores}. */
   @Override
   public MetadataColumn[] metadataColumns() {
-    return new MetadataColumn[] {
-      new MetadataColumn() {
-        @Override
-        public String name() {
-          return TraceSchema.TOKEN;
-        }
-
-        @Override
-        public DataType dataType() {
-          return DataTypes.LongType;
-        }
-
-        @Override
-        public boolean isNullable() {
-          return false;
-        }
-
-        @Override
-        public String comment() {
-          return "index of the token in the whole trace, from 0";
-        }
-      }
-    };
+    return HiddenColumn.of(options);
   }
 
   @Override

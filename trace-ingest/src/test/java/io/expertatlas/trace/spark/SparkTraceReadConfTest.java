@@ -34,9 +34,9 @@ class SparkTraceReadConfTest {
     assertThat(conf.splitTokens(1_000_000, 10, 4)).isEqualTo(250_000);
     assertThat(conf.splitTokens(1_000, 10, 4)).isEqualTo(16_384);
     assertThat(conf.splitTokens(1L << 40, 1 << 10, 4)).isEqualTo(1 << 16);
-    assertThat(conf.batchTokens(24)).isEqualTo(4_096);
-    assertThat(conf.batchTokens(488)).isEqualTo(268);
-    assertThat(conf.batchTokens(1 << 20)).isEqualTo(64);
+    assertThat(conf.batchTokens(24, 0)).isEqualTo(4_096);
+    assertThat(conf.batchTokens(488, 0)).isEqualTo(268);
+    assertThat(conf.batchTokens(1 << 20, 0)).isEqualTo(64);
   }
 
   @Test
@@ -67,7 +67,7 @@ class SparkTraceReadConfTest {
     assertThat(conf.tokens()).isEqualTo(new TokenRange(3, 9));
     assertThat(conf.layers(SHAPE)).hasToString("0,2:4");
     assertThat(conf.splitTokens(1_000_000, 10, 4)).isEqualTo(77);
-    assertThat(conf.batchTokens(24)).isEqualTo(11);
+    assertThat(conf.batchTokens(24, 0)).isEqualTo(11);
   }
 
   @Test
