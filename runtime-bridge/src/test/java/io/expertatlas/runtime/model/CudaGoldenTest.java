@@ -64,6 +64,18 @@ class CudaGoldenTest {
   }
 
   @ParameterizedTest
+  @CsvSource({"mixtral, HOME", "mixtral, COHERENT", "nllb-moe, HOME", "nllb-moe, COHERENT"})
+  void copiesOfExpertsDoNotChangeTheTokens(String model, ParallelMode mode) {
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = Goldens.read(mixtral ? "mixtral" : "nllb");
+    ExecutionPlan plan = Runs.copies(Runs.config(model).shape(), 4, mode, 11);
+    try (Runs runs = new Runs(model, plan, new Limits(8, 128, 512), CudaGoldenTest::exact)) {
+      assertThat(runs.greedy(goldens.prompts(), mixtral ? 32 : 128, !mixtral))
+          .containsExactlyElementsOf(goldens.greedy());
+    }
+  }
+
+  @ParameterizedTest
   @CsvSource({"mixtral, mixtral", "nllb-moe, nllb"})
   void inFloat32TheLogitsAreTheGoldenOnes(String model, String goldens) {
     assertThat(difference(model, goldens, CudaGoldenTest::exact)).isLessThan(2e-3);

@@ -82,6 +82,24 @@ class GoldenTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "mixtral, 4, HOME, 8",
+    "mixtral, 4, COHERENT, 8",
+    "mixtral, 4, COHERENT, 3",
+    "nllb-moe, 4, HOME, 8",
+    "nllb-moe, 4, COHERENT, 8"
+  })
+  void copiesOfExpertsDoNotChangeTheTokens(String model, int ranks, ParallelMode mode, int batch) {
+    ExecutionPlan plan = Runs.copies(Runs.config(model).shape(), ranks, mode, 11);
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = mixtral ? MIXTRAL : NLLB;
+    try (Runs runs = new Runs(model, plan, new Limits(batch, 128, 128))) {
+      assertThat(runs.greedy(goldens.prompts().subList(0, batch), mixtral ? 32 : 128, !mixtral))
+          .containsExactlyElementsOf(goldens.greedy().subList(0, batch));
+    }
+  }
+
   @Test
   void mixtralLogitsAfterThePromptsAreTheGoldenOnes() {
     try (Runs runs = new Runs("mixtral", alone("mixtral"), new Limits(8, 128, 512))) {

@@ -32,14 +32,30 @@ class TrafficTest {
   })
   void countedTrafficIsThePredictedOneForEveryLayerAndPair(
       String model, int ranks, ParallelMode mode, long seed) {
-    ExecutionPlan plan = Runs.random(Runs.config(model).shape(), ranks, mode, seed);
+    check(model, Runs.random(Runs.config(model).shape(), ranks, mode, seed));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mixtral, 4, HOME, 1",
+    "mixtral, 4, COHERENT, 1",
+    "mixtral, 5, HOME, 2",
+    "mixtral, 5, COHERENT, 2",
+    "nllb-moe, 4, HOME, 3",
+    "nllb-moe, 4, COHERENT, 3"
+  })
+  void soItIsWithCopiesOfExperts(String model, int ranks, ParallelMode mode, long seed) {
+    check(model, Runs.copies(Runs.config(model).shape(), ranks, mode, seed));
+  }
+
+  private static void check(String model, ExecutionPlan plan) {
     Goldens goldens = Goldens.read(model.equals("mixtral") ? "mixtral" : "nllb");
     try (Runs runs = new Runs(model, plan, new Limits(8, 128, 64))) {
       runs.greedy(goldens.prompts(), 6, true);
 
       assertThat(runs.model.moved()).isEqualTo(predicted(plan, runs.routes));
       assertThat(runs.model.vectorBytes()).isEqualTo(4L * runs.model.config().hidden());
-      if (ranks == 1) {
+      if (plan.ranks() == 1) {
         assertThat(runs.model.moved().total()).isZero();
       } else {
         assertThat(runs.model.moved().total()).isPositive();
@@ -51,14 +67,14 @@ class TrafficTest {
   private static TrafficMatrix predicted(ExecutionPlan plan, List<Routes> routes) {
     TrafficMatrix all = new TrafficMatrix(plan.shape().layers(), plan.ranks());
     for (Routes one : routes) {
-      int[][] map =
+      int[][][] map =
           Arrays.copyOfRange(
-              plan.placement().toArray(),
+              plan.placement().toCopies(),
               one.firstLayer(),
               one.firstLayer() + one.shape().layers());
       TrafficReplay replay =
           new TrafficReplay(
-              one.shape(), new Placement(plan.placement().topology(), map), plan.mode());
+              one.shape(), Placement.ofCopies(plan.placement().topology(), map), plan.mode());
       int tokens = one.step().tokens();
       short[] experts = new short[tokens * one.shape().choicesPerToken()];
       float[] weights = new float[experts.length];
