@@ -38,7 +38,7 @@ final class Dispatch {
                 layer,
                 resident.experts()[c],
                 resident.rank(),
-                step.sequence(resident.token()),
+                step.number(resident.token()),
                 step.position(resident.token()));
         boolean known = false;
         for (int d = 0; d < distinct; d++) {

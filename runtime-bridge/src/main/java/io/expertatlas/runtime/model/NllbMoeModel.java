@@ -174,7 +174,7 @@ public final class NllbMoeModel implements Model {
 
   /** Runs the encoder over whole prompts, as many at a time as the limits allow. */
   @Override
-  public List<int[]> begin(List<int[]> prompts) {
+  public List<int[]> begin(int firstSequence, List<int[]> prompts) {
     sourceLength = prompts.stream().mapToInt(prompt -> prompt.length).toArray();
     List<Step.Piece> pieces = new ArrayList<>();
     int rows = 0;
@@ -187,7 +187,7 @@ public final class NllbMoeModel implements Model {
       }
 
       if (rows + ids.length > limits.rows()) {
-        encode(Step.of(Phase.PREFILL, pieces));
+        encode(Step.of(Phase.PREFILL, firstSequence, pieces));
         pieces.clear();
         rows = 0;
       }
@@ -196,7 +196,7 @@ public final class NllbMoeModel implements Model {
       rows += ids.length;
     }
 
-    encode(Step.of(Phase.PREFILL, pieces));
+    encode(Step.of(Phase.PREFILL, firstSequence, pieces));
     return prompts.stream().map(prompt -> new int[] {config.decoderStart()}).toList();
   }
 

@@ -33,7 +33,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
 import picocli.CommandLine;
 
 class RunCommandTest {
@@ -148,25 +147,39 @@ class RunCommandTest {
   }
 
   @ParameterizedTest
-  @EnumSource(ParallelMode.class)
-  void aRecordedRunReplaysToTheSameTrafficAndLoads(ParallelMode mode) throws IOException {
-    int[][] map = new int[12][8];
+  @CsvSource({"HOME, 1", "COHERENT, 1", "HOME, 3", "COHERENT, 3"})
+  void aRecordedRunReplaysToTheSameTrafficAndLoads(ParallelMode mode, int mostCopies)
+      throws IOException {
+    int[][][] map = new int[12][8][];
     for (int layer = 0; layer < 12; layer++) {
       for (int e = 0; e < 8; e++) {
-        map[layer][e] = (e * 3 + layer) % 4;
+        map[layer][e] = new int[1 + e % mostCopies];
+        for (int copy = 0; copy < map[layer][e].length; copy++) {
+          map[layer][e][copy] = (e * 3 + layer + copy) % 4;
+        }
       }
     }
 
-    Placement placement = new Placement(new Topology(1, 4), map);
-    Path csv = folder.resolve("placement.csv");
-    ExFlowCsv.write(placement, csv);
+    Placement placement = Placement.ofCopies(new Topology(1, 4), map);
+    Path file = folder.resolve(mostCopies == 1 ? "placement.csv" : "placement.json");
+    if (mostCopies == 1) {
+      ExFlowCsv.write(placement, file);
+    } else {
+      writeJson(
+          file,
+          12,
+          8,
+          4,
+          "\"gpus-of-expert\": " + new ObjectMapper().writeValueAsString(placement.toCopies()));
+    }
+
     Path trace = folder.resolve("trace");
     JsonNode result =
         json(
             "--model",
             MIXTRAL,
             "--placement",
-            csv.toString(),
+            file.toString(),
             "--ranks",
             "4",
             "--mode",
@@ -219,6 +232,32 @@ class RunCommandTest {
   }
 
   @Test
+  void aSampledSequenceDoesNotDependOnWhichOnesRunWithIt() throws IOException {
+    List<String> found = new ArrayList<>();
+    for (String batch : List.of("8", "3", "1")) {
+      out.getBuffer().setLength(0);
+      found.add(
+          json(
+                  "--model",
+                  MIXTRAL,
+                  "--prompt-tokens",
+                  tokens(GOLDENS.prompts()).toString(),
+                  "--temperature",
+                  "1",
+                  "--max-new-tokens",
+                  "6",
+                  "--batch-size",
+                  batch,
+                  "--threads",
+                  "1")
+              .get("newTokens")
+              .toString());
+    }
+
+    assertThat(found).containsOnly(found.get(0));
+  }
+
+  @Test
   void aSampledRunDependsOnItsSeedAlone() throws IOException {
     String[] arguments = {
       "--model",
@@ -249,22 +288,29 @@ class RunCommandTest {
     assertThat(found.get(2)).isNotEqualTo(found.get(0));
   }
 
-  @Test
-  void aPlacementForAnotherModelIsRefusedWithBothShapes() throws IOException {
-    Path json = folder.resolve("placement.json");
+  /** A placement file of one node, with its map. */
+  private static void writeJson(Path file, int layers, int experts, int gpus, String map)
+      throws IOException {
     Files.writeString(
-        json,
+        file,
         """
-        {"format-version": 1, "shape": {"layers": 1, "experts": 2, "top-k": 1},
-         "topology": {"nodes": 1, "gpus-per-node": 2}, "objective": "hops",
+        {"format-version": 1, "shape": {"layers": %d, "experts": %d, "top-k": %d},
+         "topology": {"nodes": 1, "gpus-per-node": %d}, "objective": "hops",
          "solver": {"name": "x", "status": "feasible", "objective": 0, "bound": 0, "gap": 0,
                     "seconds": 0, "seed": 1, "note": ""},
          "in-sample": {"tokens": 0, "hops": 0, "crossings": 0, "inter-node": 0, "gpu-touches": 0,
                        "node-touches": 0, "load-mean-max-over-mean": 0,
                        "load-worst-max-over-mean": 0},
          "source": {"affinity": [], "trace": "", "tokens": "", "sequences": ""},
-         "gpu-of-expert": [[0, 1]]}
-        """);
+         %s}
+        """
+            .formatted(layers, experts, layers == 1 ? 1 : 2, gpus, map));
+  }
+
+  @Test
+  void aPlacementForAnotherModelIsRefusedWithBothShapes() throws IOException {
+    Path json = folder.resolve("placement.json");
+    writeJson(json, 1, 2, 2, "\"gpu-of-expert\": [[0, 1]]");
 
     assertThat(run("--model", MIXTRAL, "--prompt", "x", "--placement", json.toString()))
         .isEqualTo(1);

@@ -103,14 +103,14 @@ class GoldenTest {
   @Test
   void mixtralLogitsAfterThePromptsAreTheGoldenOnes() {
     try (Runs runs = new Runs("mixtral", alone("mixtral"), new Limits(8, 128, 512))) {
-      check(runs, runs.model.begin(MIXTRAL.prompts()), MIXTRAL);
+      check(runs, runs.model.begin(0, MIXTRAL.prompts()), MIXTRAL);
     }
   }
 
   @Test
   void nllbLogitsOfTheFirstStepAreTheGoldenOnes() {
     try (Runs runs = new Runs("nllb-moe", alone("nllb-moe"), new Limits(8, 128, 512))) {
-      check(runs, runs.model.begin(NLLB.prompts()), NLLB);
+      check(runs, runs.model.begin(0, NLLB.prompts()), NLLB);
     }
   }
 
@@ -121,7 +121,7 @@ class GoldenTest {
       pieces.add(new Step.Piece(s, 0, starts.get(s), true, 0));
     }
 
-    Logits logits = runs.model.forward(Step.of(Phase.PREFILL, pieces)).get(0);
+    Logits logits = runs.model.forward(Step.of(Phase.PREFILL, 0, pieces)).get(0);
     float[] found = logits.device().readFloats(logits.values());
     int width = goldens.logits()[0].length;
     for (int s = 0; s < starts.size(); s++) {

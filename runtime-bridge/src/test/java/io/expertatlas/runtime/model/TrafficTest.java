@@ -82,7 +82,7 @@ class TrafficTest {
       int[] position = new int[tokens];
       for (int token = 0; token < tokens; token++) {
         one.copy(token, experts, weights, token * one.shape().choicesPerToken());
-        sequence[token] = one.step().sequence(token);
+        sequence[token] = one.step().number(token);
         position[token] = one.step().position(token);
       }
 
@@ -141,7 +141,7 @@ class TrafficTest {
     try (Runs runs = new Runs("mixtral", plan, new Limits(1, 128, 128))) {
       List<Step.Piece> pieces = new ArrayList<>();
       pieces.add(new Step.Piece(0, 0, prompt, true, 0));
-      Logits logits = runs.model.forward(Step.of(Phase.PREFILL, pieces)).get(0);
+      Logits logits = runs.model.forward(Step.of(Phase.PREFILL, 0, pieces)).get(0);
       return logits.device().readFloats(logits.values());
     }
   }
