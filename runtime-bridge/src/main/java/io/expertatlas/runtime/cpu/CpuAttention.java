@@ -7,8 +7,8 @@ import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**
- * Attention, run by run and head by head: scores, softmax, sum of values. So a sequence's result
- * does not depend on the sequences beside it.
+ * Attention, run by run and head by head (of a single token: key head by key head): scores,
+ * softmax, sum of values. So a sequence's result does not depend on the sequences beside it.
  */
 final class CpuAttention {
   private final CpuMemory memory;
@@ -46,66 +46,67 @@ final class CpuAttention {
       }
 
       long slot = slots.get(first) * keys.size(1) * keys.size(2);
-      for (int head = 0; head < heads; head++) {
-        FloatPointer key = keys.pointer(slot + (long) (head / perKey) * headSize);
-        FloatPointer value = values.pointer(slot + (long) (head / perKey) * headSize);
-        long at = first * q.width() + (long) head * headSize;
-        head(
-            q.pointer(at),
-            key,
-            value,
-            out.pointer(at),
-            visible,
-            first,
-            count,
-            context,
-            headSize,
-            scale,
-            (int) q.width(),
-            (int) keys.size(2));
+      for (int keyHead = 0; keyHead < heads / perKey; keyHead++) {
+        FloatPointer key = keys.pointer(slot + (long) keyHead * headSize);
+        FloatPointer value = values.pointer(slot + (long) keyHead * headSize);
+        long at = first * q.width() + (long) keyHead * perKey * headSize;
+        Heads one = new Heads(key, value, visible, first, context, headSize, scale);
+        int keyWidth = (int) keys.size(2);
+        if (count == 1) { // the heads that read the same keys are rows of one product
+          run(one, q.pointer(at), out.pointer(at), perKey, 0, headSize, keyWidth);
+        } else {
+          for (int head = 0; head < perKey; head++) {
+            long from = at + (long) head * headSize;
+            run(one, q.pointer(from), out.pointer(from), count, 1, (int) q.width(), keyWidth);
+          }
+        }
       }
     }
   }
 
-  private void head(
-      FloatPointer q,
+  /**
+   * What rows attend to.
+   *
+   * @param visible what each row of the batch sees
+   * @param first row of the run
+   * @param context the most that a row of the run sees
+   */
+  private record Heads(
       FloatPointer key,
       FloatPointer value,
-      FloatPointer out,
       IntBuffer visible,
       int first,
-      int count,
       int context,
       int headSize,
-      float scale,
-      int width,
-      int keyWidth) {
+      float scale) {}
+
+  /**
+   * Attends.
+   *
+   * @param rows of q and out, {@code stride} numbers apart
+   * @param step from a row to the next in the batch: 0 if they are heads of one token
+   */
+  private void run(
+      Heads one, FloatPointer q, FloatPointer out, int rows, int step, int stride, int keyWidth) {
+    int size = one.headSize();
+    int context = one.context();
     if (context == 0) {
-      for (int t = 0; t < count; t++) {
-        Products.at(out, (long) t * width).put(new float[headSize], 0, headSize);
+      for (int t = 0; t < rows; t++) {
+        Products.at(out, (long) t * stride).put(new float[size], 0, size);
       }
 
       return;
     }
 
-    CpuTensor score = scores((long) count * context);
+    CpuTensor score = scores((long) rows * context);
     FloatPointer pointer = score.pointer();
-    if (count == 1) {
-      Products.vector(key, context, headSize, keyWidth, q, scale, 0, pointer);
-    } else {
-      Products.byTransposed(
-          q, width, key, keyWidth, count, context, headSize, scale, pointer, context);
+    Products.byTransposed(
+        q, stride, one.key(), keyWidth, rows, context, size, one.scale(), pointer, context);
+    for (int t = 0; t < rows; t++) {
+      softmax(score, t * context, one.visible().get(one.first() + t * step), context);
     }
 
-    for (int t = 0; t < count; t++) {
-      softmax(score, t * context, visible.get(first + t), context);
-    }
-
-    if (count == 1) {
-      Products.transposedVector(value, context, headSize, keyWidth, pointer, out);
-    } else {
-      Products.plain(pointer, context, value, keyWidth, count, headSize, context, out, width);
-    }
+    Products.plain(pointer, context, one.value(), keyWidth, rows, size, context, out, stride);
   }
 
   /** What a row does not see weighs nothing. */

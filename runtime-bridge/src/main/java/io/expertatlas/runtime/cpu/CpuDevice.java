@@ -59,7 +59,7 @@ public final class CpuDevice implements Device {
     this.attention = new CpuAttention(memory);
     this.experts = new CpuExperts(memory);
     Loader.load(openblas.class);
-    openblas.blas_set_num_threads(threads);
+    ProductThreads.set(threads);
   }
 
   @Override
