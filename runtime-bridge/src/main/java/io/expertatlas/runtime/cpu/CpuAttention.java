@@ -1,22 +1,84 @@
 package io.expertatlas.runtime.cpu;
 
+import static io.expertatlas.runtime.cpu.Shapes.expect;
+
 import io.expertatlas.runtime.Batch;
 import io.expertatlas.runtime.DType;
+import io.expertatlas.runtime.Tensor;
+import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.List;
+import java.util.Objects;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**
  * Attention, run by run and head by head (of a single token: key head by key head): scores,
- * softmax, sum of values. So a sequence's result does not depend on the sequences beside it.
+ * softmax, sum of values. So a sequence's result does not depend on the sequences beside it. Also
+ * what fills the cache.
  */
 final class CpuAttention {
   private final CpuMemory memory;
   private CpuTensor scores;
-  private float[] row = {};
+  private final HeapRow row = new HeapRow();
 
   CpuAttention(CpuMemory memory) {
     this.memory = memory;
+  }
+
+  void rotary(Tensor x, Tensor frequency, Tensor positions) {
+    int half = (int) frequency.elements();
+    int width = (int) x.width();
+    expect(
+        "rotary",
+        half > 0 && width % (2 * half) == 0 && positions.elements() == x.size(0),
+        x,
+        frequency,
+        positions);
+    FloatBuffer values = CpuTensor.of(x).floats();
+    FloatBuffer frequencies = CpuTensor.of(frequency).floats();
+    IntBuffer position = CpuTensor.of(positions).ints();
+    float[] cos = new float[half];
+    float[] sin = new float[half];
+    for (int t = 0; t < position.capacity(); t++) {
+      for (int i = 0; i < half; i++) {
+        float angle = position.get(t) * frequencies.get(i);
+        cos[i] = (float) Math.cos(angle);
+        sin[i] = (float) Math.sin(angle);
+      }
+
+      for (int head = t * width; head < (t + 1) * width; head += 2 * half) {
+        for (int i = 0; i < half; i++) {
+          float a = values.get(head + i);
+          float b = values.get(head + half + i);
+          values.put(head + i, a * cos[i] - b * sin[i]);
+          values.put(head + half + i, b * cos[i] + a * sin[i]);
+        }
+      }
+    }
+  }
+
+  void append(Tensor in, Tensor slots, Tensor positions, Tensor cache) {
+    int width = (int) in.width();
+    expect(
+        "append",
+        cache.shape().size() == 3
+            && cache.size(2) == width
+            && slots.elements() == in.size(0)
+            && positions.elements() == in.size(0),
+        in,
+        slots,
+        positions,
+        cache);
+    IntBuffer slot = CpuTensor.of(slots).ints();
+    IntBuffer position = CpuTensor.of(positions).ints();
+    CpuTensor into = CpuTensor.of(cache);
+    float[] values = row.of(width);
+    for (int t = 0; t < slot.capacity(); t++) {
+      Objects.checkIndex(slot.get(t), cache.size(0));
+      Objects.checkIndex(position.get(t), cache.size(1));
+      CpuTensor.of(in).get((long) t * width, values, width);
+      into.put((slot.get(t) * cache.size(1) + position.get(t)) * width, values, width);
+    }
   }
 
   void run(
@@ -111,17 +173,14 @@ final class CpuAttention {
 
   /** What a row does not see weighs nothing. */
   private void softmax(CpuTensor score, int at, int visible, int context) {
-    if (row.length < context) {
-      row = new float[context];
-    }
-
-    score.get(at, row, visible);
-    FloatMath.softmax(row, visible);
+    float[] values = row.of(context);
+    score.get(at, values, visible);
+    FloatMath.softmax(values, visible);
     for (int i = visible; i < context; i++) {
-      row[i] = 0;
+      values[i] = 0;
     }
 
-    score.put(at, row, context);
+    score.put(at, values, context);
   }
 
   private CpuTensor scores(long elements) {
