@@ -41,6 +41,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     models = load(args)
     batches = [measure(args, models, int(size)) for size in args.batch_sizes.split(",")]
     print(
