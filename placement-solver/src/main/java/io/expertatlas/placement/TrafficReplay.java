@@ -7,7 +7,8 @@ import java.util.Objects;
 /**
  * Walks tokens through a placement and counts the vectors of hidden size that they send between
  * GPUs: what an executor that follows the placement moves, copy by copy. The home of a token is GPU
- * {@code sequence mod GPUs}. With P the GPUs of a token's choices in a layer, it sends
+ * {@code sequence mod GPUs}; {@link CopyChoice} says which copy of an expert it takes. With P the
+ * GPUs of a token's choices in a layer, it sends
  *
  * <ul>
  *   <li>{@link ParallelMode#HOME}: its vector from home to each other GPU of P, and back a partial
@@ -28,20 +29,13 @@ public final class TrafficReplay {
   /**
    * Starts with no token.
    *
-   * @throws IllegalArgumentException if the placement is for another number of layers or experts,
-   *     or holds copies of an expert
+   * @throws IllegalArgumentException if the placement is for another number of layers or experts
    */
   public TrafficReplay(ModelShape shape, Placement placement, ParallelMode mode) {
     PlacementCost.checkShape(shape, placement);
     this.shape = shape;
     this.placement = placement;
     this.mode = Objects.requireNonNull(mode, "mode is null");
-    if (placement.hasCopies()) {
-      throw new IllegalArgumentException(
-          "Cannot tell the traffic of a placement with copies of experts: which copy a token takes"
-              + " is not defined for it yet");
-    }
-
     this.moved = new TrafficMatrix(shape.layers(), placement.topology().gpus());
   }
 
@@ -61,7 +55,14 @@ public final class TrafficReplay {
       int at = Math.floorMod(trace.sequence(token), placement.topology().gpus());
       for (int layer = 0; layer < shape.layers(); layer++) {
         for (int rank = 0; rank < gpus.length; rank++) {
-          gpus[rank] = placement.gpu(layer, trace.expert(token, layer, rank));
+          gpus[rank] =
+              CopyChoice.gpu(
+                  placement,
+                  layer,
+                  trace.expert(token, layer, rank),
+                  at,
+                  trace.sequence(token),
+                  trace.position(token));
         }
 
         int meet = mode == ParallelMode.HOME ? at : gpus[0];

@@ -132,11 +132,29 @@ class TrafficReplayTest {
   }
 
   @Test
-  void refusesCopiesOfExperts() {
-    Placement copies = Placement.ofCopies(new Topology(1, 2), new int[][][] {{{0, 1}, {1}}});
+  void countsTheCopiesThatTokensTakeByHand() {
+    // sequence 1, at home on GPU 1 of 3; expert 0 everywhere, 1 on GPUs 0 and 2, 2 on GPU 0
+    ModelShape shape = new ModelShape(2, 3, 2);
+    int[][] layer = {{0, 1, 2}, {0, 2}, {0}};
+    Placement placement = Placement.ofCopies(new Topology(1, 3), new int[][][] {layer, layer});
+    short[] experts = {1, 0, 2, 1, 1, 0, 2, 1}; // two tokens alike
+    RoutingTrace trace =
+        RoutingTrace.of(
+            shape, experts, new float[0], new int[] {1, 1}, new int[] {0, 1}, new byte[2]);
 
-    assertThatThrownBy(() -> new TrafficReplay(new ModelShape(1, 2, 1), copies, ParallelMode.HOME))
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("copies of experts");
+    // home: expert 1's copies in turn, position 0 to GPU 2, position 1 to GPU 0; expert 0 at home
+    assertThat(moved(shape, placement, ParallelMode.HOME, trace).toArray(1))
+        .isEqualTo(
+            new long[][][] {
+              {{0, 1, 0}, {1, 0, 1}, {0, 1, 0}},
+              {{0, 2, 0}, {2, 0, 1}, {0, 1, 0}}
+            });
+    // coherent: they meet there; then expert 2 is on GPU 0 and expert 1 where the token is
+    assertThat(moved(shape, placement, ParallelMode.COHERENT, trace).toArray(1))
+        .isEqualTo(
+            new long[][][] {
+              {{0, 0, 0}, {2, 0, 2}, {0, 0, 0}},
+              {{0, 0, 0}, {0, 0, 0}, {2, 0, 0}}
+            });
   }
 }

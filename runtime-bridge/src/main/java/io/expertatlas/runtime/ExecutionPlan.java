@@ -1,5 +1,6 @@
 package io.expertatlas.runtime;
 
+import io.expertatlas.placement.CopyChoice;
 import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.trace.ModelShape;
@@ -9,14 +10,14 @@ import java.util.Objects;
  * What a run follows: which rank holds which expert, and how tokens reach them.
  *
  * @param shape the model's MoE layers
- * @param placement a rank for each expert; its GPUs are the ranks
+ * @param placement a rank for each expert, or several where it has copies; its GPUs are the ranks
  * @param mode how tokens travel
  */
 public record ExecutionPlan(ModelShape shape, Placement placement, ParallelMode mode) {
   /**
    * Checks that the placement is for this model.
    *
-   * @throws IllegalArgumentException if not, with both shapes, or if it holds copies of an expert
+   * @throws IllegalArgumentException if not, with both shapes
    */
   public ExecutionPlan {
     Objects.requireNonNull(mode, "mode is null");
@@ -25,16 +26,32 @@ public record ExecutionPlan(ModelShape shape, Placement placement, ParallelMode 
           "Invalid placement for this model: %d MoE layers x %d experts, the model has %s"
               .formatted(placement.layers(), placement.experts(), shape));
     }
-
-    if (placement.hasCopies()) {
-      throw new IllegalArgumentException(
-          "Cannot run a placement with copies of experts: ranks hold each expert once");
-    }
   }
 
   /** Number of ranks. */
   public int ranks() {
     return placement.topology().gpus();
+  }
+
+  /**
+   * The rank that computes a choice of a token, by {@link CopyChoice}.
+   *
+   * @param layer of the model's MoE layers
+   * @param on the rank that the token is on
+   */
+  public int rank(int layer, int expert, int on, int sequence, int position) {
+    return CopyChoice.gpu(placement, layer, expert, on, sequence, position);
+  }
+
+  /** Whether a copy of an expert is on a rank. */
+  public boolean holds(int rank, int layer, int expert) {
+    for (int copy = 0; copy < placement.copies(layer, expert); copy++) {
+      if (placement.gpu(layer, expert, copy) == rank) {
+        return true;
+      }
+    }
+
+    return false;
   }
 
   /** The rank that a sequence is at home on: {@code sequence mod ranks}. */

@@ -21,12 +21,19 @@ final class ModelOptions {
 
   @Option(
       names = "--gini",
-      defaultValue = "0",
       paramLabel = "G",
       description =
-          "With --random-weights: inequality of the experts' popularity, 0 for none (default:"
-              + " ${DEFAULT-VALUE}).")
-  private double gini;
+          "With --random-weights: inequality of the experts' popularity, 0 for none (default: 0).")
+  private Double gini;
+
+  @Option(
+      names = "--popularity-trace",
+      paramLabel = "T",
+      description =
+          "With --random-weights, in place of --gini: each layer's experts are as popular as in"
+              + " this trace (dataset, capture folder or raw file) of a model with as many"
+              + " experts.")
+  private Path popularityTrace;
 
   /** One of the two. */
   private static final class Choice {
@@ -54,6 +61,7 @@ final class ModelOptions {
    * @throws ParameterException if there is no such shape, or the popularity is impossible
    */
   Loadable open(CommandSpec spec, long seed) throws IOException {
+    check(spec);
     if (choice.model != null) {
       Checkpoint checkpoint = Checkpoint.open(choice.model);
       checkpoint.check(Models.shapes(checkpoint.config()), Models.optional(checkpoint.config()));
@@ -62,11 +70,49 @@ final class ModelOptions {
 
     try {
       MixtralConfig config = NamedShapes.find(choice.randomWeights);
-      return new Loadable(
-          config, new RandomWeights(config, RandomWeights.popularity(config, gini, seed), seed));
+      return new Loadable(config, new RandomWeights(config, popularity(spec, config, seed), seed));
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
+  }
+
+  private void check(CommandSpec spec) {
+    if (choice.model != null && (gini != null || popularityTrace != null)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid %s: %s has weights of its own. Maybe use --random-weights"
+              .formatted(gini == null ? "--popularity-trace" : "--gini", choice.model));
+    }
+
+    if (gini != null && popularityTrace != null) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid --gini and --popularity-trace: only one of them");
+    }
+  }
+
+  /** Share of each expert, {@code [layer][expert]}. */
+  private double[][] popularity(CommandSpec spec, MixtralConfig config, long seed) {
+    if (popularityTrace == null) {
+      return RandomWeights.popularity(config, gini == null ? 0 : gini, seed);
+    }
+
+    long[][] choices = PopularityTrace.choices(popularityTrace, config.experts());
+    if (choices.length != config.layers()) {
+      spec.commandLine()
+          .getErr()
+          .printf(
+              "%s has %d MoE layers, %s has %d: each takes the popularity of the layer at its place"
+                  + " in the trace, layer l that of floor(l * %d / %d)%n",
+              popularityTrace,
+              choices.length,
+              choice.randomWeights,
+              config.layers(),
+              choices.length,
+              config.layers());
+      spec.commandLine().getErr().flush();
+    }
+
+    return RandomWeights.popularity(config, choices);
   }
 
   /** The folder of the checkpoint; of random weights, one that does not exist. */

@@ -13,31 +13,22 @@ import java.util.stream.IntStream;
 final class RouteRecorder implements RunObserver {
   private final long[][] expertTokens; // [layer][expert]
   private final boolean keepsRoutes;
-  private final List<Kept> kept = new ArrayList<>();
-  private int firstSequence;
-
-  /** Routes, and the number of their sequence 0 in the whole run. */
-  private record Kept(Routes routes, int firstSequence) {}
+  private final List<Routes> kept = new ArrayList<>();
 
   /** A row of the trace: a token of some routes. */
-  private record Row(Kept from, int token) {
+  private record Row(Routes routes, int token) {
     int sequence() {
-      return from.firstSequence() + from.routes().step().sequence(token);
+      return routes.step().number(token);
     }
 
     int position() {
-      return from.routes().step().position(token);
+      return routes.step().position(token);
     }
   }
 
   RouteRecorder(ModelShape shape, boolean keepsRoutes) {
     this.expertTokens = new long[shape.layers()][shape.experts()];
     this.keepsRoutes = keepsRoutes;
-  }
-
-  /** The next sequences of the model are these of the run. */
-  void startAt(int sequence) {
-    firstSequence = sequence;
   }
 
   @Override
@@ -50,7 +41,7 @@ final class RouteRecorder implements RunObserver {
     }
 
     if (keepsRoutes) {
-      kept.add(new Kept(routes, firstSequence));
+      kept.add(routes);
     }
   }
 
@@ -62,10 +53,9 @@ final class RouteRecorder implements RunObserver {
   /** The tokens that went through the stack whose first MoE layer this is, in order of sequence. */
   RoutingTrace trace(int firstLayer, ModelShape stack) {
     List<Row> rows = new ArrayList<>();
-    for (Kept one : kept) {
-      if (one.routes().firstLayer() == firstLayer) {
-        IntStream.range(0, one.routes().step().tokens())
-            .forEach(token -> rows.add(new Row(one, token)));
+    for (Routes one : kept) {
+      if (one.firstLayer() == firstLayer) {
+        IntStream.range(0, one.step().tokens()).forEach(token -> rows.add(new Row(one, token)));
       }
     }
 
@@ -78,7 +68,7 @@ final class RouteRecorder implements RunObserver {
     byte[] phase = new byte[rows.size()];
     for (int i = 0; i < rows.size(); i++) {
       Row row = rows.get(i);
-      Routes routes = row.from().routes();
+      Routes routes = row.routes();
       routes.copy(row.token(), experts, weights, i * width);
       sequence[i] = row.sequence();
       position[i] = row.position();

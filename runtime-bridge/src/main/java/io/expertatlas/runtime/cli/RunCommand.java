@@ -270,9 +270,9 @@ final class RunCommand implements Callable<Integer> {
       generation =
           new Generation(loaded, limits, sampler(), maxNewTokens, !ignoresEnd, bar::stepBy);
       for (int first = 0; first < ids.size(); first += limits.sequences()) {
-        recorder.startAt(first);
         found.addAll(
-            generation.run(ids.subList(first, Math.min(ids.size(), first + limits.sequences()))));
+            generation.run(
+                first, ids.subList(first, Math.min(ids.size(), first + limits.sequences()))));
       }
 
       bar.maxHint(bar.getCurrent());

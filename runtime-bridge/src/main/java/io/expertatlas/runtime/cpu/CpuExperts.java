@@ -10,7 +10,7 @@ import org.bytedeco.javacpp.FloatPointer;
 final class CpuExperts {
   private final CpuMemory memory;
   private CpuTensor packed;
-  private float[] row = {};
+  private final HeapRow row = new HeapRow();
 
   CpuExperts(CpuMemory memory) {
     this.memory = memory;
@@ -57,13 +57,10 @@ final class CpuExperts {
               0);
     }
 
-    if (row.length < hidden) {
-      row = new float[hidden];
-    }
-
+    float[] values = row.of(hidden);
     for (int i = 0; i < count; i++) {
-      x.get((long) (order[first + i] / k) * hidden, row, hidden);
-      packed.put((long) i * hidden, row, hidden);
+      x.get((long) (order[first + i] / k) * hidden, values, hidden);
+      packed.put((long) i * hidden, values, hidden);
     }
 
     return packed.pointer();

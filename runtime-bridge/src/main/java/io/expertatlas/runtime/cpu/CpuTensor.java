@@ -31,14 +31,20 @@ final class CpuTensor implements Tensor {
     this.ints = type == DType.I32 ? new IntPointer(base).position(firstElement) : null;
   }
 
+  /** A tensor of this kind whose memory was not freed. */
+  static CpuTensor of(Tensor tensor) {
+    if (!(tensor instanceof CpuTensor own)) {
+      throw new IllegalArgumentException("Invalid tensor for the CPU: %s".formatted(tensor));
+    }
+
+    own.memory.checkOpen();
+    return own;
+  }
+
   /** A view from an element on. */
   CpuTensor view(long firstElement, List<Long> viewShape) {
     Pointer base = type == DType.F32 ? floats : ints;
     return new CpuTensor(memory, type, viewShape, base, base.position() + firstElement);
-  }
-
-  CpuMemory memory() {
-    return memory;
   }
 
   @Override
@@ -106,6 +112,13 @@ final class CpuTensor implements Tensor {
     }
 
     return intBuffer;
+  }
+
+  /** A copy of the whole numbers. */
+  int[] toInts() {
+    int[] values = new int[Math.toIntExact(elements)];
+    ints().get(0, values);
+    return values;
   }
 
   private void checkSize() {

@@ -4,50 +4,92 @@ import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasRowMajor;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
-import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemv;
 
 import org.bytedeco.javacpp.FloatPointer;
 
-/** Matrix products by OpenBLAS on row-major matrices; {@code ld} is the length of a stored row. */
+/**
+ * Matrix products by OpenBLAS on row-major matrices; {@code ld} is the length of a stored row.
+ *
+ * <p>A product of few rows reads each weight once or twice from memory and should take no longer
+ * than that. OpenBLAS has kernels for small products that do so, while larger ones first copy the
+ * weights to another layout. So products of few rows are cut into small ones, {@link #SMALL}
+ * multiplications each, by outputs. The cut depends on the shape alone, so results do not depend on
+ * the number of threads.
+ */
 final class Products {
-  /**
-   * Up to so many rows are multiplied one by one: a product of matrices first copies the weights to
-   * another layout, which costs more than reading them again for each row (README, "Measured").
-   */
-  static final int FEW_ROWS = 4;
+  /** Above so many rows the copy of the weights pays (README, "Measured"). */
+  private static final int FEW_ROWS = 16;
+
+  /** Multiplications of a product that OpenBLAS runs on one thread without copies. */
+  private static final long SMALL = 200_000;
+
+  /** Multiplications of few rows that are worth waking other threads for: 16 MB of weights. */
+  private static final long LARGE = 4_000_000;
 
   private Products() {}
 
   /** {@code out[t] = beta * out[t] + weight x[t]}; x [rows, in], weight [n, in], out [rows, n]. */
   static void linear(
       FloatPointer x, FloatPointer weight, int rows, int in, int n, float beta, FloatPointer out) {
-    if (rows <= FEW_ROWS) {
-      for (int t = 0; t < rows; t++) {
-        vector(weight, n, in, in, at(x, (long) t * in), 1, beta, at(out, (long) t * n));
-      }
+    if (rows > FEW_ROWS) {
+      outputs(x, weight, rows, in, 0, n, n, beta, out);
+      return;
+    }
+
+    int each = (int) Math.max(1, Math.min(n, SMALL / ((long) rows * in)));
+    int pieces = (n + each - 1) / each;
+    if ((long) rows * in * n < LARGE) {
+      pieces(x, weight, rows, in, n, each, 0, pieces, beta, out);
     } else {
-      cblas_sgemm(
-          CblasRowMajor, CblasNoTrans, CblasTrans, rows, n, in, 1, x, in, weight, in, beta, out, n);
+      ProductThreads.split(
+          pieces, (from, to) -> pieces(x, weight, rows, in, n, each, from, to, beta, out));
     }
   }
 
-  /** {@code y = alpha * matrix x + beta * y}; matrix [rows, columns]. */
-  static void vector(
-      FloatPointer matrix,
-      int rows,
-      int columns,
-      int ld,
+  private static void pieces(
       FloatPointer x,
-      float alpha,
+      FloatPointer weight,
+      int rows,
+      int in,
+      int n,
+      int each,
+      int from,
+      int to,
       float beta,
-      FloatPointer y) {
-    cblas_sgemv(CblasRowMajor, CblasNoTrans, rows, columns, alpha, matrix, ld, x, 1, beta, y, 1);
+      FloatPointer out) {
+    for (int piece = from; piece < to; piece++) {
+      int first = piece * each;
+      outputs(x, weight, rows, in, first, Math.min(each, n - first), n, beta, out);
+    }
   }
 
-  /** {@code y = transposed(matrix) x}; matrix [rows, columns], y [columns]. */
-  static void transposedVector(
-      FloatPointer matrix, int rows, int columns, int ld, FloatPointer x, FloatPointer y) {
-    cblas_sgemv(CblasRowMajor, CblasTrans, rows, columns, 1, matrix, ld, x, 1, 0, y, 1);
+  /** Outputs {@code first} to {@code first + count} of n. */
+  private static void outputs(
+      FloatPointer x,
+      FloatPointer weight,
+      int rows,
+      int in,
+      int first,
+      int count,
+      int n,
+      float beta,
+      FloatPointer out) {
+    FloatPointer part = at(weight, (long) first * in);
+    cblas_sgemm(
+        CblasRowMajor,
+        CblasNoTrans,
+        CblasTrans,
+        rows,
+        count,
+        in,
+        1,
+        x,
+        in,
+        part,
+        in,
+        beta,
+        at(out, first),
+        n);
   }
 
   /** {@code c = alpha * a transposed(b)}; a [m, k], b [n, k], c [m, n]. */

@@ -2,9 +2,11 @@ package io.expertatlas.runtime.cuda;
 
 import io.expertatlas.runtime.Batch;
 import io.expertatlas.runtime.DType;
+import io.expertatlas.runtime.Tensor;
 
-/** Attention over a cache: which kernel for which rows. */
+/** Attention over a cache, which kernel for which rows; and what fills the cache. */
 final class CudaAttention {
+  private static final int MOST_HEAD_SIZE = 256; // attention.cu
   private static final int PART = 64; // keys of one block of attend_group
   private static final long MOST_PARTS = 1 << 14; // rows times parts that attend_group is used for
   private static final int FEW_ROWS = 64; // so many do not keep a GPU busy without parts
@@ -24,6 +26,62 @@ final class CudaAttention {
     return Math.min(rows * parts, Math.max(rows, Math.max(MOST_PARTS, FEW_ROWS * parts)));
   }
 
+  void rotary(Tensor x, Tensor frequency, Tensor positions) {
+    CudaTensor tensor = (CudaTensor) x;
+    int dim = Math.toIntExact(2 * frequency.elements());
+    kernels
+        .on("rotary_" + tensor.letter(), tensor.columns() / dim, tensor.rows(), 1, 64)
+        .with(tensor)
+        .with((CudaTensor) frequency)
+        .with((CudaTensor) positions)
+        .with(dim)
+        .run();
+  }
+
+  void append(Tensor in, Tensor slots, Tensor positions, Tensor cache) {
+    CudaTensor from = (CudaTensor) in;
+    CudaTensor to = (CudaTensor) cache;
+    Shapes.sameType("append", from, to);
+    int unit = RowKernels.unit(from);
+    kernels
+        .on("append_" + unit, from.rows(), 256)
+        .with(from)
+        .with((CudaTensor) slots)
+        .with((CudaTensor) positions)
+        .with(to)
+        .with(Math.toIntExact(to.size(1)))
+        .with(from.columns() * from.type().bytes() / unit)
+        .run();
+  }
+
+  /**
+   * Queries, keys and values that lie side by side: the first two are turned, the last two
+   * appended.
+   */
+  void split(Tensor together, Tensor frequency, Batch batch, Tensor q, Tensor keys, Tensor values) {
+    CudaTensor all = (CudaTensor) together;
+    CudaTensor cache = (CudaTensor) keys;
+    int headSize = Math.toIntExact(2 * frequency.elements());
+    int heads = ((CudaTensor) q).columns() / headSize;
+    int keyHeads = Math.toIntExact(cache.size(2)) / headSize;
+    Shapes.expect(
+        "queriesKeysValues", all.columns() == (heads + 2 * keyHeads) * headSize, all, q, cache);
+    kernels
+        .on("split_heads_" + all.letter(), heads + 2L * keyHeads, all.rows(), 1, 64)
+        .with(all)
+        .with((CudaTensor) batch.slots())
+        .with((CudaTensor) batch.positions())
+        .with((CudaTensor) frequency)
+        .with((CudaTensor) q)
+        .with(cache)
+        .with((CudaTensor) values)
+        .with(heads)
+        .with(keyHeads)
+        .with(Math.toIntExact(cache.size(1)))
+        .with(headSize)
+        .run();
+  }
+
   void run(
       CudaTensor q,
       CudaTensor keys,
@@ -32,6 +90,7 @@ final class CudaAttention {
       int headSize,
       float scale,
       CudaTensor out) {
+    Shapes.atMost("head size", headSize, MOST_HEAD_SIZE);
     int heads = q.columns() / headSize;
     int keyHeads = Math.toIntExact(keys.size(2)) / headSize;
     int capacity = Math.toIntExact(keys.size(1));

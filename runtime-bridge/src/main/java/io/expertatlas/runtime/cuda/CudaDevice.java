@@ -12,19 +12,13 @@ import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.Timeline;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.LongStream;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUevent_flags;
-import jcuda.driver.CUgraph;
-import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUstream;
-import jcuda.driver.CUstreamCaptureMode;
 import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
 
@@ -35,33 +29,26 @@ import jcuda.driver.JCudaDriver;
  * activations in BF16 and adds up in F32. Not safe for several threads.
  */
 public final class CudaDevice implements Device {
-  private static final int MOST_EXPERTS = 512; // router.cu
-  private static final int MOST_CHOICES = 32; // router.cu: a lane for each
-  private static final int OWN_SHARED = 1024; // router.cu: more than norm_and_route declares
-  private static final int MOST_HEAD_SIZE = 256; // attention.cu
-
   private static final long SMALL_CHANGE = 16L << 20; // next ids, draws and the like
 
   private final int rank;
   private final int gpu;
   private final boolean isTimed;
   private final Precision precision;
-  private final long budget;
   private final CUdevice device = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final Stream stream = new Stream();
-  private final List<Address> memory = new ArrayList<>();
-  private final Map<String, CudaTensor> scratch = new HashMap<>();
+  private final CudaGraphs graphs;
+  private final CudaMemory memory;
   private final Marks marks;
   private final Staging staging;
   private final Kernels kernels;
   private final Cublas cublas;
   private final Products products;
+  private final RowKernels rowKernels;
   private final CudaAttention attention;
-  private final List<CUgraphExec> graphs = new ArrayList<>();
-  private long allocated;
-  private boolean repeating; // the operations of a graph, run or captured
-  private boolean capturing;
+  private final RouterKernels routerKernels;
+  private final StepKernels stepKernels;
   private boolean closed;
 
   /** How numbers are held. */
@@ -171,10 +158,11 @@ public final class CudaDevice implements Device {
               .formatted(budget, name(), free[0], total[0]));
     }
 
-    this.budget = Math.min(budget, free[0]);
     check(
         JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate");
+    this.graphs = new CudaGraphs(this, stream);
+    this.memory = new CudaMemory(this, stream, graphs, Math.min(budget, free[0]));
     this.staging = new Staging(stream);
     this.kernels = new Kernels(stream);
     this.marks = new Marks(rank, stream);
@@ -182,12 +170,15 @@ public final class CudaDevice implements Device {
         new Cublas(
             stream.value(),
             (CudaTensor) allocate("cuBLAS workspace", DType.F32, Cublas.WORKSPACE / Float.BYTES));
-    this.products = new Products(this, kernels, cublas);
+    this.rowKernels = new RowKernels(kernels);
+    this.products = new Products(this, kernels, rowKernels, cublas);
     this.attention = new CudaAttention(this, kernels);
+    this.routerKernels = new RouterKernels(kernels);
+    this.stepKernels = new StepKernels(this, kernels);
   }
 
   /** Makes this device's context the thread's. */
-  private void use() {
+  void use() {
     check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
   }
 
@@ -213,7 +204,7 @@ public final class CudaDevice implements Device {
 
   /** Whether what is called now will be repeated: no waiting, and one kernel whatever the data. */
   boolean isRepeating() {
-    return repeating;
+    return graphs.isRepeating();
   }
 
   // Memory
@@ -221,55 +212,12 @@ public final class CudaDevice implements Device {
   @Override
   public Tensor allocate(String name, DType type, long... shape) {
     use();
-    List<Long> lengths = LongStream.of(shape).boxed().toList();
-    CudaTensor tensor = new CudaTensor(this, type, lengths, new Address(), 0);
-    long bytes = Math.max(tensor.bytes(), 1);
-    if (bytes > budget - allocated) {
-      throw new IllegalStateException(
-          "Cannot hold %s %s on %s: %d bytes, %d of its %d are left"
-              .formatted(name, lengths, name(), bytes, budget - allocated, budget));
-    }
-
-    check(
-        JCudaDriver.cuMemAlloc(tensor.memory(), bytes),
-        "allocating %d bytes for %s".formatted(bytes, name));
-    memory.add(tensor.memory());
-    allocated += bytes;
-    check(
-        JCudaDriver.cuMemsetD8Async(tensor.pointer(), (byte) 0, bytes, stream), "clearing " + name);
-    return tensor;
+    return memory.allocate(name, type, shape);
   }
 
   /** Memory for one operation, kept and reused; grown only outside captures. */
   CudaTensor scratch(String name, DType type, long... shape) {
-    List<Long> lengths = LongStream.of(shape).boxed().toList();
-    CudaTensor held = scratch.get(name);
-    long elements = Arrays.stream(shape).reduce(1, Math::multiplyExact);
-    if (held == null || held.elements() < elements) {
-      if (capturing) {
-        throw new IllegalStateException(
-            "Cannot grow %s to %s while a step is captured: run it once before"
-                .formatted(name, lengths));
-      }
-
-      if (held != null) {
-        synchronize();
-        if (graphs.isEmpty()) { // else it may be in use
-          free(held);
-        }
-      }
-
-      held = (CudaTensor) allocate(name, type, elements);
-      scratch.put(name, held);
-    }
-
-    return new CudaTensor(this, type, lengths, held.memory(), 0);
-  }
-
-  private void free(CudaTensor tensor) {
-    check(JCudaDriver.cuMemFree(tensor.memory()), "cuMemFree");
-    memory.removeIf(address -> address == tensor.memory());
-    allocated -= Math.max(tensor.bytes(), 1);
+    return memory.scratch(name, type, shape);
   }
 
   @Override
@@ -393,41 +341,7 @@ public final class CudaDevice implements Device {
 
   @Override
   public Runnable repeatable(Runnable operations) {
-    repeating = true;
-    try {
-      operations.run();
-      return capture(operations);
-    } finally {
-      repeating = false;
-    }
-  }
-
-  private Runnable capture(Runnable operations) {
-    use();
-    check(JCudaDriver.cuStreamSynchronize(stream), "waiting for " + name());
-    CUgraph graph = new CUgraph();
-    check(
-        JCudaDriver.cuStreamBeginCapture(
-            stream, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
-        "cuStreamBeginCapture");
-    capturing = true;
-    try {
-      operations.run();
-    } finally {
-      capturing = false;
-      check(JCudaDriver.cuStreamEndCapture(stream, graph), "cuStreamEndCapture");
-    }
-
-    CUgraphExec executable = new CUgraphExec();
-    check(JCudaDriver.cuGraphInstantiate(executable, graph, 0), "cuGraphInstantiate");
-    JCudaDriver.cuGraphDestroy(graph);
-    graphs.add(executable);
-    return () -> {
-      use();
-      mark("graph");
-      check(JCudaDriver.cuGraphLaunch(executable, stream), "cuGraphLaunch");
-      mark("");
-    };
+    return graphs.repeatable(operations);
   }
 
   // Rows
@@ -435,138 +349,55 @@ public final class CudaDevice implements Device {
   @Override
   public void embed(Tensor ids, Tensor table, float scale, Tensor out) {
     use();
-    CudaTensor from = (CudaTensor) table;
-    CudaTensor to = (CudaTensor) out;
-    kernels
-        .on("embed_" + from.letter() + to.letter(), to.rows(), 256)
-        .with((CudaTensor) ids)
-        .with(from)
-        .with(scale)
-        .with(to)
-        .with(to.columns())
-        .run();
+    rowKernels.embed(ids, table, scale, out);
   }
 
   @Override
   public void addRows(Tensor table, Tensor index, Tensor out) {
     use();
-    CudaTensor from = (CudaTensor) table;
-    CudaTensor to = (CudaTensor) out;
-    kernels
-        .on("add_rows_" + from.letter() + to.letter(), to.rows(), 256)
-        .with(from)
-        .with((CudaTensor) index)
-        .with(to)
-        .with(to.columns())
-        .run();
+    rowKernels.addRows(table, index, out);
   }
 
   @Override
   public void gatherRows(Tensor in, Tensor index, Tensor out) {
     use();
-    if (in.type() == out.type()) {
-      gather((CudaTensor) in, (CudaTensor) index, (CudaTensor) out, ((CudaTensor) out).rows());
-    } else {
-      embed(index, in, 1, out);
-    }
-  }
-
-  /** The first {@code count} rows of a gather. */
-  void gather(CudaTensor in, CudaTensor index, CudaTensor out, int count) {
-    Shapes.sameType("gatherRows", in, out);
-    int unit = unit(in);
-    kernels
-        .on("gather_" + unit, count, 256)
-        .with(in)
-        .with(index)
-        .with(out)
-        .with(out.columns() * out.type().bytes() / unit)
-        .run();
-  }
-
-  /** The largest unit of 16, 4 or 2 bytes that rows are whole multiples of. */
-  private static int unit(CudaTensor tensor) {
-    int bytes = tensor.columns() * tensor.type().bytes();
-    return bytes % 16 == 0 && tensor.address() % 16 == 0 ? 16 : bytes % 4 == 0 ? 4 : 2;
+    rowKernels.gatherRows(in, index, out);
   }
 
   @Override
   public void scatterAdd(Tensor in, Tensor index, Tensor out) {
     use();
-    CudaTensor from = (CudaTensor) in;
-    CudaTensor to = (CudaTensor) out;
-    kernels
-        .on("scatter_add_" + from.letter() + to.letter(), (to.columns() + 255) / 256, 256)
-        .with(from)
-        .with((CudaTensor) index)
-        .with(to)
-        .with(from.rows())
-        .with(to.columns())
-        .run();
+    rowKernels.scatterAdd(in, index, out);
   }
 
   @Override
   public void add(Tensor x, Tensor out) {
-    Shapes.same("add", x, out);
-    addValues((CudaTensor) x, (CudaTensor) out, 0);
+    use();
+    rowKernels.add(x, out);
   }
 
   @Override
   public void addBias(Tensor bias, Tensor out) {
-    addValues((CudaTensor) bias, (CudaTensor) out, ((CudaTensor) out).columns());
-  }
-
-  private void addValues(CudaTensor x, CudaTensor out, int period) {
     use();
-    kernels
-        .on("add_" + x.letter() + out.letter(), (out.elements() + 255) / 256, 256)
-        .with(x)
-        .with(out)
-        .with(out.elements())
-        .with(period)
-        .run();
+    rowKernels.addBias(bias, out);
   }
 
   @Override
   public void relu(Tensor x) {
     use();
-    CudaTensor tensor = (CudaTensor) x;
-    kernels
-        .on("relu_" + tensor.letter(), (tensor.elements() + 255) / 256, 256)
-        .with(tensor)
-        .with(tensor.elements())
-        .run();
+    rowKernels.relu(x);
   }
 
   @Override
   public void rmsNorm(Tensor x, Tensor weight, double epsilon, Tensor out) {
     use();
-    CudaTensor from = (CudaTensor) x;
-    CudaTensor to = (CudaTensor) out;
-    kernels
-        .on("rms_norm_" + from.letter() + to.letter(), to.rows(), 512)
-        .with(from)
-        .with((CudaTensor) weight)
-        .with((float) epsilon)
-        .with(to)
-        .with(to.columns())
-        .run();
+    rowKernels.rmsNorm(x, weight, epsilon, out);
   }
 
   @Override
   public void layerNorm(Tensor x, Tensor weight, Tensor bias, double epsilon, Tensor out) {
     use();
-    CudaTensor from = (CudaTensor) x;
-    CudaTensor to = (CudaTensor) out;
-    kernels
-        .on("layer_norm_" + from.letter() + to.letter(), to.rows(), 512)
-        .with(from)
-        .with((CudaTensor) weight)
-        .with((CudaTensor) bias)
-        .with((float) epsilon)
-        .with(to)
-        .with(to.columns())
-        .run();
+    rowKernels.layerNorm(x, weight, bias, epsilon, out);
   }
 
   // Matrix products
@@ -607,40 +438,19 @@ public final class CudaDevice implements Device {
   @Override
   public void rotary(Tensor x, Tensor frequency, Tensor positions) {
     use();
-    CudaTensor tensor = (CudaTensor) x;
-    int dim = Math.toIntExact(2 * frequency.elements());
-    kernels
-        .on("rotary_" + tensor.letter(), tensor.columns() / dim, tensor.rows(), 1, 64)
-        .with(tensor)
-        .with((CudaTensor) frequency)
-        .with((CudaTensor) positions)
-        .with(dim)
-        .run();
+    attention.rotary(x, frequency, positions);
   }
 
   @Override
   public void append(Tensor in, Tensor slots, Tensor positions, Tensor cache) {
     use();
-    CudaTensor from = (CudaTensor) in;
-    CudaTensor to = (CudaTensor) cache;
-    Shapes.sameType("append", from, to);
-    int unit = unit(from);
-    kernels
-        .on("append_" + unit, from.rows(), 256)
-        .with(from)
-        .with((CudaTensor) slots)
-        .with((CudaTensor) positions)
-        .with(to)
-        .with(Math.toIntExact(to.size(1)))
-        .with(from.columns() * from.type().bytes() / unit)
-        .run();
+    attention.append(in, slots, positions, cache);
   }
 
   @Override
   public void attention(
       Tensor q, Tensor keys, Tensor values, Batch batch, int headSize, float scale, Tensor out) {
     use();
-    Shapes.atMost("head size", headSize, MOST_HEAD_SIZE);
     attention.run(
         (CudaTensor) q,
         (CudaTensor) keys,
@@ -662,27 +472,7 @@ public final class CudaDevice implements Device {
       Tensor keys,
       Tensor values) {
     linear(x, weight, scratch);
-    CudaTensor all = (CudaTensor) scratch;
-    CudaTensor cache = (CudaTensor) keys;
-    int headSize = Math.toIntExact(2 * frequency.elements());
-    int heads = ((CudaTensor) q).columns() / headSize;
-    int keyHeads = Math.toIntExact(cache.size(2)) / headSize;
-    Shapes.expect(
-        "queriesKeysValues", all.columns() == (heads + 2 * keyHeads) * headSize, all, q, cache);
-    kernels
-        .on("split_heads_" + all.letter(), heads + 2L * keyHeads, all.rows(), 1, 64)
-        .with(all)
-        .with((CudaTensor) batch.slots())
-        .with((CudaTensor) batch.positions())
-        .with((CudaTensor) frequency)
-        .with((CudaTensor) q)
-        .with(cache)
-        .with((CudaTensor) values)
-        .with(heads)
-        .with(keyHeads)
-        .with(Math.toIntExact(cache.size(1)))
-        .with(headSize)
-        .run();
+    attention.split(scratch, frequency, batch, q, keys, values);
   }
 
   // Experts
@@ -699,71 +489,25 @@ public final class CudaDevice implements Device {
       Tensor experts,
       Tensor weights) {
     use();
-    CudaTensor from = (CudaTensor) x;
-    CudaTensor to = (CudaTensor) normed;
-    int all = Math.toIntExact(router.size(0));
-    int k = ((CudaTensor) experts).columns();
-    Shapes.atMost("experts of a layer", all, MOST_EXPERTS);
-    Shapes.atMost("experts of a token", k, MOST_CHOICES);
-    int shared = (to.columns() + all) * Float.BYTES;
-    if (shared + OWN_SHARED > Kernels.PLAIN_SHARED) {
+    if (routerKernels.fits(normed, router, experts)) {
+      routerKernels.normAndRoute(
+          x, weight, epsilon, router, renormalize, normed, logits, experts, weights);
+    } else {
       Device.super.normAndRoute(
           x, weight, epsilon, router, renormalize, normed, logits, experts, weights);
-      return;
     }
-
-    kernels
-        .on("norm_and_route_" + from.letter() + to.letter(), to.rows(), 512)
-        .shared(shared)
-        .with(from)
-        .with((CudaTensor) weight)
-        .with((float) epsilon)
-        .with((CudaTensor) router)
-        .with(to)
-        .with((CudaTensor) logits)
-        .with(to.columns())
-        .with(all)
-        .with(k)
-        .with(renormalize ? 1 : 0)
-        .with((CudaTensor) experts)
-        .with((CudaTensor) weights)
-        .run();
   }
 
   @Override
   public void route(Tensor logits, boolean renormalize, Tensor experts, Tensor weights) {
     use();
-    CudaTensor from = (CudaTensor) logits;
-    int k = ((CudaTensor) experts).columns();
-    Shapes.atMost("experts of a layer", from.columns(), MOST_EXPERTS);
-    Shapes.atMost("experts of a token", k, MOST_CHOICES);
-    kernels
-        .on("route", (from.rows() + 7) / 8, 256)
-        .with(from)
-        .with(from.rows())
-        .with(from.columns())
-        .with(k)
-        .with(renormalize ? 1 : 0)
-        .with((CudaTensor) experts)
-        .with((CudaTensor) weights)
-        .run();
+    routerKernels.route(logits, renormalize, experts, weights);
   }
 
   @Override
   public void groupByExpert(Tensor experts, Tensor local, ExpertGroups into) {
     use();
-    int here = Math.toIntExact(into.offsets().elements() - 1);
-    Shapes.atMost("experts of a layer on a rank", here, MOST_EXPERTS);
-    kernels
-        .on("sort_by_expert", 1, 512)
-        .with((CudaTensor) experts)
-        .with((CudaTensor) local)
-        .with(Math.toIntExact(experts.elements()))
-        .with(here)
-        .with((CudaTensor) into.order())
-        .with((CudaTensor) into.place())
-        .with((CudaTensor) into.offsets())
-        .run();
+    routerKernels.groupByExpert(experts, local, into);
   }
 
   @Override
@@ -776,18 +520,7 @@ public final class CudaDevice implements Device {
   @Override
   public void combine(Tensor in, ExpertGroups groups, Tensor weights, Tensor out) {
     use();
-    CudaTensor from = (CudaTensor) in;
-    CudaTensor to = (CudaTensor) out;
-    kernels
-        .on("combine_" + from.letter() + to.letter(), (to.columns() + 255) / 256, to.rows(), 1, 256)
-        .with(from)
-        .with((CudaTensor) groups.place())
-        .with((CudaTensor) weights)
-        .with(to)
-        .with(((CudaTensor) weights).columns())
-        .with(to.columns())
-        .with(0)
-        .run();
+    routerKernels.combine(in, groups, weights, out);
   }
 
   @Override
@@ -800,21 +533,7 @@ public final class CudaDevice implements Device {
       double epsilon,
       Tensor normed) {
     use();
-    CudaTensor from = (CudaTensor) in;
-    CudaTensor residual = (CudaTensor) x;
-    Shapes.sameType("combineAndNorm", in, normed);
-    kernels
-        .on("combine_and_norm_" + from.letter() + residual.letter(), residual.rows(), 512)
-        .with(from)
-        .with((CudaTensor) groups.place())
-        .with((CudaTensor) weights)
-        .with(residual)
-        .with(((CudaTensor) weights).columns())
-        .with((CudaTensor) norm)
-        .with((float) epsilon)
-        .with((CudaTensor) normed)
-        .with(residual.columns())
-        .run();
+    routerKernels.combineAndNorm(in, groups, weights, x, norm, epsilon, normed);
   }
 
   // The end of a step
@@ -822,74 +541,32 @@ public final class CudaDevice implements Device {
   @Override
   public void argmax(Tensor logits, Tensor ids) {
     use();
-    CudaTensor from = (CudaTensor) logits;
-    kernels
-        .on("argmax", from.rows(), 1024)
-        .with(from)
-        .with(from.columns())
-        .with((CudaTensor) ids)
-        .run();
+    stepKernels.argmax(logits, ids);
   }
 
   @Override
   public void sample(Tensor logits, float temperature, float topP, Tensor uniform, Tensor ids) {
     use();
-    CudaTensor from = (CudaTensor) logits;
-    kernels
-        .on("sample", from.rows(), 1024)
-        .with(from)
-        .with(scratch("sampling weights", DType.F32, from.rows(), from.columns()))
-        .with((CudaTensor) uniform)
-        .with(temperature)
-        .with(topP)
-        .with(from.columns())
-        .with((CudaTensor) ids)
-        .run();
+    stepKernels.sample(logits, temperature, topP, uniform, ids);
   }
 
   @Override
   public void keep(Tensor in, Tensor step, Tensor log) {
     use();
-    CudaTensor from = (CudaTensor) in;
-    Shapes.expect("keep", in.elements() == log.width() && in.type() == log.type(), in, step, log);
-    kernels
-        .on("append_4", 1, 256)
-        .with(from)
-        .with((CudaTensor) step)
-        .with((CudaTensor) step)
-        .with((CudaTensor) log)
-        .with(0) // a cache of one slot
-        .with(Math.toIntExact(from.bytes() / 4))
-        .run();
+    stepKernels.keep(in, step, log);
   }
 
   @Override
   public void advance(Tensor ids, Tensor positions, Tensor visible, Tensor history, Tensor step) {
     use();
-    int rows = Math.toIntExact(ids.elements());
-    Shapes.expect(
-        "advance",
-        positions.elements() == rows && visible.elements() == rows && history.width() == rows,
-        ids,
-        positions,
-        visible,
-        history);
-    kernels
-        .on("advance", 1, 128)
-        .with((CudaTensor) ids)
-        .with((CudaTensor) positions)
-        .with((CudaTensor) visible)
-        .with((CudaTensor) history)
-        .with((CudaTensor) step)
-        .with(rows)
-        .run();
+    stepKernels.advance(ids, positions, visible, history, step);
   }
 
   // What happened
 
   @Override
   public void mark(String work) {
-    if (isTimed && !capturing) {
+    if (isTimed && !graphs.isCapturing()) {
       use();
       marks.mark(work);
     }
@@ -910,12 +587,12 @@ public final class CudaDevice implements Device {
     closed = true;
     use();
     JCudaDriver.cuStreamSynchronize(stream);
-    graphs.forEach(JCudaDriver::cuGraphExecDestroy);
+    graphs.destroy();
     marks.close();
     cublas.destroy();
     kernels.unload();
     staging.free();
-    memory.forEach(JCudaDriver::cuMemFree);
+    memory.freeAll();
     JCudaDriver.cuStreamDestroy(stream);
     JCudaDriver.cuDevicePrimaryCtxRelease(device);
   }

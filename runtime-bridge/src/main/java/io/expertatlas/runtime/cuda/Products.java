@@ -22,11 +22,13 @@ final class Products {
 
   private final CudaDevice device;
   private final Kernels kernels;
+  private final RowKernels rowKernels;
   private final Cublas cublas;
 
-  Products(CudaDevice device, Kernels kernels, Cublas cublas) {
+  Products(CudaDevice device, Kernels kernels, RowKernels rowKernels, Cublas cublas) {
     this.device = device;
     this.kernels = kernels;
+    this.rowKernels = rowKernels;
     this.cublas = cublas;
   }
 
@@ -157,7 +159,7 @@ final class Products {
     }
 
     CudaTensor sorted = device.scratch("rows by expert", x.type(), choices, hidden);
-    device.gather(x, tokens, sorted, used);
+    rowKernels.gather(x, tokens, sorted, used);
     long matrix = (long) width * hidden * half;
     long gates = inner.address();
     long ups = gates + (long) choices * width * half;

@@ -18,8 +18,9 @@ final class Dispatch {
   /** A token that is computed on a rank: where it was, and the choices that are made there. */
   record Visit(int token, int from, int fromRow, int[] experts, float[] weights) {}
 
-  /** Where a token's choices are computed and where their results meet. */
-  Dispatch(ExecutionPlan plan, int layer, int tokens, List<Resident> residents) {
+  /** Where the choices of a step's tokens are computed and where their results meet. */
+  Dispatch(ExecutionPlan plan, int layer, Step step, List<Resident> residents) {
+    int tokens = step.tokens();
     int k = plan.shape().topK();
     this.meet = new int[tokens];
     this.ranksOf = new int[tokens][];
@@ -32,7 +33,13 @@ final class Dispatch {
       int distinct = 0;
       int[] order = new int[k];
       for (int c = 0; c < k; c++) {
-        rankOf[c] = plan.placement().gpu(layer, resident.experts()[c]);
+        rankOf[c] =
+            plan.rank(
+                layer,
+                resident.experts()[c],
+                resident.rank(),
+                step.number(resident.token()),
+                step.position(resident.token()));
         boolean known = false;
         for (int d = 0; d < distinct; d++) {
           known |= order[d] == rankOf[c];

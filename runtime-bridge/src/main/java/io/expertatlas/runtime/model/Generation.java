@@ -24,6 +24,7 @@ public final class Generation {
   private final Progress progress;
   private final Map<Device, Draw> draws = new IdentityHashMap<>();
   private float[][] uniform = {}; // [sequence][new token]
+  private int firstSequence;
   private long prefillNanos;
   private long decodeNanos;
   private long prefillTokens;
@@ -72,19 +73,26 @@ public final class Generation {
     }
   }
 
+  /** Continues prompts that are the whole run. */
+  public List<int[]> run(List<int[]> prompts) {
+    return run(0, prompts);
+  }
+
   /**
-   * Continues prompts.
+   * Continues some of a run's prompts.
    *
+   * @param first number of the first one in the whole run
    * @return the new tokens of each, the end token included
    * @throws IllegalArgumentException if the limits do not allow them, with the numbers
    */
-  public List<int[]> run(List<int[]> prompts) {
+  public List<int[]> run(int first, List<int[]> prompts) {
     check(prompts);
     long start = System.nanoTime();
-    List<int[]> starts = model.begin(prompts);
+    firstSequence = first;
+    List<int[]> starts = model.begin(first, prompts);
     uniform = new float[prompts.size()][sampler.isGreedy() ? 0 : newTokens];
     for (int s = 0; s < uniform.length; s++) {
-      SplittableRandom random = sampler.draws(s);
+      SplittableRandom random = sampler.draws(first + s);
       for (int i = 0; i < uniform[s].length; i++) {
         uniform[s][i] = random.nextInt(1 << 24) * 0x1p-24f;
       }
@@ -145,7 +153,7 @@ public final class Generation {
         at += count;
         rows += count;
         if (rows == limits.rows()) {
-          next(Step.of(Phase.PREFILL, pieces), found);
+          next(Step.of(Phase.PREFILL, firstSequence, pieces), found);
           pieces.clear();
           rows = 0;
         }
@@ -153,7 +161,7 @@ public final class Generation {
     }
 
     if (!pieces.isEmpty()) {
-      next(Step.of(Phase.PREFILL, pieces), found);
+      next(Step.of(Phase.PREFILL, firstSequence, pieces), found);
     }
   }
 
@@ -173,7 +181,7 @@ public final class Generation {
         return;
       }
 
-      Step step = Step.of(Phase.DECODE, pieces);
+      Step step = Step.of(Phase.DECODE, firstSequence, pieces);
       int steps = 1;
       if (model.decodeLoop().isPresent()) {
         steps = loop(model.decodeLoop().get(), step, newTokens - made, made, found);

@@ -10,7 +10,7 @@ final class Homes {
   /** The tokens whose sequences are at home on a rank, ascending. */
   static int[] tokens(ExecutionPlan plan, Step step, int rank) {
     return IntStream.range(0, step.tokens())
-        .filter(token -> plan.home(step.sequence(token)) == rank)
+        .filter(token -> plan.home(step.number(token)) == rank)
         .toArray();
   }
 }

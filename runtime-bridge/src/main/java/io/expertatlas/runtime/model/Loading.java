@@ -58,7 +58,7 @@ record Loading(WeightSource source, Device device) {
   /** The experts of a layer that live on a rank, ascending. */
   static int[] experts(ExecutionPlan plan, int layer, int rank) {
     return IntStream.range(0, plan.shape().experts())
-        .filter(expert -> plan.placement().gpu(layer, expert) == rank)
+        .filter(expert -> plan.holds(rank, layer, expert))
         .toArray();
   }
 

@@ -241,6 +241,6 @@ final class MixtralDecode implements DecodeLoop {
           new Step.Piece(step.sequence(t), step.position(t) + 1, new int[] {ids[t]}, true, 0));
     }
 
-    return Step.of(Phase.DECODE, pieces);
+    return Step.of(Phase.DECODE, step.firstSequence(), pieces);
   }
 }

@@ -81,7 +81,7 @@ public final class MixtralModel implements Model {
   }
 
   @Override
-  public List<int[]> begin(List<int[]> prompts) {
+  public List<int[]> begin(int firstSequence, List<int[]> prompts) {
     return prompts;
   }
 

@@ -17,9 +17,10 @@ public interface Model {
   /**
    * Starts anew with these prompts, as sequences 0, 1, ...: an encoder runs.
    *
+   * @param firstSequence number of the first one in the whole run
    * @return the tokens that the decoder starts with, for each sequence
    */
-  List<int[]> begin(List<int[]> prompts);
+  List<int[]> begin(int firstSequence, List<int[]> prompts);
 
   /**
    * Runs tokens through the decoder.

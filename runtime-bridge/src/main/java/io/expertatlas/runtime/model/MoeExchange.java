@@ -147,7 +147,7 @@ final class MoeExchange {
       }
     }
 
-    Dispatch dispatch = new Dispatch(plan, firstLayer + layer, step.tokens(), residents);
+    Dispatch dispatch = new Dispatch(plan, firstLayer + layer, step, residents);
     for (MoeRank rank : ranks) {
       deliver(layer, rank, dispatch, inputs);
     }

@@ -9,14 +9,16 @@ import java.util.List;
  */
 public final class Step {
   private final Phase phase;
+  private final int firstSequence;
   private final int[] sequence; // [token]
   private final int[] position; // [token]
   private final int[] id; // [token]
   private final int[] visible; // [token]
   private final boolean[] last; // [token]
 
-  private Step(Phase phase, int tokens) {
+  private Step(Phase phase, int firstSequence, int tokens) {
     this.phase = phase;
+    this.firstSequence = firstSequence;
     this.sequence = new int[tokens];
     this.position = new int[tokens];
     this.id = new int[tokens];
@@ -28,10 +30,12 @@ public final class Step {
    * Some consecutive tokens of sequences that follow each other.
    *
    * @param phase of all of them
+   * @param firstSequence number in the whole run of the sequence that is 0 here
    * @param pieces of one sequence each, ascending
    */
-  public static Step of(Phase phase, List<Piece> pieces) {
-    Step step = new Step(phase, pieces.stream().mapToInt(piece -> piece.ids().length).sum());
+  public static Step of(Phase phase, int firstSequence, List<Piece> pieces) {
+    Step step =
+        new Step(phase, firstSequence, pieces.stream().mapToInt(piece -> piece.ids().length).sum());
     int token = 0;
     for (Piece piece : pieces) {
       for (int i = 0; i < piece.ids().length; i++) {
@@ -50,7 +54,7 @@ public final class Step {
   /**
    * Tokens of one sequence.
    *
-   * @param sequence its number
+   * @param sequence its number among those that run together
    * @param firstPosition position of the first id
    * @param ids the tokens
    * @param wantsLogits whether the logits after the last id are wanted
@@ -68,9 +72,22 @@ public final class Step {
     return id.length;
   }
 
-  /** The sequence of a token. */
+  /** The sequence of a token among those that run together. */
   public int sequence(int token) {
     return sequence[token];
+  }
+
+  /**
+   * The sequence of a token in the whole run, however the run is cut into batches: what traces
+   * hold, what says where a token is at home and which copy of an expert it takes.
+   */
+  public int number(int token) {
+    return firstSequence + sequence[token];
+  }
+
+  /** The number in the whole run of the sequence that is 0 here. */
+  public int firstSequence() {
+    return firstSequence;
   }
 
   /** The position of a token in its sequence. */

@@ -161,4 +161,38 @@ public final class RandomWeights implements WeightSource {
 
     return popularity;
   }
+
+  /**
+   * Shares of experts as they were counted. Layers are taken by their position: layer l of L
+   * follows the counted layer at {@code floor(l * counted / L)}.
+   *
+   * @param choices how often each expert was chosen, {@code [counted layer][expert]}, at least once
+   *     a layer
+   * @throws IllegalArgumentException if there are other experts, or one has more than {@code 1 / k}
+   *     of its layer's choices: an expert gets at most one of a token's k choices
+   */
+  public static double[][] popularity(MixtralConfig config, long[][] choices) {
+    double most = 1.0 / config.topK();
+    double[][] popularity = new double[config.layers()][config.experts()];
+    for (int layer = 0; layer < config.layers(); layer++) {
+      int from = (int) ((long) layer * choices.length / config.layers());
+      if (choices[from].length != config.experts()) {
+        throw new IllegalArgumentException(
+            "Invalid popularity: of %d experts, the model has %d"
+                .formatted(choices[from].length, config.experts()));
+      }
+
+      long all = Arrays.stream(choices[from]).sum();
+      for (int e = 0; e < config.experts(); e++) {
+        popularity[layer][e] = (double) choices[from][e] / all;
+        if (popularity[layer][e] > most) {
+          throw new IllegalArgumentException(
+              "Invalid popularity: expert %d of layer %d has %.4f of the choices, with top-%d at most %.4f"
+                  .formatted(e, from, popularity[layer][e], config.topK(), most));
+        }
+      }
+    }
+
+    return popularity;
+  }
 }

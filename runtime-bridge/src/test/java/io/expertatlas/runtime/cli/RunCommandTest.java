@@ -10,11 +10,13 @@ import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.TrafficReplay;
 import io.expertatlas.placement.format.ExFlowCsv;
 import io.expertatlas.runtime.Goldens;
+import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
 import io.expertatlas.trace.TraceFormat;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.TraceSource;
+import io.expertatlas.trace.json.CaptureWriter;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -28,12 +30,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
 import picocli.CommandLine;
 
 class RunCommandTest {
@@ -148,25 +150,39 @@ class RunCommandTest {
   }
 
   @ParameterizedTest
-  @EnumSource(ParallelMode.class)
-  void aRecordedRunReplaysToTheSameTrafficAndLoads(ParallelMode mode) throws IOException {
-    int[][] map = new int[12][8];
+  @CsvSource({"HOME, 1", "COHERENT, 1", "HOME, 3", "COHERENT, 3"})
+  void aRecordedRunReplaysToTheSameTrafficAndLoads(ParallelMode mode, int mostCopies)
+      throws IOException {
+    int[][][] map = new int[12][8][];
     for (int layer = 0; layer < 12; layer++) {
       for (int e = 0; e < 8; e++) {
-        map[layer][e] = (e * 3 + layer) % 4;
+        map[layer][e] = new int[1 + e % mostCopies];
+        for (int copy = 0; copy < map[layer][e].length; copy++) {
+          map[layer][e][copy] = (e * 3 + layer + copy) % 4;
+        }
       }
     }
 
-    Placement placement = new Placement(new Topology(1, 4), map);
-    Path csv = folder.resolve("placement.csv");
-    ExFlowCsv.write(placement, csv);
+    Placement placement = Placement.ofCopies(new Topology(1, 4), map);
+    Path file = folder.resolve(mostCopies == 1 ? "placement.csv" : "placement.json");
+    if (mostCopies == 1) {
+      ExFlowCsv.write(placement, file);
+    } else {
+      writeJson(
+          file,
+          12,
+          8,
+          4,
+          "\"gpus-of-expert\": " + new ObjectMapper().writeValueAsString(placement.toCopies()));
+    }
+
     Path trace = folder.resolve("trace");
     JsonNode result =
         json(
             "--model",
             MIXTRAL,
             "--placement",
-            csv.toString(),
+            file.toString(),
             "--ranks",
             "4",
             "--mode",
@@ -219,6 +235,32 @@ class RunCommandTest {
   }
 
   @Test
+  void aSampledSequenceDoesNotDependOnWhichOnesRunWithIt() throws IOException {
+    List<String> found = new ArrayList<>();
+    for (String batch : List.of("8", "3", "1")) {
+      out.getBuffer().setLength(0);
+      found.add(
+          json(
+                  "--model",
+                  MIXTRAL,
+                  "--prompt-tokens",
+                  tokens(GOLDENS.prompts()).toString(),
+                  "--temperature",
+                  "1",
+                  "--max-new-tokens",
+                  "6",
+                  "--batch-size",
+                  batch,
+                  "--threads",
+                  "1")
+              .get("newTokens")
+              .toString());
+    }
+
+    assertThat(found).containsOnly(found.get(0));
+  }
+
+  @Test
   void aSampledRunDependsOnItsSeedAlone() throws IOException {
     String[] arguments = {
       "--model",
@@ -249,22 +291,29 @@ class RunCommandTest {
     assertThat(found.get(2)).isNotEqualTo(found.get(0));
   }
 
-  @Test
-  void aPlacementForAnotherModelIsRefusedWithBothShapes() throws IOException {
-    Path json = folder.resolve("placement.json");
+  /** A placement file of one node, with its map. */
+  private static void writeJson(Path file, int layers, int experts, int gpus, String map)
+      throws IOException {
     Files.writeString(
-        json,
+        file,
         """
-        {"format-version": 1, "shape": {"layers": 1, "experts": 2, "top-k": 1},
-         "topology": {"nodes": 1, "gpus-per-node": 2}, "objective": "hops",
+        {"format-version": 1, "shape": {"layers": %d, "experts": %d, "top-k": %d},
+         "topology": {"nodes": 1, "gpus-per-node": %d}, "objective": "hops",
          "solver": {"name": "x", "status": "feasible", "objective": 0, "bound": 0, "gap": 0,
                     "seconds": 0, "seed": 1, "note": ""},
          "in-sample": {"tokens": 0, "hops": 0, "crossings": 0, "inter-node": 0, "gpu-touches": 0,
                        "node-touches": 0, "load-mean-max-over-mean": 0,
                        "load-worst-max-over-mean": 0},
          "source": {"affinity": [], "trace": "", "tokens": "", "sequences": ""},
-         "gpu-of-expert": [[0, 1]]}
-        """);
+         %s}
+        """
+            .formatted(layers, experts, layers == 1 ? 1 : 2, gpus, map));
+  }
+
+  @Test
+  void aPlacementForAnotherModelIsRefusedWithBothShapes() throws IOException {
+    Path json = folder.resolve("placement.json");
+    writeJson(json, 1, 2, 2, "\"gpu-of-expert\": [[0, 1]]");
 
     assertThat(run("--model", MIXTRAL, "--prompt", "x", "--placement", json.toString()))
         .isEqualTo(1);
@@ -307,6 +356,113 @@ class RunCommandTest {
 
       assertThat(weighted / 5 / Arrays.stream(falling).sum()).isBetween(0.3, 0.5);
     }
+  }
+
+  /** A capture of top-2 choices among 5 experts: how often each pair, in each layer. */
+  private Path popular(int[]... tokensOfFirst) throws IOException {
+    int layers = tokensOfFirst.length;
+    int tokens = Arrays.stream(tokensOfFirst[0]).sum();
+    ModelShape shape = new ModelShape(layers, 5, 2);
+    short[] experts = new short[tokens * layers * 2];
+    int[] position = new int[tokens];
+    for (int layer = 0; layer < layers; layer++) {
+      int token = 0;
+      for (int first = 0; first < 5; first++) {
+        for (int i = 0; i < tokensOfFirst[layer][first]; i++, token++) {
+          experts[(token * layers + layer) * 2] = (short) first;
+          experts[(token * layers + layer) * 2 + 1] = (short) ((first + 1 + i % 2) % 5);
+          position[token] = token;
+        }
+      }
+    }
+
+    Path trace = Files.createDirectory(folder.resolve("popular"));
+    List<Integer> numbers = IntStream.range(0, layers).boxed().toList();
+    new CaptureWriter("m", "MixtralForCausalLM", "decoder", numbers, 48, "a test")
+        .write(
+            RoutingTrace.of(
+                shape, experts, new float[0], new int[tokens], position, new byte[tokens]),
+            trace);
+    return trace;
+  }
+
+  @Test
+  void randomWeightsRouteAsOftenAsATraceDoes() throws IOException {
+    // shares of choices, first and second: the last layer of three takes the second one's
+    int[][] tokensOfFirst = {{50, 20, 10, 10, 10}, {2, 8, 10, 60, 20}};
+    double[][] shares = {{0.3, 0.25, 0.225, 0.125, 0.1}, {0.21, 0.095, 0.075, 0.345, 0.275}};
+    JsonNode result =
+        json(
+            "--random-weights",
+            "mixtral-tiny",
+            "--popularity-trace",
+            popular(tokensOfFirst).toString(),
+            "--random-prompts",
+            "20x200",
+            "--max-new-tokens",
+            "1",
+            "--threads",
+            "1");
+
+    assertThat(err.toString())
+        .startsWith(
+            folder.resolve("popular")
+                + " has 2 MoE layers, mixtral-tiny has 3: each takes the popularity of the layer at"
+                + " its place in the trace, layer l that of floor(l * 2 / 3)");
+    int[] from = {0, 0, 1};
+    for (int layer = 0; layer < 3; layer++) {
+      int[] counts = ints(result.get("expertTokens").get(layer));
+      double variation = 0;
+      for (int e = 0; e < 5; e++) {
+        variation += Math.abs(counts[e] / 8000.0 - shares[from[layer]][e]) / 2;
+      }
+
+      System.out.printf("layer %d: total variation %.3f%n", layer, variation);
+      assertThat(variation).as("total variation in layer %d", layer).isLessThan(0.06);
+    }
+  }
+
+  @Test
+  void popularityThatCannotBeFollowedIsRefused() throws IOException {
+    String trace = Goldens.data().resolve("traces/mixtral-top2.npy").toString();
+    assertFails(
+        1,
+        "atlas: Cannot take the popularity of 5 experts from %s: ".formatted(trace),
+        "--random-weights",
+        "mixtral-tiny",
+        "--popularity-trace",
+        trace,
+        "--random-prompts",
+        "1x1");
+    assertFails(
+        1,
+        "atlas: Cannot take the popularity of 5 experts from nowhere: Cannot read nowhere: no such",
+        "--random-weights",
+        "mixtral-tiny",
+        "--popularity-trace",
+        "nowhere",
+        "--random-prompts",
+        "1x1");
+    assertFails(
+        2,
+        "atlas: Invalid --popularity-trace: %s has weights of its own".formatted(MIXTRAL),
+        "--model",
+        MIXTRAL,
+        "--popularity-trace",
+        trace,
+        "--prompt",
+        "x");
+    assertFails(
+        2,
+        "atlas: Invalid --gini and --popularity-trace: only one of them",
+        "--random-weights",
+        "mixtral-tiny",
+        "--popularity-trace",
+        trace,
+        "--gini",
+        "0.1",
+        "--random-prompts",
+        "1x1");
   }
 
   @Test

@@ -2,12 +2,16 @@ package io.expertatlas.runtime.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.DeviceContract;
 import io.expertatlas.runtime.Tensor;
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class CpuDeviceTest extends DeviceContract {
   @Override
@@ -43,6 +47,54 @@ class CpuDeviceTest extends DeviceContract {
     assertThatThrownBy(() -> device.readFloats(tensor))
         .isInstanceOf(IllegalStateException.class)
         .hasMessage("The memory of this device has been freed");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 1031, 4099", "3, 1031, 1409", "16, 200, 1301", "17, 200, 1301", "2, 300001, 7"})
+  void largeProductsAreThoseOfOneThreadToTheBit(int rows, int in, int out) {
+    SplittableRandom random = new SplittableRandom(rows);
+    float[] x = floats(random, rows * in);
+    float[] weight = floats(random, in * out);
+    float[] alone = product(1, rows, in, out, x, weight);
+    for (int threads : new int[] {2, 3, 8}) {
+      float[] found = product(threads, rows, in, out, x, weight);
+      if (rows <= 16) { // OpenBLAS may cut others as it likes
+        assertThat(found).isEqualTo(alone);
+      }
+
+      for (int i = 0; i < 50; i++) {
+        int t = random.nextInt(rows);
+        int o = random.nextInt(out);
+        double sum = 0;
+        for (int j = 0; j < in; j++) {
+          sum += (double) x[t * in + j] * weight[o * in + j];
+        }
+
+        assertThat((double) found[t * out + o]).isCloseTo(sum, within(2e-5 * Math.sqrt(in)));
+      }
+    }
+  }
+
+  private static float[] floats(SplittableRandom random, int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) random.nextDouble(-1, 1);
+    }
+
+    return values;
+  }
+
+  private static float[] product(
+      int threads, int rows, int in, int out, float[] x, float[] weight) {
+    try (Device device = new CpuDevice(0, threads)) {
+      Tensor input = device.allocate("x", DType.F32, rows, in);
+      Tensor matrix = device.allocate("weight", DType.F32, out, in);
+      Tensor result = device.allocate("out", DType.F32, rows, out);
+      device.write(input, x);
+      device.write(matrix, weight);
+      device.linear(input, matrix, result);
+      return device.readFloats(result);
+    }
   }
 
   @Test

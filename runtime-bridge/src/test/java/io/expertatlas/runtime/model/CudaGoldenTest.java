@@ -64,6 +64,18 @@ class CudaGoldenTest {
   }
 
   @ParameterizedTest
+  @CsvSource({"mixtral, HOME", "mixtral, COHERENT", "nllb-moe, HOME", "nllb-moe, COHERENT"})
+  void copiesOfExpertsDoNotChangeTheTokens(String model, ParallelMode mode) {
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = Goldens.read(mixtral ? "mixtral" : "nllb");
+    ExecutionPlan plan = Runs.copies(Runs.config(model).shape(), 4, mode, 11);
+    try (Runs runs = new Runs(model, plan, new Limits(8, 128, 512), CudaGoldenTest::exact)) {
+      assertThat(runs.greedy(goldens.prompts(), mixtral ? 32 : 128, !mixtral))
+          .containsExactlyElementsOf(goldens.greedy());
+    }
+  }
+
+  @ParameterizedTest
   @CsvSource({"mixtral, mixtral", "nllb-moe, nllb"})
   void inFloat32TheLogitsAreTheGoldenOnes(String model, String goldens) {
     assertThat(difference(model, goldens, CudaGoldenTest::exact)).isLessThan(2e-3);
@@ -82,13 +94,13 @@ class CudaGoldenTest {
     ExecutionPlan plan = Runs.vanilla(Runs.config(model).shape(), 1, ParallelMode.HOME);
     double worst = 0;
     try (Runs runs = new Runs(model, plan, new Limits(8, 128, 512), open)) {
-      List<int[]> starts = runs.model.begin(goldens.prompts());
+      List<int[]> starts = runs.model.begin(0, goldens.prompts());
       List<Step.Piece> pieces = new ArrayList<>();
       for (int s = 0; s < starts.size(); s++) {
         pieces.add(new Step.Piece(s, 0, starts.get(s), true, 0));
       }
 
-      Logits logits = runs.model.forward(Step.of(Phase.PREFILL, pieces)).get(0);
+      Logits logits = runs.model.forward(Step.of(Phase.PREFILL, 0, pieces)).get(0);
       float[] found = logits.device().readFloats(logits.values());
       int width = goldens.logits()[0].length;
       for (int s = 0; s < starts.size(); s++) {

@@ -34,8 +34,8 @@ class DecodeLoopTest {
     }
 
     @Override
-    public List<int[]> begin(List<int[]> prompts) {
-      return model.begin(prompts);
+    public List<int[]> begin(int firstSequence, List<int[]> prompts) {
+      return model.begin(firstSequence, prompts);
     }
 
     @Override
@@ -110,7 +110,7 @@ class DecodeLoopTest {
     Limits limits = new Limits(1, 40, 20);
     try (Runs runs = new Runs("mixtral", ALONE, limits)) {
       DecodeLoop loop = runs.model.decodeLoop().orElseThrow();
-      Step first = Step.of(Phase.DECODE, List.of(new Step.Piece(0, 0, new int[] {5}, true, 0)));
+      Step first = Step.of(Phase.DECODE, 0, List.of(new Step.Piece(0, 0, new int[] {5}, true, 0)));
       List<int[]> free = loop.run(first, 10, Sampler.GREEDY, new float[0][], -1);
       int end = free.get(3)[0];
       int stop = 0;

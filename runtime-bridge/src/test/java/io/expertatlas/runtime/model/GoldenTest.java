@@ -82,17 +82,35 @@ class GoldenTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "mixtral, 4, HOME, 8",
+    "mixtral, 4, COHERENT, 8",
+    "mixtral, 4, COHERENT, 3",
+    "nllb-moe, 4, HOME, 8",
+    "nllb-moe, 4, COHERENT, 8"
+  })
+  void copiesOfExpertsDoNotChangeTheTokens(String model, int ranks, ParallelMode mode, int batch) {
+    ExecutionPlan plan = Runs.copies(Runs.config(model).shape(), ranks, mode, 11);
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = mixtral ? MIXTRAL : NLLB;
+    try (Runs runs = new Runs(model, plan, new Limits(batch, 128, 128))) {
+      assertThat(runs.greedy(goldens.prompts().subList(0, batch), mixtral ? 32 : 128, !mixtral))
+          .containsExactlyElementsOf(goldens.greedy().subList(0, batch));
+    }
+  }
+
   @Test
   void mixtralLogitsAfterThePromptsAreTheGoldenOnes() {
     try (Runs runs = new Runs("mixtral", alone("mixtral"), new Limits(8, 128, 512))) {
-      check(runs, runs.model.begin(MIXTRAL.prompts()), MIXTRAL);
+      check(runs, runs.model.begin(0, MIXTRAL.prompts()), MIXTRAL);
     }
   }
 
   @Test
   void nllbLogitsOfTheFirstStepAreTheGoldenOnes() {
     try (Runs runs = new Runs("nllb-moe", alone("nllb-moe"), new Limits(8, 128, 512))) {
-      check(runs, runs.model.begin(NLLB.prompts()), NLLB);
+      check(runs, runs.model.begin(0, NLLB.prompts()), NLLB);
     }
   }
 
@@ -103,7 +121,7 @@ class GoldenTest {
       pieces.add(new Step.Piece(s, 0, starts.get(s), true, 0));
     }
 
-    Logits logits = runs.model.forward(Step.of(Phase.PREFILL, pieces)).get(0);
+    Logits logits = runs.model.forward(Step.of(Phase.PREFILL, 0, pieces)).get(0);
     float[] found = logits.device().readFloats(logits.values());
     int width = goldens.logits()[0].length;
     for (int s = 0; s < starts.size(); s++) {

@@ -75,6 +75,20 @@ final class Runs implements AutoCloseable {
     return new ExecutionPlan(shape, new Placement(new Topology(1, ranks), map), mode);
   }
 
+  /** One to four copies of each expert anywhere on two nodes, also two on a rank. */
+  static ExecutionPlan copies(ModelShape shape, int ranks, ParallelMode mode, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int[][][] map = new int[shape.layers()][shape.experts()][];
+    for (int[][] layer : map) {
+      for (int e = 0; e < layer.length; e++) {
+        layer[e] = random.ints(random.nextInt(1, 5), 0, ranks).toArray();
+      }
+    }
+
+    Topology nodes = Topology.ofNodes(ranks / 2, ranks - ranks / 2);
+    return new ExecutionPlan(shape, Placement.ofCopies(nodes, map), mode);
+  }
+
   List<int[]> greedy(List<int[]> prompts, int newTokens, boolean stopsAtEnd) {
     return new Generation(model, limits, Sampler.GREEDY, newTokens, stopsAtEnd, n -> {})
         .run(prompts);

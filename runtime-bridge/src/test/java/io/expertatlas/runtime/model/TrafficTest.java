@@ -32,14 +32,30 @@ class TrafficTest {
   })
   void countedTrafficIsThePredictedOneForEveryLayerAndPair(
       String model, int ranks, ParallelMode mode, long seed) {
-    ExecutionPlan plan = Runs.random(Runs.config(model).shape(), ranks, mode, seed);
+    check(model, Runs.random(Runs.config(model).shape(), ranks, mode, seed));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mixtral, 4, HOME, 1",
+    "mixtral, 4, COHERENT, 1",
+    "mixtral, 5, HOME, 2",
+    "mixtral, 5, COHERENT, 2",
+    "nllb-moe, 4, HOME, 3",
+    "nllb-moe, 4, COHERENT, 3"
+  })
+  void soItIsWithCopiesOfExperts(String model, int ranks, ParallelMode mode, long seed) {
+    check(model, Runs.copies(Runs.config(model).shape(), ranks, mode, seed));
+  }
+
+  private static void check(String model, ExecutionPlan plan) {
     Goldens goldens = Goldens.read(model.equals("mixtral") ? "mixtral" : "nllb");
     try (Runs runs = new Runs(model, plan, new Limits(8, 128, 64))) {
       runs.greedy(goldens.prompts(), 6, true);
 
       assertThat(runs.model.moved()).isEqualTo(predicted(plan, runs.routes));
       assertThat(runs.model.vectorBytes()).isEqualTo(4L * runs.model.config().hidden());
-      if (ranks == 1) {
+      if (plan.ranks() == 1) {
         assertThat(runs.model.moved().total()).isZero();
       } else {
         assertThat(runs.model.moved().total()).isPositive();
@@ -51,14 +67,14 @@ class TrafficTest {
   private static TrafficMatrix predicted(ExecutionPlan plan, List<Routes> routes) {
     TrafficMatrix all = new TrafficMatrix(plan.shape().layers(), plan.ranks());
     for (Routes one : routes) {
-      int[][] map =
+      int[][][] map =
           Arrays.copyOfRange(
-              plan.placement().toArray(),
+              plan.placement().toCopies(),
               one.firstLayer(),
               one.firstLayer() + one.shape().layers());
       TrafficReplay replay =
           new TrafficReplay(
-              one.shape(), new Placement(plan.placement().topology(), map), plan.mode());
+              one.shape(), Placement.ofCopies(plan.placement().topology(), map), plan.mode());
       int tokens = one.step().tokens();
       short[] experts = new short[tokens * one.shape().choicesPerToken()];
       float[] weights = new float[experts.length];
@@ -66,7 +82,7 @@ class TrafficTest {
       int[] position = new int[tokens];
       for (int token = 0; token < tokens; token++) {
         one.copy(token, experts, weights, token * one.shape().choicesPerToken());
-        sequence[token] = one.step().sequence(token);
+        sequence[token] = one.step().number(token);
         position[token] = one.step().position(token);
       }
 
@@ -125,7 +141,7 @@ class TrafficTest {
     try (Runs runs = new Runs("mixtral", plan, new Limits(1, 128, 128))) {
       List<Step.Piece> pieces = new ArrayList<>();
       pieces.add(new Step.Piece(0, 0, prompt, true, 0));
-      Logits logits = runs.model.forward(Step.of(Phase.PREFILL, pieces)).get(0);
+      Logits logits = runs.model.forward(Step.of(Phase.PREFILL, 0, pieces)).get(0);
       return logits.device().readFloats(logits.values());
     }
   }

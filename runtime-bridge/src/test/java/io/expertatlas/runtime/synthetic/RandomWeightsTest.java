@@ -81,4 +81,23 @@ class RandomWeightsTest {
         .hasMessage(
             "Invalid shape: gpt, one of mixtral-8x7b, mixtral-8x22b, mixtral-8x100m, mixtral-tiny");
   }
+
+  @Test
+  void countedPopularityIsTakenByPlaceAndRefusedWhereItCannotBe() {
+    long[][] choices = {{2, 1, 1, 0, 0}, {0, 0, 1, 1, 2}, {1, 1, 1, 1, 1}, {0, 3, 3, 0, 0}};
+
+    assertThat(RandomWeights.popularity(TINY, choices))
+        .isDeepEqualTo(
+            new double[][] {
+              {0.5, 0.25, 0.25, 0, 0}, {0, 0, 0.25, 0.25, 0.5}, {0.2, 0.2, 0.2, 0.2, 0.2}
+            });
+    assertThatThrownBy(() -> RandomWeights.popularity(TINY, new long[][] {{1, 2, 0, 0, 0}}))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "Invalid popularity: expert 1 of layer 0 has 0.6667 of the choices, with top-2 at most"
+                + " 0.5000");
+    assertThatThrownBy(() -> RandomWeights.popularity(TINY, new long[][] {{1, 1}}))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("Invalid popularity: of 2 experts, the model has 5");
+  }
 }
