@@ -67,6 +67,32 @@ public interface Device extends AutoCloseable {
   void synchronize();
 
   /**
+   * A tensor in memory of the host that {@link #fetch} copies from at the speed of the link: locked
+   * to its pages, if the device is a GPU. It is freed with the device. No operation takes it.
+   *
+   * @throws IllegalStateException if the host has not so much memory
+   */
+  default Tensor allocateOnHost(String name, DType type, long... shape) {
+    return allocate(name, type, shape);
+  }
+
+  /** Waits, then copies a tensor of this device to one of {@link #allocateOnHost}. */
+  default void store(Tensor tensor, Tensor onHost) {
+    receive(this, tensor, onHost);
+  }
+
+  /**
+   * Begins to copy a tensor of {@link #allocateOnHost} into one of this device: behind all that was
+   * called so far and the copies before it, beside what is called from now on.
+   *
+   * @return to be run once, before the first operation that needs it is called; does not wait
+   */
+  default Runnable fetch(Tensor onHost, Tensor into) {
+    receive(this, onHost, into);
+    return () -> {};
+  }
+
+  /**
    * Copies a tensor of another device, after all that was called on that device before; the other
    * device does not overwrite it sooner.
    */

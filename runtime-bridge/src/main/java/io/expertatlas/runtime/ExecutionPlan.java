@@ -5,6 +5,7 @@ import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.trace.ModelShape;
 import java.util.Objects;
+import java.util.Optional;
 
 /**
  * What a run follows: which rank holds which expert, and how tokens reach them.
@@ -12,8 +13,10 @@ import java.util.Objects;
  * @param shape the model's MoE layers
  * @param placement a rank for each expert, or several where it has copies; its GPUs are the ranks
  * @param mode how tokens travel
+ * @param offload how experts move between host and device; empty: all stay on the devices
  */
-public record ExecutionPlan(ModelShape shape, Placement placement, ParallelMode mode) {
+public record ExecutionPlan(
+    ModelShape shape, Placement placement, ParallelMode mode, Optional<Offload> offload) {
   /**
    * Checks that the placement is for this model.
    *
@@ -26,6 +29,16 @@ public record ExecutionPlan(ModelShape shape, Placement placement, ParallelMode 
           "Invalid placement for this model: %d MoE layers x %d experts, the model has %s"
               .formatted(placement.layers(), placement.experts(), shape));
     }
+  }
+
+  /** A plan whose experts all stay on the devices. */
+  public ExecutionPlan(ModelShape shape, Placement placement, ParallelMode mode) {
+    this(shape, placement, mode, Optional.empty());
+  }
+
+  /** The same with experts in host memory. */
+  public ExecutionPlan with(Offload other) {
+    return new ExecutionPlan(shape, placement, mode, Optional.of(other));
   }
 
   /** Number of ranks. */

@@ -1,5 +1,7 @@
 package io.expertatlas.runtime;
 
+import java.util.List;
+
 /**
  * The weights of the experts of one layer that live on one rank, stacked: {@code n} local experts,
  * hidden size {@code H}, inner size {@code F}. Matrices are {@code [out, in]}, as checkpoints hold
@@ -11,6 +13,9 @@ public sealed interface ExpertWeights {
 
   /** Inner size F. */
   long inner();
+
+  /** The stacks, in the order of the components. */
+  List<Tensor> stacks();
 
   /**
    * {@code down(silu(gate(x)) * up(x))}, without biases: Mixtral.
@@ -28,6 +33,11 @@ public sealed interface ExpertWeights {
     @Override
     public long inner() {
       return gate.size(1);
+    }
+
+    @Override
+    public List<Tensor> stacks() {
+      return List.of(gate, up, down);
     }
   }
 
@@ -49,6 +59,11 @@ public sealed interface ExpertWeights {
     @Override
     public long inner() {
       return up.size(1);
+    }
+
+    @Override
+    public List<Tensor> stacks() {
+      return List.of(up, upBias, down, downBias);
     }
   }
 }

@@ -26,6 +26,7 @@ import java.util.List;
  * @param context keys and values between ranks
  * @param contextVectorBytes of a key or a value
  * @param expertTokens choices {@code [layer][expert]}
+ * @param offloaded what loading experts from the host cost
  */
 public record RunResult(
     String model,
@@ -47,4 +48,5 @@ public record RunResult(
     long vectorBytes,
     TrafficMatrix context,
     long contextVectorBytes,
-    long[][] expertTokens) {}
+    long[][] expertTokens,
+    Offload.Use offloaded) {}

@@ -499,6 +499,35 @@ public abstract class DeviceContract {
   }
 
   @Test
+  void fetchedTensorsComeBackAsTheyWereStoredAndOperationsAreInOrder() {
+    int count = 100_003;
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = i;
+    }
+
+    Tensor slot = device.allocate("slot", DType.F32, count);
+    Tensor sum = device.allocate("sum", DType.F32, count);
+    Tensor kept = device.allocateOnHost("kept", DType.F32, count);
+    Tensor doubled = device.allocateOnHost("doubled", DType.F32, count);
+    device.write(slot, values);
+    device.store(slot, kept);
+    device.add(slot, slot);
+    device.store(slot, doubled);
+    for (int round = 0; round < 5; round++) {
+      device.fetch(kept, slot).run();
+      device.add(slot, sum);
+      device.fetch(doubled, slot).run(); // behind the addition
+      device.add(slot, sum);
+    }
+
+    float[] found = device.readFloats(sum);
+    for (int i = 0; i < count; i++) {
+      assertThat(found[i]).isEqualTo(15f * i);
+    }
+  }
+
+  @Test
   void shapesThatDoNotFitAreRefused() {
     Tensor x = device.allocate("x", DType.F32, 2, 3);
     Tensor weight = device.allocate("weight", DType.F32, 5, 4);

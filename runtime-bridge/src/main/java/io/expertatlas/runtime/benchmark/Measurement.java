@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.benchmark;
 
+import io.expertatlas.runtime.Offload;
 import java.util.List;
 
 /**
@@ -21,13 +22,15 @@ public record Measurement(
    * @param stepBytes bytes that a step cannot do without
    * @param bytesMoved hidden states and partial sums between ranks, a step
    * @param contextBytesMoved keys and values between ranks, a step
+   * @param offloaded what loading experts from the host cost in the last round
    */
   public record Decode(
       int batch,
       double tokensPerSecond,
       double stepBytes,
       double bytesMoved,
-      double contextBytesMoved) {
+      double contextBytesMoved,
+      Offload.Use offloaded) {
     /** Tokens a second if memory did nothing but bring the bytes of a step. */
     public double roofline(Machine machine) {
       return batch * machine.bytesPerSecond() / stepBytes;

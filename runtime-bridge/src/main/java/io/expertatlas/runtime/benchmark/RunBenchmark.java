@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.benchmark;
 
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.model.Generation;
 import io.expertatlas.runtime.model.Limits;
 import io.expertatlas.runtime.model.Model;
@@ -37,13 +38,16 @@ public final class RunBenchmark {
     double[] rates = new double[settings.rounds()];
     long moved = 0;
     long context = 0;
+    Offload.Use offloaded = Offload.Use.NONE;
     long[] prefilled = movedByPrefill(prompts);
     for (int round = -1; round < rates.length; round++) {
       decode.restartClocks();
       bytes.reset();
       moved = -model.moved().total() - prefilled[0];
       context = -model.context().total() - prefilled[1];
+      Offload.Use before = model.offloaded();
       decode.run(prompts);
+      offloaded = model.offloaded().minus(before);
       moved += model.moved().total();
       context += model.context().total();
       if (round >= 0) {
@@ -56,7 +60,8 @@ public final class RunBenchmark {
         Times.median(rates),
         bytes.perStep(),
         (double) moved * model.vectorBytes() / settings.steps(),
-        (double) context * model.contextVectorBytes() / settings.steps());
+        (double) context * model.contextVectorBytes() / settings.steps(),
+        offloaded);
   }
 
   /** Vectors that the prefill of prompts moves: experts', context's. */

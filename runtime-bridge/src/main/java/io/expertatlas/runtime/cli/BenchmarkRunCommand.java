@@ -195,10 +195,11 @@ final class BenchmarkRunCommand implements Callable<Integer> {
             (settings.sequences() + plan.ranks() - 1) / plan.ranks() * plan.ranks(),
             settings.capacity(),
             Math.max(settings.rows(), settings.sequences() + plan.ranks()));
-    List<Device> devices = device.open(config, plan, limits, false /* timeline */);
+    ExecutionPlan offloading = device.offload(config, plan, limits);
+    List<Device> devices = device.open(config, offloading, limits, false /* timeline */);
     try {
       StepBytes bytes = new StepBytes(config, devices.get(0).weightType().bytes());
-      Model loaded = Models.load(config, loadable.weights(), plan, devices, limits, bytes);
+      Model loaded = Models.load(config, loadable.weights(), offloading, devices, limits, bytes);
       RunBenchmark benchmark = new RunBenchmark(loaded, limits, settings, bytes);
       List<Measurement.Decode> decode = new ArrayList<>();
       for (int batch : settings.batches()) {

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.cli;
 
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.benchmark.Machine;
 import io.expertatlas.runtime.benchmark.Measurement;
 import java.util.List;
@@ -29,14 +30,15 @@ final class BenchmarkTable {
         line(
             text,
             "  decode, batch %d: %.1f tokens/s, step %.3f ms, %.3f of the memory's limit (%.1f"
-                + " tokens/s, %.2f GB a step)%s",
+                + " tokens/s, %.2f GB a step)%s%s",
             decode.batch(),
             decode.tokensPerSecond(),
             decode.batch() / decode.tokensPerSecond() * 1e3,
             decode.tokensPerSecond() / decode.roofline(machine),
             decode.roofline(machine),
             decode.stepBytes() / 1e9,
-            moved(one, decode.bytesMoved(), decode.contextBytesMoved()));
+            moved(one, decode.bytesMoved(), decode.contextBytesMoved()),
+            offloaded(decode.offloaded()));
       }
 
       Measurement.Prefill prefill = one.prefill();
@@ -58,6 +60,16 @@ final class BenchmarkTable {
         ? ""
         : String.format(
             Locale.ROOT, ", moved %.0f bytes, keys and values %.0f bytes", bytes, context);
+  }
+
+  private static String offloaded(Offload.Use use) {
+    return use.loads() == 0
+        ? ""
+        : String.format(
+            Locale.ROOT,
+            ", experts of a round with its prefill: %.1f %% were there, %.1f GB loaded",
+            100 * use.hitRate(),
+            use.bytes() / 1e9);
   }
 
   private static void line(StringBuilder text, String form, Object... values) {

@@ -3,16 +3,17 @@ package io.expertatlas.runtime.cli;
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
-import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.ModelConfig;
-import io.expertatlas.runtime.NllbMoeConfig;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.cpu.CpuDevice;
 import io.expertatlas.runtime.cuda.CudaDevice;
 import io.expertatlas.runtime.model.Limits;
 import io.expertatlas.runtime.model.MemoryPlan;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.IntStream;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -56,6 +57,23 @@ final class DeviceOptions {
       description = "Memory of each GPU that may be used, as in 80GB; default: what is free.")
   private long gpuMemory;
 
+  @Option(
+      names = "--offload",
+      paramLabel = "E",
+      description =
+          "Keep the experts in the host's memory and load them when they are needed; whose slot on"
+              + " the device is taken then: ${COMPLETION-CANDIDATES}.")
+  private Offload.Eviction offload;
+
+  @Option(
+      names = "--expert-slots",
+      defaultValue = "0",
+      paramLabel = "N",
+      description =
+          "With --offload: experts that a rank's device holds; default on cuda: as many as the"
+              + " memory allows.")
+  private int expertSlots;
+
   /** The kinds of devices. */
   enum Kind {
     CPU,
@@ -93,6 +111,12 @@ final class DeviceOptions {
       wrong = "Invalid --threads: %d, at least 0".formatted(threads);
     } else if (gpus < 0) {
       wrong = "Invalid --gpus: %d, at least 0".formatted(gpus);
+    } else if (expertSlots < 0 || expertSlots > Offload.MOST_SLOTS) {
+      wrong = "Invalid --expert-slots: %d, 1 to %d".formatted(expertSlots, Offload.MOST_SLOTS);
+    } else if (expertSlots > 0 && offload == null) {
+      wrong = "Invalid --expert-slots: experts stay on the device. Maybe add --offload popularity";
+    } else if (device == Kind.CPU && offload != null && expertSlots == 0) {
+      wrong = "Missing --expert-slots: with --offload the CPU needs it";
     } else if (device == Kind.CPU && precision == Precision.BFLOAT16) {
       wrong = "Invalid --precision: bfloat16, the CPU computes in float32. Maybe --device cuda";
     } else if (device == Kind.CPU && (gpus > 0 || gpuMemory > 0)) {
@@ -142,6 +166,31 @@ final class DeviceOptions {
     return devices;
   }
 
+  /**
+   * The plan with offloaded experts, if that is asked for.
+   *
+   * @throws IllegalStateException if host or devices have too little memory, with what is needed
+   */
+  ExecutionPlan offload(ModelConfig config, ExecutionPlan plan, Limits limits) {
+    if (offload == null) {
+      return plan;
+    }
+
+    ExecutionPlan offloading =
+        plan.with(
+            new Offload(expertSlots > 0 ? expertSlots : mostSlots(config, plan, limits), offload));
+    long needed =
+        MemoryPlan.of(config, offloading, limits, chosen().type, new int[plan.ranks()]).host();
+    long available = HostMemory.available();
+    if (needed > available) {
+      throw new IllegalStateException(
+          "Cannot offload experts: they need %s of the host's memory, %s are available"
+              .formatted(ByteSize.show(needed), ByteSize.show(available)));
+    }
+
+    return offloading;
+  }
+
   /** One device for measurements of the machine, without a model. */
   Device openOne() {
     int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
@@ -156,46 +205,35 @@ final class DeviceOptions {
         : CudaDevice.Precision.BFLOAT16;
   }
 
+  private int mostSlots(ModelConfig config, ExecutionPlan plan, Limits limits) {
+    int count = gpuCount();
+    if (gpuMemory == 0) {
+      checkGpus(count);
+    }
+
+    long[] room = gpuMemory > 0 ? allowed(count) : free(count);
+    return GpuMemory.slots(config, plan, limits, chosen().type, offload, room);
+  }
+
   private List<Device> gpus(
       ModelConfig config, ExecutionPlan plan, Limits limits, boolean isTimed) {
-    int count = gpus == 0 ? Math.max(1, CudaDevice.count()) : gpus;
-    int[] gpuOf = new int[plan.ranks()];
-    long[] needed = new long[count];
-    for (int rank = 0; rank < gpuOf.length; rank++) {
-      gpuOf[rank] = rank % count;
+    int count = gpuCount();
+    GpuMemory memory = GpuMemory.of(config, plan, limits, chosen().type, count);
+    if (gpuMemory > 0) {
+      memory.check(allowed(count), "--gpu-memory allows");
     }
 
-    long[] bytes = MemoryPlan.bytes(config, plan, limits, chosen().type, gpuOf);
-    for (int rank = 0; rank < gpuOf.length; rank++) {
-      bytes[rank] += ownBytes(config, limits);
-      needed[gpuOf[rank]] += bytes[rank];
-    }
-
-    for (int gpu = 0; gpu < count && gpuMemory > 0; gpu++) {
-      expect(gpu, needed[gpu], gpuMemory, "--gpu-memory allows");
-    }
-
-    String missing = CudaDevice.whyNone();
-    if (!missing.isEmpty()) {
-      throw new IllegalStateException("Cannot use device cuda: " + missing);
-    }
-
-    if (count > CudaDevice.count()) {
-      throw new IllegalStateException(
-          "Cannot use %d GPUs: this machine has %d".formatted(count, CudaDevice.count()));
-    }
-
-    for (int gpu = 0; gpu < count; gpu++) {
-      expect(gpu, needed[gpu], CudaDevice.freeBytes(gpu), "free are");
-    }
-
+    checkGpus(count);
+    memory.check(free(count), "free are");
     List<Device> devices = new ArrayList<>();
     try {
-      for (int rank = 0; rank < gpuOf.length; rank++) {
+      for (int rank = 0; rank < plan.ranks(); rank++) {
+        int gpu = memory.gpuOf()[rank];
+        long bytes = memory.ofRank()[rank];
         devices.add(
             isTimed
-                ? CudaDevice.timed(rank, gpuOf[rank], cudaPrecision(), bytes[rank])
-                : new CudaDevice(rank, gpuOf[rank], cudaPrecision(), bytes[rank]));
+                ? CudaDevice.timed(rank, gpu, cudaPrecision(), bytes)
+                : new CudaDevice(rank, gpu, cudaPrecision(), bytes));
       }
     } catch (RuntimeException e) {
       devices.forEach(Device::close);
@@ -205,31 +243,30 @@ final class DeviceOptions {
     return devices;
   }
 
-  /** What each rank's device takes for itself. */
-  private static long ownBytes(ModelConfig config, Limits limits) {
-    long logits = (long) limits.sequences() * config.vocabulary();
-    if (config instanceof MixtralConfig mixtral) {
-      int width = Math.max(mixtral.hidden(), mixtral.heads() * mixtral.headSize());
-      return CudaDevice.ownBytes(
-          limits.rows(), limits.capacity(), mixtral.heads(), width, mixtral.topK(), logits);
-    }
-
-    NllbMoeConfig nllb = (NllbMoeConfig) config;
-    return CudaDevice.ownBytes(
-        limits.rows(),
-        limits.capacity(),
-        Math.max(nllb.encoderHeads(), nllb.decoderHeads()),
-        nllb.hidden(),
-        NllbMoeConfig.TOP_K,
-        logits);
+  private int gpuCount() {
+    return gpus == 0 ? Math.max(1, CudaDevice.count()) : gpus;
   }
 
-  private static void expect(int gpu, long needed, long there, String whose) {
-    if (needed > there) {
+  /** Bytes that the user allows of each GPU. */
+  private long[] allowed(int count) {
+    long[] bytes = new long[count];
+    Arrays.fill(bytes, gpuMemory);
+    return bytes;
+  }
+
+  private static long[] free(int count) {
+    return IntStream.range(0, count).mapToLong(CudaDevice::freeBytes).toArray();
+  }
+
+  private static void checkGpus(int count) {
+    String missing = CudaDevice.whyNone();
+    if (!missing.isEmpty()) {
+      throw new IllegalStateException("Cannot use device cuda: " + missing);
+    }
+
+    if (count > CudaDevice.count()) {
       throw new IllegalStateException(
-          "Cannot run on GPU %d: the model and its buffers need %s there, %s %s. Maybe use more GPUs,"
-                  .formatted(gpu, ByteSize.show(needed), whose, ByteSize.show(there))
-              + " smaller batches or shorter prefill steps");
+          "Cannot use %d GPUs: this machine has %d".formatted(count, CudaDevice.count()));
     }
   }
 }

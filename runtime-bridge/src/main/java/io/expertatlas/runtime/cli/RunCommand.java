@@ -214,11 +214,12 @@ final class RunCommand implements Callable<Integer> {
       throws IOException {
     ModelConfig config = loadable.config();
     Limits limits = limits(config, plan, ids);
+    ExecutionPlan offloading = device.offload(config, plan, limits);
     List<Device> devices = new ArrayList<>();
     RouteRecorder recorder = new RouteRecorder(config.shape(), recording.isPresent());
     try {
-      devices.addAll(device.open(config, plan, limits, timeline != null));
-      Model loaded = Models.load(config, loadable.weights(), plan, devices, limits, recorder);
+      devices.addAll(device.open(config, offloading, limits, timeline != null));
+      Model loaded = Models.load(config, loadable.weights(), offloading, devices, limits, recorder);
       RunResult result = generate(loaded, limits, plan, codec, ids, recorder);
       if (recording.isPresent()) {
         recording.get().write(folder -> write(config, recorder, folder));
@@ -298,7 +299,8 @@ final class RunCommand implements Callable<Integer> {
         loaded.vectorBytes(),
         loaded.context(),
         loaded.contextVectorBytes(),
-        recorder.expertTokens());
+        recorder.expertTokens(),
+        loaded.offloaded());
   }
 
   private void write(ModelConfig config, RouteRecorder recorder, Path folder) throws IOException {

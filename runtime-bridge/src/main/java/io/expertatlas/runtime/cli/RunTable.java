@@ -38,6 +38,15 @@ final class RunTable {
           result.context().total() * result.contextVectorBytes());
     }
 
+    if (result.offloaded().loads() > 0) {
+      line(
+          text,
+          "experts: %.1f %% of the needed ones were on the device, %d loaded, %d bytes",
+          100 * result.offloaded().hitRate(),
+          result.offloaded().loads(),
+          result.offloaded().bytes());
+    }
+
     double worst = 0;
     for (long[] layer : result.expertTokens()) {
       long sum = Arrays.stream(layer).sum();

@@ -42,6 +42,7 @@ public final class CudaDevice implements Device {
   private final CudaMemory memory;
   private final Marks marks;
   private final Staging staging;
+  private final HostLink hostLink;
   private final Kernels kernels;
   private final Cublas cublas;
   private final Products products;
@@ -165,7 +166,8 @@ public final class CudaDevice implements Device {
     this.memory = new CudaMemory(this, stream, graphs, Math.min(budget, free[0]));
     this.staging = new Staging(stream);
     this.kernels = new Kernels(stream);
-    this.marks = new Marks(rank, stream);
+    this.marks = new Marks(rank, "compute", stream);
+    this.hostLink = new HostLink(rank, stream, isTimed);
     this.cublas =
         new Cublas(
             stream.value(),
@@ -328,6 +330,24 @@ public final class CudaDevice implements Device {
     check(JCudaDriver.cuStreamWaitEvent(other.stream, done, 0), "waiting for " + name());
     JCudaDriver.cuEventDestroy(ready);
     JCudaDriver.cuEventDestroy(done);
+  }
+
+  @Override
+  public Tensor allocateOnHost(String name, DType type, long... shape) {
+    use();
+    return hostLink.allocate(name, type, LongStream.of(shape).boxed().toList());
+  }
+
+  @Override
+  public void store(Tensor tensor, Tensor onHost) {
+    use();
+    hostLink.store((CudaTensor) tensor, onHost);
+  }
+
+  @Override
+  public Runnable fetch(Tensor onHost, Tensor into) {
+    use();
+    return hostLink.fetch(onHost, (CudaTensor) into);
   }
 
   /** An event after all work so far. */
@@ -575,7 +595,10 @@ public final class CudaDevice implements Device {
   @Override
   public List<Timeline.Span> takeSpans() {
     synchronize();
-    return marks.take();
+    hostLink.synchronize();
+    List<Timeline.Span> spans = new ArrayList<>(marks.take());
+    spans.addAll(hostLink.marks().take());
+    return spans;
   }
 
   @Override
@@ -591,6 +614,7 @@ public final class CudaDevice implements Device {
     marks.close();
     cublas.destroy();
     kernels.unload();
+    hostLink.close();
     staging.free();
     memory.freeAll();
     JCudaDriver.cuStreamDestroy(stream);

@@ -12,6 +12,7 @@ import jcuda.driver.JCudaDriver;
 /** When work ran, by events on the stream. */
 final class Marks {
   private final int rank;
+  private final String name;
   private final CUstream stream;
   private final CUevent start = new CUevent();
   private final long startNanos;
@@ -19,8 +20,10 @@ final class Marks {
 
   private record Mark(String work, CUevent event) {}
 
-  Marks(int rank, CUstream stream) {
+  /** Marks of a stream, that has a name. */
+  Marks(int rank, String name, CUstream stream) {
     this.rank = rank;
+    this.name = name;
     this.stream = stream;
     check(JCudaDriver.cuEventCreate(start, 0), "cuEventCreate");
     check(JCudaDriver.cuEventRecord(start, stream), "cuEventRecord");
@@ -42,11 +45,7 @@ final class Marks {
       if (!marks.get(i).work().isEmpty()) {
         spans.add(
             new Timeline.Span(
-                rank,
-                "compute",
-                marks.get(i).work(),
-                nanos(marks.get(i)),
-                nanos(marks.get(i + 1))));
+                rank, name, marks.get(i).work(), nanos(marks.get(i)), nanos(marks.get(i + 1))));
       }
     }
 

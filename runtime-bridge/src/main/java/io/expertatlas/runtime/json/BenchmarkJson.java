@@ -54,6 +54,9 @@ public final class BenchmarkJson {
       entry.put("roofline-ratio", decode.tokensPerSecond() / decode.roofline(machine));
       entry.put("bytes-moved-per-step", decode.bytesMoved());
       entry.put("context-bytes-moved-per-step", decode.contextBytesMoved());
+      entry.put("expert-hits", decode.offloaded().hits());
+      entry.put("expert-loads", decode.offloaded().loads());
+      entry.put("expert-bytes-loaded", decode.offloaded().bytes());
     }
 
     Measurement.Prefill prefill = one.prefill();

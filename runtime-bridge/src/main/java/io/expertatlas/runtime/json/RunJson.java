@@ -49,6 +49,9 @@ public final class RunJson {
         "contextBytesMoved",
         MAPPER.valueToTree(result.context().toArray(result.contextVectorBytes())));
     root.set("expertTokens", MAPPER.valueToTree(result.expertTokens()));
+    root.put("expert-hits", result.offloaded().hits());
+    root.put("expert-loads", result.offloaded().loads());
+    root.put("expert-bytes-loaded", result.offloaded().bytes());
     return root.toString();
   }
 

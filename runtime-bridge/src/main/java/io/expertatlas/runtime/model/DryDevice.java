@@ -17,6 +17,7 @@ final class DryDevice implements Device {
   private final int memory;
   private final DType type;
   private long bytes;
+  private long hostBytes;
 
   /** Elements that are nowhere. */
   private record Shaped(DType type, List<Long> shape) implements Tensor {}
@@ -35,6 +36,11 @@ final class DryDevice implements Device {
   /** All that was allocated. */
   long bytes() {
     return bytes;
+  }
+
+  /** All that was allocated on the host. */
+  long hostBytes() {
+    return hostBytes;
   }
 
   @Override
@@ -63,6 +69,16 @@ final class DryDevice implements Device {
     bytes = Math.addExact(bytes, Math.max(1, tensor.bytes()));
     return tensor;
   }
+
+  @Override
+  public Tensor allocateOnHost(String name, DType elements, long... shape) {
+    Tensor tensor = new Shaped(elements, Arrays.stream(shape).boxed().toList());
+    hostBytes = Math.addExact(hostBytes, tensor.bytes());
+    return tensor;
+  }
+
+  @Override
+  public void store(Tensor tensor, Tensor onHost) {}
 
   @Override
   public Tensor rows(Tensor tensor, long first, long count) {

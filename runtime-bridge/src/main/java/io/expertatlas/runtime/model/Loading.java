@@ -3,15 +3,31 @@ package io.expertatlas.runtime.model;
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
+import io.expertatlas.runtime.ExpertWeights;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.WeightSource;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
-/** Weights from a source to a device. */
-record Loading(WeightSource source, Device device) {
+/**
+ * Weights from a source to a device.
+ *
+ * @param cache of experts; empty: all stay on the device
+ */
+record Loading(WeightSource source, Device device, Optional<ExpertCache> cache) {
+  /** One of the tensors that make an expert, {@code %d} in its name being the expert. */
+  record Part(DType type, String pattern, long... shape) {}
+
+  /** Weights to a rank of a plan. */
+  static Loading of(WeightSource source, Device device, ExecutionPlan plan) {
+    return new Loading(
+        source, device, plan.offload().map(offload -> new ExpertCache(device, offload)));
+  }
+
   /** A matrix or a table, in the device's type of weights. */
   Tensor weight(String name, long... shape) {
     return load(name, device.weightType(), shape);
@@ -41,18 +57,51 @@ record Loading(WeightSource source, Device device) {
         .findFirst();
   }
 
-  /** One tensor of each of some experts, stacked. */
-  Tensor stacked(DType type, int[] experts, String pattern, long... shape) {
-    long[] all = new long[shape.length + 1];
-    all[0] = experts.length;
-    System.arraycopy(shape, 0, all, 1, shape.length);
-    Tensor stack = device.allocate(pattern, type, all);
-    for (int i = 0; i < experts.length; i++) {
-      Tensor one = device.reshape(device.rows(stack, i, 1), shape);
-      device.load(source.tensor(pattern.formatted(experts[i]), shape), one);
+  /**
+   * The experts of a layer that live on a rank.
+   *
+   * @param layer any number that no other layer of the rank has
+   * @param here ascending
+   * @param all experts of the layer on all ranks
+   * @param make of stacks of the parts, in their order
+   */
+  HeldExperts experts(
+      int layer,
+      int[] here,
+      int all,
+      List<Part> parts,
+      Function<List<Tensor>, ExpertWeights> make) {
+    if (cache.isPresent()) {
+      cache.get().hold(layer, here, all, parts, make, this);
+      return new HeldExperts.Offloaded(cache.get(), layer);
     }
 
-    return stack;
+    List<Tensor> stacks = new ArrayList<>();
+    for (Part part : parts) {
+      Tensor stack = stack(part, here.length);
+      for (int i = 0; i < here.length; i++) {
+        fill(part, here[i], stack, i);
+      }
+
+      stacks.add(stack);
+    }
+
+    return new HeldExperts.Resident(local(here, all), make.apply(stacks));
+  }
+
+  /** Room for one part of several experts. */
+  Tensor stack(Part part, int count) {
+    long[] shape = new long[part.shape().length + 1];
+    shape[0] = count;
+    System.arraycopy(part.shape(), 0, shape, 1, part.shape().length);
+    return device.allocate(part.pattern(), part.type(), shape);
+  }
+
+  /** Fills a place of a stack with the part of an expert, and gives the view of it. */
+  Tensor fill(Part part, int expert, Tensor stack, int place) {
+    Tensor one = device.reshape(device.rows(stack, place, 1), part.shape());
+    device.load(source.tensor(part.pattern().formatted(expert), part.shape()), one);
+    return one;
   }
 
   /** The experts of a layer that live on a rank, ascending. */
@@ -63,7 +112,7 @@ record Loading(WeightSource source, Device device) {
   }
 
   /** The index of each expert among those of a rank, -1 for others; I32 [E]. */
-  Tensor local(int[] experts, int all) {
+  private Tensor local(int[] experts, int all) {
     int[] local = new int[all];
     Arrays.fill(local, -1);
     for (int i = 0; i < experts.length; i++) {

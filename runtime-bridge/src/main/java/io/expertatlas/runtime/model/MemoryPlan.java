@@ -11,10 +11,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** What a model will need, known before anything is allocated. */
-public final class MemoryPlan {
-  private MemoryPlan() {}
-
+/**
+ * What a model will need, known before anything is allocated.
+ *
+ * @param device bytes of each rank on its device
+ * @param host bytes of offloaded experts in the host's memory, of all ranks
+ */
+public record MemoryPlan(long[] device, long host) {
   /** Values that nobody reads. */
   private record Nothing(String name, List<Long> shape) implements TensorData {
     @Override
@@ -29,14 +32,14 @@ public final class MemoryPlan {
   }
 
   /**
-   * Bytes of the tensors of a model and a {@link Generation} by rank: the model is built on devices
-   * that add up.
+   * Bytes of the tensors of a model and a {@link Generation}: the model is built on devices that
+   * add up.
    *
    * @param type of weights and activations
    * @param memories which memory each rank has: ranks of one share weights, which are counted with
    *     the first of them
    */
-  public static long[] bytes(
+  public static MemoryPlan of(
       ModelConfig config, ExecutionPlan plan, Limits limits, DType type, int[] memories) {
     List<Device> devices = new ArrayList<>();
     for (int rank = 0; rank < plan.ranks(); rank++) {
@@ -46,8 +49,10 @@ public final class MemoryPlan {
     WeightSource source = (name, shape) -> new Nothing(name, Arrays.stream(shape).boxed().toList());
     Model model = Models.load(config, source, plan, devices, limits, RunObserver.NONE);
     Generation unused = new Generation(model, limits, Sampler.GREEDY, 1, false, tokens -> {});
-    return unused.model().devices().stream()
-        .mapToLong(device -> ((DryDevice) device).bytes())
-        .toArray();
+    List<DryDevice> dry =
+        unused.model().devices().stream().map(device -> (DryDevice) device).toList();
+    return new MemoryPlan(
+        dry.stream().mapToLong(DryDevice::bytes).toArray(),
+        dry.stream().mapToLong(DryDevice::hostBytes).sum());
   }
 }

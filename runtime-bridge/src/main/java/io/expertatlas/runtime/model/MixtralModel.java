@@ -5,6 +5,7 @@ import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.ModelConfig;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.WeightSource;
 import java.util.ArrayList;
@@ -73,7 +74,7 @@ public final class MixtralModel implements Model {
             0,
             contextMoved);
     this.decodeLoop =
-        plan.ranks() == 1
+        plan.ranks() == 1 && plan.offload().isEmpty()
             ? Optional.of(
                 new MixtralDecode(config, plan, lanes.get(0), experts.rank(0), limits, observer))
             : Optional.empty();
@@ -194,6 +195,13 @@ public final class MixtralModel implements Model {
   @Override
   public TrafficMatrix context() {
     return contextMoved;
+  }
+
+  @Override
+  public Offload.Use offloaded() {
+    return lanes.stream()
+        .map(lane -> HeldExperts.use(lane.weights.moe()))
+        .reduce(Offload.Use.NONE, Offload.Use::plus);
   }
 
   @Override

@@ -7,6 +7,7 @@ import io.expertatlas.runtime.ExpertWeights;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.WeightSource;
+import io.expertatlas.runtime.model.Loading.Part;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -87,7 +88,7 @@ record MixtralWeights(
       MixtralConfig config, WeightSource source, ExecutionPlan plan, List<Device> devices) {
     List<MixtralWeights> all = new ArrayList<>();
     for (int rank = 0; rank < plan.ranks(); rank++) {
-      Loader loader = new Loader(config, new Loading(source, devices.get(rank)));
+      Loader loader = new Loader(config, Loading.of(source, devices.get(rank), plan));
       MixtralWeights dense = Loading.sharer(devices, rank).map(all::get).orElseGet(loader::dense);
       all.add(dense.with(loader, plan, rank));
     }
@@ -161,11 +162,15 @@ record MixtralWeights(
                   logits,
                   chosen,
                   weights),
-          loading.local(experts, config.experts()),
-          new ExpertWeights.Swiglu(
-              loading.stacked(type, experts, expert + ".w1.weight", inner, hidden),
-              loading.stacked(type, experts, expert + ".w3.weight", inner, hidden),
-              loading.stacked(type, experts, expert + ".w2.weight", hidden, inner)));
+          loading.experts(
+              i,
+              experts,
+              config.experts(),
+              List.of(
+                  new Part(type, expert + ".w1.weight", inner, hidden),
+                  new Part(type, expert + ".w3.weight", inner, hidden),
+                  new Part(type, expert + ".w2.weight", hidden, inner)),
+              stacks -> new ExpertWeights.Swiglu(stacks.get(0), stacks.get(1), stacks.get(2))));
     }
 
     private Tensor frequency() {

@@ -3,6 +3,7 @@ package io.expertatlas.runtime.model;
 import io.expertatlas.placement.TrafficMatrix;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ModelConfig;
+import io.expertatlas.runtime.Offload;
 import java.util.List;
 import java.util.Optional;
 
@@ -29,7 +30,7 @@ public interface Model {
    */
   List<Logits> forward(Step step);
 
-  /** A faster way through decode steps, where there is one: with one rank. */
+  /** A faster way through decode steps, where there is one: with one rank whose experts stay. */
   default Optional<DecodeLoop> decodeLoop() {
     return Optional.empty();
   }
@@ -42,6 +43,9 @@ public interface Model {
    * an encoder, then of the decoder, then the encoder's output.
    */
   TrafficMatrix context();
+
+  /** What loading experts from the host cost since the model was made. */
+  Offload.Use offloaded();
 
   /** Bytes of a hidden state vector as it is moved. */
   long vectorBytes();

@@ -87,7 +87,7 @@ final class MoeExchange {
     this.firstLayer = firstLayer;
     this.traffic = traffic;
     for (Rank rank : onRanks) {
-      ranks.add(new MoeRank(rank, shape, hidden, inner, rows));
+      ranks.add(new MoeRank(rank, shape, plan.offload(), hidden, inner, rows));
       if (plan.ranks() > 1) {
         posts.add(new Post(rank, shape.topK(), hidden, rows));
       }

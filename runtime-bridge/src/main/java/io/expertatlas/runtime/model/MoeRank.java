@@ -3,8 +3,12 @@ package io.expertatlas.runtime.model;
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExpertGroups;
+import io.expertatlas.runtime.ExpertWeights;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.trace.ModelShape;
+import java.util.List;
+import java.util.Optional;
 
 /** The scratch of a rank's MoE layers: one set for all layers of a stack. */
 final class MoeRank {
@@ -21,22 +25,28 @@ final class MoeRank {
   private final Buffer inner; // [T * k, F or 2 F]
   private final Buffer results; // [T * k, H]
   private final Buffer combined; // [T, H]
+  private final Buffer partial; // [T, H], of a pass of offloaded experts
 
-  MoeRank(Rank rank, ModelShape shape, int hidden, long inner, int rows) {
+  /** Plans the memory, for at most so many experts on the device at once. */
+  MoeRank(
+      Rank rank, ModelShape shape, Optional<Offload> offload, int hidden, long inner, int rows) {
     this.rank = rank;
     this.k = shape.topK();
     this.layers = shape.layers();
     Device device = rank.device();
+    int most = Math.max(shape.experts(), offload.map(Offload::slots).orElse(0));
     this.normed = rank.activations("MoE input", rows, hidden);
     this.logits = new Buffer(device, "router logits", DType.F32, rows, shape.experts());
     this.chosen = new Buffer(device, "chosen experts", DType.I32, (long) layers * rows, k);
     this.weights = new Buffer(device, "router weights", DType.F32, (long) layers * rows, k);
     this.order = new Buffer(device, "order of choices", DType.I32, (long) rows * k);
     this.place = new Buffer(device, "places of choices", DType.I32, rows, k);
-    this.offsets = new Buffer(device, "offsets of experts", DType.I32, shape.experts() + 1);
+    this.offsets = new Buffer(device, "offsets of experts", DType.I32, most + 1);
     this.inner = rank.activations("expert inner states", (long) rows * k, inner);
     this.results = rank.activations("expert results", (long) rows * k, hidden);
     this.combined = rank.activations("weighted sums", rows, hidden);
+    this.partial =
+        rank.activations("sums of a pass of experts", offload.isPresent() ? rows : 0, hidden);
   }
 
   Rank rank() {
@@ -78,20 +88,53 @@ final class MoeRank {
   /** Sum of weight * expert(input) over the choices that are computed here, {@code [T, H]}. */
   Tensor experts(MoeWeights moe, Tensor input, Tensor choices, Tensor factors) {
     int rows = (int) input.size(0);
-    ExpertGroups groups = compute(moe, input, choices);
-    rank.device().combine(results.rows(rows * k), groups, factors, combined.rows(rows));
-    return combined.rows(rows);
+    Tensor sum = combined.rows(rows);
+    if (moe.experts() instanceof HeldExperts.Resident resident) {
+      sum(resident.local(), resident.weights(), input, choices, factors, sum);
+    } else {
+      offloaded((HeldExperts.Offloaded) moe.experts(), input, choices, factors, sum);
+    }
+
+    return sum;
+  }
+
+  /** The same, an expert after the other coming to the device. */
+  private void offloaded(
+      HeldExperts.Offloaded held, Tensor input, Tensor choices, Tensor factors, Tensor sum) {
+    Device device = rank.device();
+    ExpertCache cache = held.cache();
+    List<int[]> passes = cache.passes(held.layer(), device.read(choices));
+    for (int pass = 0; pass < passes.size(); pass++) {
+      cache.bring(held.layer(), passes.get(pass));
+      Tensor part = pass == 0 ? sum : partial.rows((int) input.size(0));
+      sum(cache.local(), cache.weights(), input, choices, factors, part);
+      if (pass > 0) {
+        device.add(part, sum);
+      }
+    }
+  }
+
+  private void sum(
+      Tensor local,
+      ExpertWeights weights,
+      Tensor input,
+      Tensor choices,
+      Tensor factors,
+      Tensor into) {
+    int rows = (int) input.size(0);
+    ExpertGroups groups = compute(local, weights, input, choices);
+    rank.device().combine(results.rows(rows * k), groups, factors, into);
   }
 
   /** Results of experts for the choices that are computed here. */
-  private ExpertGroups compute(MoeWeights moe, Tensor input, Tensor choices) {
+  private ExpertGroups compute(Tensor local, ExpertWeights weights, Tensor input, Tensor choices) {
     int rows = (int) input.size(0);
     ExpertGroups groups =
         new ExpertGroups(
-            order.rows(rows * k), place.rows(rows), offsets.rows(moe.experts().experts() + 1));
+            order.rows(rows * k), place.rows(rows), offsets.rows(weights.experts() + 1));
     Device device = rank.device();
-    device.groupByExpert(choices, moe.local(), groups);
-    device.experts(moe.experts(), groups, input, inner.rows(rows * k), results.rows(rows * k));
+    device.groupByExpert(choices, local, groups);
+    device.experts(weights, groups, input, inner.rows(rows * k), results.rows(rows * k));
     return groups;
   }
 
@@ -99,7 +142,8 @@ final class MoeRank {
   record Rms(Tensor weight, double epsilon) {}
 
   /**
-   * A whole MoE layer where all experts are here: from the hidden states to the next block's input.
+   * A whole MoE layer where all experts are here and stay: from the hidden states to the next
+   * block's input.
    *
    * @param renormalize whether a token's weights are made to sum to 1
    * @param nextNorm of the block behind
@@ -111,7 +155,8 @@ final class MoeRank {
     device.mark("router");
     Tensor input = route(layer, moe, renormalize);
     device.mark("experts");
-    ExpertGroups groups = compute(moe, input, chosen(layer));
+    HeldExperts.Resident experts = (HeldExperts.Resident) moe.experts();
+    ExpertGroups groups = compute(experts.local(), experts.weights(), input, chosen(layer));
     device.combineAndNorm(
         results.rows(rows * k),
         groups,

@@ -1,7 +1,6 @@
 package io.expertatlas.runtime.model;
 
 import io.expertatlas.runtime.Device;
-import io.expertatlas.runtime.ExpertWeights;
 import io.expertatlas.runtime.Tensor;
 
 /**
@@ -9,10 +8,9 @@ import io.expertatlas.runtime.Tensor;
  *
  * @param norm before the router and the experts
  * @param router the norm and the choice of experts
- * @param local I32 {@code [E]}: index of an expert among those here, -1 if it is elsewhere
  * @param experts those here
  */
-record MoeWeights(Norm norm, Router router, Tensor local, ExpertWeights experts) {
+record MoeWeights(Norm norm, Router router, HeldExperts experts) {
   /** Norm, logits of the experts and choice, as {@link Device#normAndRoute}. */
   @FunctionalInterface
   interface Router {

@@ -6,6 +6,7 @@ import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.NllbMoeConfig;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.trace.Phase;
@@ -248,6 +249,13 @@ public final class NllbMoeModel implements Model {
   @Override
   public TrafficMatrix context() {
     return contextMoved;
+  }
+
+  @Override
+  public Offload.Use offloaded() {
+    return lanes.stream()
+        .map(lane -> HeldExperts.use(lane.weights.moe()))
+        .reduce(Offload.Use.NONE, Offload.Use::plus);
   }
 
   @Override

@@ -7,11 +7,13 @@ import io.expertatlas.runtime.ExpertWeights;
 import io.expertatlas.runtime.NllbMoeConfig;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.WeightSource;
+import io.expertatlas.runtime.model.Loading.Part;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * What a rank holds of NLLB-MoE: everything but the experts of other ranks.
@@ -162,6 +164,11 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
     }
   }
 
+  /** The MoE blocks of both stacks. */
+  List<MoeWeights> moe() {
+    return Stream.of(encoder, decoder).flatMap(stack -> stack.moe().stream()).toList();
+  }
+
   /** Loads what every rank holds; positions up to the capacity. */
   static List<NllbMoeWeights> load(
       NllbMoeConfig config,
@@ -171,7 +178,7 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
       int capacity) {
     List<NllbMoeWeights> all = new ArrayList<>();
     for (int rank = 0; rank < plan.ranks(); rank++) {
-      Loader loader = new Loader(config, new Loading(source, devices.get(rank)), plan, rank);
+      Loader loader = new Loader(config, Loading.of(source, devices.get(rank), plan), plan, rank);
       NllbMoeWeights dense =
           Loading.sharer(devices, rank).map(all::get).orElseGet(() -> loader.dense(capacity));
       all.add(loader.withExperts(dense));
@@ -225,7 +232,7 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
       for (int i = 0; i < side.layers(); i++) {
         Layer layer = stack.layers().get(i);
         if (layer.isMoe()) {
-          int[] here = Loading.experts(plan, side.firstMoeLayer() + moe.size(), rank);
+          int moeLayer = side.firstMoeLayer() + moe.size();
           moe.add(
               new MoeWeights(
                   layer.norm()::apply,
@@ -234,8 +241,8 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
                     routerLogits(device, layer.router(), normed, logits);
                     device.route(logits, renormalize, chosen, weights);
                   },
-                  loading.local(here, config.experts()),
-                  experts(side.name() + ".layers." + i + ".ffn.experts.expert_%d", side, here)));
+                  experts(
+                      moeLayer, side.name() + ".layers." + i + ".ffn.experts.expert_%d", side)));
         }
       }
 
@@ -250,15 +257,21 @@ record NllbMoeWeights(Tensor embedding, Tensor positions, Stack encoder, Stack d
       }
     }
 
-    private ExpertWeights experts(String name, Side side, int[] here) {
+    private HeldExperts experts(int moeLayer, String name, Side side) {
       long hidden = config.hidden();
       long inner = side.inner();
       DType type = loading.device().weightType();
-      return new ExpertWeights.Relu(
-          loading.stacked(type, here, name + ".fc1.weight", inner, hidden),
-          loading.stacked(DType.F32, here, name + ".fc1.bias", inner),
-          loading.stacked(type, here, name + ".fc2.weight", hidden, inner),
-          loading.stacked(DType.F32, here, name + ".fc2.bias", hidden));
+      return loading.experts(
+          moeLayer,
+          Loading.experts(plan, moeLayer, rank),
+          config.experts(),
+          List.of(
+              new Part(type, name + ".fc1.weight", inner, hidden),
+              new Part(DType.F32, name + ".fc1.bias", inner),
+              new Part(type, name + ".fc2.weight", hidden, inner),
+              new Part(DType.F32, name + ".fc2.bias", hidden)),
+          stacks ->
+              new ExpertWeights.Relu(stacks.get(0), stacks.get(1), stacks.get(2), stacks.get(3)));
     }
 
     private List<Tensor> router(String name) {

@@ -552,6 +552,30 @@ class RunCommandTest {
         folder.resolve("there").toString());
   }
 
+  @Test
+  void offloadedExpertsAreLoadedAndCounted() throws IOException {
+    Path prompts = tokens(GOLDENS.prompts());
+    String[] arguments = {
+      "--model", MIXTRAL, "--prompt-tokens", prompts.toString(), "--max-new-tokens", "4"
+    };
+    JsonNode resident = json(arguments);
+    out.getBuffer().setLength(0);
+    JsonNode offloaded =
+        json(
+            Stream.concat(
+                    Arrays.stream(arguments),
+                    Stream.of("--offload", "popularity", "--expert-slots", "20"))
+                .toArray(String[]::new));
+
+    assertThat(offloaded.get("newTokens")).isEqualTo(resident.get("newTokens"));
+    assertThat(resident.get("expert-loads").asLong()).isZero();
+    assertThat(offloaded.get("expert-loads").asLong()).isGreaterThan(20);
+    assertThat(offloaded.get("expert-hits").asLong()).isPositive();
+    assertThat(offloaded.get("expert-bytes-loaded").asLong())
+        .isEqualTo(offloaded.get("expert-loads").asLong() * 3 * 192 * 64 * Float.BYTES);
+    assertThat(err.toString()).contains("% of the needed ones were on the device");
+  }
+
   private void assertFails(int code, String message, String... arguments) {
     out.getBuffer().setLength(0);
     err.getBuffer().setLength(0);
@@ -580,8 +604,8 @@ class RunCommandTest {
     assertThat(err.toString())
         .matches(
             "(?s).*Cannot run on GPU 0: the model and its buffers need 9[3-6]\\.\\d\\d GB there,"
-                + " --gpu-memory allows 80\\.00 GB\\. Maybe use more GPUs, smaller batches or"
-                + " shorter prefill steps\\R");
+                + " --gpu-memory allows 80\\.00 GB\\. Maybe use more GPUs, smaller batches,"
+                + " shorter prefill steps or --offload\\R");
     assertThat(out.toString()).isEmpty();
   }
 
@@ -591,6 +615,10 @@ class RunCommandTest {
       value = {
         "--precision bfloat16|Invalid --precision: bfloat16, the CPU computes in float32",
         "--gpus 2|Invalid --gpus or --gpu-memory: the device is the CPU",
+        "--offload lru|Missing --expert-slots: with --offload the CPU needs it",
+        "--expert-slots 4|Invalid --expert-slots: experts stay on the device. Maybe add --offload",
+        "--offload lru --expert-slots 513|Invalid --expert-slots: 513, 1 to 512",
+        "--offload random|Invalid value for option '--offload'",
         "--gpu-memory 1GB|Invalid --gpus or --gpu-memory: the device is the CPU",
         "--device cuda --gpu-memory 0.1B|Invalid size: 0.1B, expected bytes",
         "--device cuda --gpu-memory 80XB|Invalid size: 80XB, expected bytes",

@@ -7,6 +7,8 @@ import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.Goldens;
+import io.expertatlas.runtime.Offload;
+import io.expertatlas.runtime.Offload.Eviction;
 import io.expertatlas.runtime.cuda.CudaDevice;
 import io.expertatlas.runtime.cuda.CudaDevice.Precision;
 import io.expertatlas.trace.Phase;
@@ -29,6 +31,28 @@ class CudaGoldenTest {
 
   private static Device half(int rank) {
     return new CudaDevice(rank, rank % CudaDevice.count(), Precision.BFLOAT16, 4L << 30);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mixtral, 1, 1, LRU",
+    "mixtral, 1, 3, POPULARITY",
+    "mixtral, 1, 30, POPULARITY",
+    "mixtral, 3, 5, LRU",
+    "nllb-moe, 1, 2, POPULARITY",
+    "nllb-moe, 2, 7, LRU"
+  })
+  void offloadedExpertsGiveTheGoldenTokens(String model, int ranks, int slots, Eviction eviction) {
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = Goldens.read(mixtral ? "mixtral" : "nllb");
+    ExecutionPlan plan =
+        Runs.vanilla(Runs.config(model).shape(), ranks, ParallelMode.HOME)
+            .with(new Offload(slots, eviction));
+    try (Runs runs = new Runs(model, plan, new Limits(8, 128, 512), CudaGoldenTest::exact)) {
+      assertThat(runs.greedy(goldens.prompts(), mixtral ? 32 : 128, !mixtral))
+          .containsExactlyElementsOf(goldens.greedy());
+      assertThat(runs.model.offloaded().loads()).isGreaterThanOrEqualTo(slots);
+    }
   }
 
   @ParameterizedTest

@@ -9,6 +9,7 @@ import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.Goldens;
 import io.expertatlas.runtime.ModelConfig;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.trace.Phase;
 import java.util.ArrayList;
 import java.util.List;
@@ -51,6 +52,11 @@ class DecodeLoopTest {
     @Override
     public TrafficMatrix context() {
       return model.context();
+    }
+
+    @Override
+    public Offload.Use offloaded() {
+      return model.offloaded();
     }
 
     @Override

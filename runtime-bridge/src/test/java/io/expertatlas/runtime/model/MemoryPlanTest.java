@@ -58,7 +58,7 @@ class MemoryPlanTest {
       new Generation(runs.model, limits, Sampler.GREEDY, 1, false, tokens -> {});
     }
 
-    assertThat(MemoryPlan.bytes(Runs.config(name), plan, limits, DType.F32, new int[ranks]))
+    assertThat(MemoryPlan.of(Runs.config(name), plan, limits, DType.F32, new int[ranks]).device())
         .containsExactly(allocated);
   }
 
@@ -67,8 +67,8 @@ class MemoryPlanTest {
     MixtralConfig config = NamedShapes.find("mixtral-8x7b");
     ExecutionPlan plan = Runs.vanilla(config.shape(), 4, ParallelMode.HOME);
     Limits limits = new Limits(4, 512, 512);
-    long[] apart = MemoryPlan.bytes(config, plan, limits, DType.BF16, new int[] {0, 1, 2, 3});
-    long[] pairs = MemoryPlan.bytes(config, plan, limits, DType.BF16, new int[] {0, 1, 0, 1});
+    long[] apart = MemoryPlan.of(config, plan, limits, DType.BF16, new int[] {0, 1, 2, 3}).device();
+    long[] pairs = MemoryPlan.of(config, plan, limits, DType.BF16, new int[] {0, 1, 0, 1}).device();
     long parameters = 46_702_792_704L;
     long experts = 32L * 8 * 3 * 4096 * 14336;
     long dense = (parameters - experts) * 2;

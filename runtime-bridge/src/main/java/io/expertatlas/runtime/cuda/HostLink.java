@@ -1,0 +1,115 @@
+package io.expertatlas.runtime.cuda;
+
+import static io.expertatlas.runtime.cuda.Cuda.check;
+
+import io.expertatlas.runtime.DType;
+import io.expertatlas.runtime.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import jcuda.Pointer;
+import jcuda.driver.CUevent;
+import jcuda.driver.CUevent_flags;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * Page-locked tensors of the host, and a stream that copies them to the GPU beside the one that
+ * computes; events join the two.
+ */
+final class HostLink {
+  private final CUstream compute;
+  private final CUstream stream = new CUstream();
+  private final List<Pointer> pinned = new ArrayList<>();
+  private final Marks marks;
+  private final boolean isTimed;
+
+  /** A tensor in page-locked memory of the host. */
+  private record Pinned(DType type, List<Long> shape, Pointer memory) implements Tensor {}
+
+  HostLink(int rank, CUstream compute, boolean isTimed) {
+    this.compute = compute;
+    this.isTimed = isTimed;
+    check(
+        JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
+        "cuStreamCreate");
+    this.marks = new Marks(rank, "load", stream);
+  }
+
+  Tensor allocate(String name, DType type, List<Long> shape) {
+    Pinned tensor = new Pinned(type, shape, new Pointer());
+    long bytes = Math.max(1, tensor.bytes());
+    check(
+        JCudaDriver.cuMemHostAlloc(tensor.memory(), bytes, 0),
+        "locking %d bytes of the host for %s".formatted(bytes, name));
+    pinned.add(tensor.memory());
+    return tensor;
+  }
+
+  /** Copies to the host behind what was called, and waits. */
+  void store(CudaTensor tensor, Tensor onHost) {
+    Pinned target = same("store", tensor, onHost);
+    check(
+        JCudaDriver.cuMemcpyDtoHAsync(target.memory(), tensor.pointer(), tensor.bytes(), compute),
+        "copying %d bytes to the host".formatted(tensor.bytes()));
+    check(JCudaDriver.cuStreamSynchronize(compute), "waiting for a copy");
+  }
+
+  /** Begins to copy to the GPU behind what was called; gives what makes operations wait for it. */
+  Runnable fetch(Tensor onHost, CudaTensor into) {
+    Pinned source = same("fetch", into, onHost);
+    CUevent called = event(compute);
+    check(JCudaDriver.cuStreamWaitEvent(stream, called, 0), "waiting for operations");
+    JCudaDriver.cuEventDestroy(called);
+    mark("load");
+    check(
+        JCudaDriver.cuMemcpyHtoDAsync(into.pointer(), source.memory(), into.bytes(), stream),
+        "copying %d bytes from the host".formatted(into.bytes()));
+    mark("");
+    CUevent copied = event(stream);
+    return () -> {
+      check(JCudaDriver.cuStreamWaitEvent(compute, copied, 0), "waiting for a copy");
+      JCudaDriver.cuEventDestroy(copied);
+    };
+  }
+
+  private static Pinned same(String operation, CudaTensor onDevice, Tensor onHost) {
+    Shapes.same(operation, onDevice, onHost);
+    if (!(onHost instanceof Pinned pinned) || pinned.type() != onDevice.type()) {
+      throw new IllegalArgumentException(
+          "Cannot %s between %s and %s: the second is no tensor of the host of the same type"
+              .formatted(operation, onDevice, onHost));
+    }
+
+    return pinned;
+  }
+
+  private static CUevent event(CUstream on) {
+    CUevent event = new CUevent();
+    check(JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    check(JCudaDriver.cuEventRecord(event, on), "cuEventRecord");
+    return event;
+  }
+
+  private void mark(String work) {
+    if (isTimed) {
+      marks.mark(work);
+    }
+  }
+
+  /** When copies ran; both streams must be idle. */
+  Marks marks() {
+    return marks;
+  }
+
+  void synchronize() {
+    check(JCudaDriver.cuStreamSynchronize(stream), "waiting for copies");
+  }
+
+  void close() {
+    JCudaDriver.cuStreamSynchronize(stream);
+    marks.close();
+    pinned.forEach(JCudaDriver::cuMemFreeHost);
+    JCudaDriver.cuStreamDestroy(stream);
+  }
+}
