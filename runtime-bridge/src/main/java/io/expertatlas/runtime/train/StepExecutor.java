@@ -1,0 +1,25 @@
+package io.expertatlas.runtime.train;
+
+/** Computes the loss of batches and the gradients of all parameters. */
+public interface StepExecutor extends AutoCloseable {
+  /**
+   * Clears the gradients and computes those of the mean loss over a batch's targets.
+   *
+   * @return the mean loss, nats a token
+   * @throws InterruptedException if the thread is interrupted
+   */
+  double gradients(TokenBatch batch) throws InterruptedException;
+
+  /**
+   * The mean loss over a batch's targets, nats a token.
+   *
+   * @throws InterruptedException if the thread is interrupted
+   */
+  double loss(TokenBatch batch) throws InterruptedException;
+
+  /** Bytes of copies, gradients and activations, at their most so far. */
+  long peakBytes();
+
+  @Override
+  void close();
+}
