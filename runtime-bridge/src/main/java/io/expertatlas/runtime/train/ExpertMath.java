@@ -7,6 +7,11 @@ enum ExpertMath {
   /** {@code (silu(x w1') * (x w3')) w2'}; parameters w1 [F, H], w2 [H, F], w3 [F, H]. */
   SWIGLU {
     @Override
+    int innerMatrices() {
+      return 2;
+    }
+
+    @Override
     Tape forward(Matrix x, List<Parameter> p, Copies copies) {
       Matrix gate = x.linear(copies.value(p.get(0)));
       Matrix up = x.linear(copies.value(p.get(2)));
@@ -36,6 +41,11 @@ enum ExpertMath {
 
   /** {@code relu(x w1' + b1) w2' + b2}; parameters w1 [F, H], b1 [F], w2 [H, F], b2 [H]. */
   RELU {
+    @Override
+    int innerMatrices() {
+      return 1;
+    }
+
     @Override
     Tape forward(Matrix x, List<Parameter> p, Copies copies) {
       Matrix inner = x.linear(copies.value(p.get(0))).addRow(copies.value(p.get(1)));
@@ -70,7 +80,14 @@ enum ExpertMath {
    * @param inner matrices of {@code [row, F]}
    * @param output {@code [row, H]}
    */
-  record Tape(Matrix x, List<Matrix> inner, Matrix output) {}
+  record Tape(Matrix x, List<Matrix> inner, Matrix output) {
+    long bytes() {
+      return x.bytes() + output.bytes() + inner.stream().mapToLong(Matrix::bytes).sum();
+    }
+  }
+
+  /** Number of matrices {@code [row, F]} on a tape. */
+  abstract int innerMatrices();
 
   abstract Tape forward(Matrix x, List<Parameter> parameters, Copies copies);
 

@@ -11,7 +11,13 @@ interface Layer {
 
     /** Tokens of each expert. */
     int[] counts();
+
+    /** Bytes of what is kept besides the input; see {@link Layer#tapeBytes}. */
+    long bytes();
   }
+
+  /** Bytes of the tape of so many tokens, whatever their routing. */
+  long tapeBytes(int tokens);
 
   /** Attention with its norms. */
   Block attention();

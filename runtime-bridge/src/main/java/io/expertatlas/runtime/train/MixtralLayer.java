@@ -40,6 +40,21 @@ record MixtralLayer(
     public int[] counts() {
       return moe.routing().counts();
     }
+
+    @Override
+    public long bytes() {
+      return List.of(normed, q, k, v, seen, middle, moe.x(), output).stream()
+              .mapToLong(Matrix::bytes)
+              .sum()
+          + moe.bytes();
+    }
+  }
+
+  @Override
+  public long tapeBytes(int tokens) {
+    long hidden = attentionNorm.columns();
+    return tokens * (4 * hidden + 2L * query.rows() + 2L * key.rows()) * Double.BYTES
+        + moe.tapeBytes(tokens);
   }
 
   @Override

@@ -21,7 +21,24 @@ record MoeBlock(
     int topK,
     boolean renormalizes) {
   /** What backward needs of forward; experts without tokens have none. */
-  record Tape(Matrix x, Routing routing, ExpertMath.Tape[] experts, Matrix[] outputs) {}
+  record Tape(Matrix x, Routing routing, ExpertMath.Tape[] experts, Matrix[] outputs) {
+    long bytes() {
+      long bytes = routing.bytes();
+      for (ExpertMath.Tape expert : experts) {
+        bytes += expert == null ? 0 : expert.bytes();
+      }
+
+      return bytes;
+    }
+  }
+
+  /** Bytes of the tape of so many tokens, without x: all their choices run through some expert. */
+  long tapeBytes(int tokens) {
+    long rows = (long) tokens * topK;
+    long inner = experts.get(0).parameters().get(0).rows();
+    return Routing.bytes(tokens, experts.size(), topK)
+        + rows * (2L * router.columns() + math.innerMatrices() * inner) * Double.BYTES;
+  }
 
   /** The tape of a forward pass, and its output. */
   record Result(Tape tape, Matrix output) {}

@@ -35,6 +35,19 @@ record PostNormLayer(
     public int[] counts() {
       return moe.routing().counts();
     }
+
+    @Override
+    public long bytes() {
+      return List.of(q, k, v, seen, attended, moe.x(), added, output).stream()
+              .mapToLong(Matrix::bytes)
+              .sum()
+          + moe.bytes();
+    }
+  }
+
+  @Override
+  public long tapeBytes(int tokens) {
+    return 8L * tokens * attentionNorm.get(0).columns() * Double.BYTES + moe.tapeBytes(tokens);
   }
 
   @Override

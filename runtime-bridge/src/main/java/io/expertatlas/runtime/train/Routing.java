@@ -107,6 +107,16 @@ final class Routing {
     return out;
   }
 
+  /** Bytes that it takes. */
+  long bytes() {
+    return bytes(probabilities.rows, probabilities.columns, topK);
+  }
+
+  /** Bytes for so many tokens: probabilities, and of each choice expert, row, token and weight. */
+  static long bytes(int tokens, int experts, int topK) {
+    return (long) tokens * (experts * Double.BYTES + topK * (3 * Integer.BYTES + Double.BYTES));
+  }
+
   /** Tokens of each expert. */
   int[] counts() {
     return Arrays.stream(tokens).mapToInt(rows -> rows.length).toArray();

@@ -59,6 +59,21 @@ record Stage(TrainableModel model, int first, int end) {
     return blocks;
   }
 
+  /** Bytes of a copy of all blocks in doubles. */
+  long copyBytes() {
+    return blocks().stream().mapToLong(Block::copyBytes).sum();
+  }
+
+  /** Bytes of the tape of a micro-batch of so many tokens, its input included. */
+  long tapeBytes(int tokens) {
+    long bytes = (long) tokens * model.hidden() * Double.BYTES;
+    for (int layer = first; layer < end; layer++) {
+      bytes += model.layers().get(layer).tapeBytes(tokens);
+    }
+
+    return isLast() ? bytes + (long) tokens * model.vocabulary() * Double.BYTES : bytes;
+  }
+
   /** Adds the sums of gradients to the parameters', the head's before the embedding's. */
   void flush(Copies copies) {
     List<Block> blocks = blocks();
@@ -83,7 +98,12 @@ record Stage(TrainableModel model, int first, int end) {
       List<Layer.Tape> layers,
       Matrix output,
       Matrix logitsGradient,
-      double loss) {}
+      double loss) {
+    /** Bytes of all that is kept, without the input. */
+    long bytes() {
+      return layers.stream().mapToLong(Layer.Tape::bytes).sum() + logitsGradient.bytes();
+    }
+  }
 
   /**
    * Computes a micro-batch.

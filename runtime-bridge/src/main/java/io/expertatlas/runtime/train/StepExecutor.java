@@ -17,7 +17,7 @@ public interface StepExecutor extends AutoCloseable {
    */
   double loss(TokenBatch batch) throws InterruptedException;
 
-  /** Bytes of copies, gradients and activations, at their most so far. */
+  /** Bytes of copies, gradients and activations on the fullest device, at their most so far. */
   long peakBytes();
 
   @Override
