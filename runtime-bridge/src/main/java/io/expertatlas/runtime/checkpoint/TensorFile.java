@@ -60,8 +60,7 @@ public final class TensorFile {
     byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
     byte[] padded = Arrays.copyOf(text, (text.length + 7) / 8 * 8);
     Arrays.fill(padded, text.length, padded.length, (byte) ' ');
-    ByteBuffer bytes =
-        ByteBuffer.allocate(PIECE * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer bytes = ByteBuffer.allocate(PIECE * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     out.write(bytes.putLong(padded.length).array(), 0, Long.BYTES);
     out.write(padded);
     for (Entry tensor : tensors) {

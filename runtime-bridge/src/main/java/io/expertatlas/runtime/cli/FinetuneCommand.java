@@ -12,7 +12,6 @@ import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.model.Models;
 import io.expertatlas.runtime.tokenizer.TextCodec;
 import io.expertatlas.runtime.train.MixtralTraining;
-import io.expertatlas.runtime.train.PlainExecutor;
 import io.expertatlas.runtime.train.StepExecutor;
 import io.expertatlas.runtime.train.TrainableModel;
 import io.expertatlas.trace.files.WrittenAside;
@@ -22,9 +21,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
@@ -65,6 +62,7 @@ final class FinetuneCommand implements Callable<Integer> {
   private Path output;
 
   @Mixin private TrainingOptions training;
+  @Mixin private PipelineMixin pipeline;
 
   @Option(
       names = "--checkpoint-every",
@@ -148,11 +146,10 @@ final class FinetuneCommand implements Callable<Integer> {
   private FinetuneResult train(
       Finetuning finetuning, TrainingSettings settings, TokenRows rows, TrainableModel trained)
       throws IOException, InterruptedException {
-    Map<String, String> execution = new LinkedHashMap<>();
-    try (StepExecutor executor = new PlainExecutor(trained, settings.microBatches());
+    try (StepExecutor executor = pipeline.open(spec, trained, settings);
         ProgressBar bar = Terminal.progress("finetune", settings.steps())) {
       return finetuning.run(
-          trained, rows, executor, execution, new TrainingBar(bar, settings));
+          trained, rows, executor, pipeline.words(), new TrainingBar(bar, settings));
     }
   }
 

@@ -24,7 +24,9 @@ public final class BatchFile {
     ByteBuffer begin = ByteBuffer.allocate(10 + padded).order(ByteOrder.LITTLE_ENDIAN);
     begin.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII));
     begin.put((byte) 1).put((byte) 0).putShort((short) padded);
-    begin.put((header + " ".repeat(padded - header.length() - 1) + "\n").getBytes(StandardCharsets.US_ASCII));
+    begin.put(
+        (header + " ".repeat(padded - header.length() - 1) + "\n")
+            .getBytes(StandardCharsets.US_ASCII));
     out.write(begin.array());
     ByteBuffer row =
         ByteBuffer.allocate(settings.sequenceLength() * Integer.BYTES)

@@ -47,13 +47,15 @@ final class CheckpointFolder {
     this.identity = identity;
   }
 
-  /** Deletes what a killed process left unfinished. */
+  /** Deletes what a killed process left: unfinished files, older checkpoints. */
   void clean() throws IOException {
     for (Path path : paths()) {
       if (path.getFileName().toString().endsWith(UNFINISHED)) {
         delete(path);
       }
     }
+
+    deleteOlder(newest());
   }
 
   private List<Path> paths() throws IOException {
@@ -82,14 +84,36 @@ final class CheckpointFolder {
     byte[] json = toJson(state).toString().getBytes(StandardCharsets.UTF_8);
     files.write(aside.resolve("training.json"), out -> out.write(json));
     files.rename(aside, target);
+    deleteOlder(target);
+  }
+
+  private void deleteOlder(Path newest) throws IOException {
     for (Path path : paths()) {
-      if (NAME.matcher(path.getFileName().toString()).matches() && !path.equals(target)) {
+      if (step(path) > 0 && !path.equals(newest)) {
         // renamed first: a checkpoint that is half deleted must not be found
         Path old = folder.resolve(path.getFileName() + UNFINISHED);
         files.rename(path, old);
         delete(old);
       }
     }
+  }
+
+  /** The step of a checkpoint; 0 of other paths. */
+  private static int step(Path path) {
+    Matcher name = NAME.matcher(path.getFileName().toString());
+    return name.matches() ? Integer.parseInt(name.group(1)) : 0;
+  }
+
+  /** The newest checkpoint, or the folder itself if there is none. */
+  private Path newest() throws IOException {
+    Path newest = folder;
+    for (Path path : paths()) {
+      if (step(path) > step(newest)) {
+        newest = path;
+      }
+    }
+
+    return newest;
   }
 
   private void delete(Path path) throws IOException {
@@ -115,21 +139,12 @@ final class CheckpointFolder {
    * @throws io.expertatlas.runtime.CheckpointException if it is broken
    */
   TrainingState resume(List<Parameter> parameters) throws IOException {
-    Path newest = folder;
-    int step = 0;
-    for (Path path : paths()) {
-      Matcher name = NAME.matcher(path.getFileName().toString());
-      if (name.matches() && Integer.parseInt(name.group(1)) > step) {
-        step = Integer.parseInt(name.group(1));
-        newest = path;
-      }
-    }
-
-    if (step == 0) {
+    Path newest = newest();
+    if (newest.equals(folder)) {
       return new TrainingState(List.of(), Double.NaN);
     }
 
-    TrainingState state = fromJson(newest.resolve("training.json"), step);
+    TrainingState state = fromJson(newest.resolve("training.json"), step(newest));
     WeightSource source = TensorFile.open(newest.resolve("state.safetensors"));
     parameters.forEach(parameter -> parameter.restore(source));
     return state;

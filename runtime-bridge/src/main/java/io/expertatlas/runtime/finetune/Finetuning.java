@@ -18,8 +18,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * A fine-tuning from a model's folder to another one. The output folder holds checkpoints while
- * the training runs, the model and {@code report.html} when it is done, and the last checkpoint.
+ * A fine-tuning from a model's folder to another one. The output folder holds checkpoints while the
+ * training runs, the model and {@code report.html} when it is done, and the last checkpoint.
  *
  * @param source the model's folder
  * @param output a folder that does not exist, or the one to resume in
@@ -68,8 +68,7 @@ public record Finetuning(
               .orElse("");
       if (!foreign.isEmpty()) {
         throw new IOException(
-            "Cannot resume in %s: it holds %s, which no training wrote"
-                .formatted(output, foreign));
+            "Cannot resume in %s: it holds %s, which no training wrote".formatted(output, foreign));
       }
     }
   }
@@ -175,9 +174,7 @@ public record Finetuning(
         ByteBuffer bytes = ByteBuffer.allocate(rowBytes(parameter));
         for (int first = 0; first < parameter.elements(); first += bytes.capacity() / Float.BYTES) {
           bytes.clear();
-          bytes
-              .asFloatBuffer()
-              .put(parameter.value(), first, bytes.capacity() / Float.BYTES);
+          bytes.asFloatBuffer().put(parameter.value(), first, bytes.capacity() / Float.BYTES);
           digest.update(bytes);
         }
       }

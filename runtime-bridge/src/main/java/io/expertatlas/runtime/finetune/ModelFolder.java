@@ -45,9 +45,7 @@ final class ModelFolder {
   static void write(Path source, Path output, List<Parameter> parameters, FileLayer files)
       throws IOException {
     List<Entry> entries =
-        parameters.stream()
-            .map(one -> new Entry(one.name(), one.shape(), one.value()))
-            .toList();
+        parameters.stream().map(one -> new Entry(one.name(), one.shape(), one.value())).toList();
     put(output.resolve("model.safetensors"), out -> TensorFile.write(entries, out), files);
     for (String name : COPIED) {
       Path file = source.resolve(name);

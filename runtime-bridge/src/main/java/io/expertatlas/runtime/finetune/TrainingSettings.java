@@ -61,8 +61,7 @@ public record TrainingSettings(
     }
 
     if (!(clipNorm >= 0)) {
-      throw new IllegalArgumentException(
-          "Invalid --clip-norm: %s, at least 0".formatted(clipNorm));
+      throw new IllegalArgumentException("Invalid --clip-norm: %s, at least 0".formatted(clipNorm));
     }
 
     if (!(heldOut > 0 && heldOut < 1)) {

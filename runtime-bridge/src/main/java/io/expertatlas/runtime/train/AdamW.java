@@ -3,9 +3,9 @@ package io.expertatlas.runtime.train;
 import java.util.List;
 
 /**
- * AdamW (arXiv 1711.05101): {@code m = b1 m + (1 - b1) g}, {@code v = b2 v + (1 - b2) g^2}, {@code w
- * = (1 - rate decay) w - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)}; all parameters
- * decay. Computed in doubles, kept in FP32.
+ * AdamW (arXiv 1711.05101): {@code m = b1 m + (1 - b1) g}, {@code v = b2 v + (1 - b2) g^2}, {@code
+ * w = (1 - rate decay) w - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)}; all
+ * parameters decay. Computed in doubles, kept in FP32.
  *
  * @param beta1 share of the first moment that stays
  * @param beta2 share of the second moment that stays

@@ -71,7 +71,9 @@ record CausalAttention(int heads, int keyHeads, int headSize) {
     return out;
   }
 
-  /** Turns gradients of probabilities into those of scores, times the scale; above the diagonal 0. */
+  /**
+   * Turns gradients of probabilities into those of scores, times the scale; above the diagonal 0.
+   */
   private static void throughSoftmax(Matrix probabilities, Matrix gradient, double scale) {
     int length = gradient.rows;
     for (int i = 0; i < length; i++) {
@@ -83,9 +85,7 @@ record CausalAttention(int heads, int keyHeads, int headSize) {
 
       for (int j = 0; j < length; j++) {
         gradient.values[at + j] =
-            j > i
-                ? 0
-                : probabilities.values[at + j] * (gradient.values[at + j] - along) * scale;
+            j > i ? 0 : probabilities.values[at + j] * (gradient.values[at + j] - along) * scale;
       }
     }
   }

@@ -167,8 +167,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
 
   @Override
   public synchronized Matrix gradient(Parameter parameter) {
-    return gradients.computeIfAbsent(
-        parameter, one -> new Matrix(one.rows(), one.columns()));
+    return gradients.computeIfAbsent(parameter, one -> new Matrix(one.rows(), one.columns()));
   }
 
   synchronized void clearGradients() {

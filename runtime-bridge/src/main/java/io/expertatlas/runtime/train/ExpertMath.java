@@ -92,8 +92,7 @@ enum ExpertMath {
   abstract Tape forward(Matrix x, List<Parameter> parameters, Copies copies);
 
   /** Adds the parameters' gradients and returns that of x. */
-  abstract Matrix backward(
-      Tape tape, Matrix gradient, List<Parameter> parameters, Copies copies);
+  abstract Matrix backward(Tape tape, Matrix gradient, List<Parameter> parameters, Copies copies);
 
   private static Matrix swiglu(Matrix gate, Matrix up) {
     Matrix out = new Matrix(gate.rows, gate.columns);

@@ -39,7 +39,9 @@ public record InitialWeights(long seed) implements WeightSource {
         return 0;
       }
 
-      return name.endsWith("norm.weight") ? 1 : (float) (DEVIATION * new SplittableRandom(seed + i).nextGaussian());
+      return name.endsWith("norm.weight")
+          ? 1
+          : (float) (DEVIATION * new SplittableRandom(seed + i).nextGaussian());
     }
   }
 }

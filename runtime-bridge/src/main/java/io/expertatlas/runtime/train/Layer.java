@@ -28,6 +28,9 @@ interface Layer {
   /** The experts. */
   List<Block> experts();
 
+  /** What an expert computes. */
+  ExpertMath math();
+
   /**
    * Computes the layer.
    *

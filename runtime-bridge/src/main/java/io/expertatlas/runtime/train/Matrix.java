@@ -39,8 +39,7 @@ final class Matrix {
   Matrix linear(Matrix weight) {
     check(columns == weight.columns, weight);
     Matrix out = new Matrix(rows, weight.rows);
-    DoubleProducts.byTransposed(
-        rows, weight.rows, columns, values, weight.values, out.values);
+    DoubleProducts.byTransposed(rows, weight.rows, columns, values, weight.values, out.values);
     return out;
   }
 
@@ -48,8 +47,7 @@ final class Matrix {
   Matrix times(Matrix other) {
     check(columns == other.rows, other);
     Matrix out = new Matrix(rows, other.columns);
-    DoubleProducts.plain(
-        rows, other.columns, columns, values, other.values, out.values);
+    DoubleProducts.plain(rows, other.columns, columns, values, other.values, out.values);
     return out;
   }
 

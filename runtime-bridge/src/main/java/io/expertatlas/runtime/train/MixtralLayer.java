@@ -75,6 +75,11 @@ record MixtralLayer(
   }
 
   @Override
+  public ExpertMath math() {
+    return moe.math();
+  }
+
+  @Override
   public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Matrix normed = Norms.rms(x, copies.value(attentionNorm), epsilon);
@@ -87,13 +92,11 @@ record MixtralLayer(
     Matrix middle = seen.linear(copies.value(output)).add(x);
     MoeBlock.Result experts =
         moe.forward(Norms.rms(middle, copies.value(expertNorm), epsilon), copies, runner);
-    return new Kept(
-        x, normed, q, k, v, seen, middle, experts.tape(), experts.output().add(middle));
+    return new Kept(x, normed, q, k, v, seen, middle, experts.tape(), experts.output().add(middle));
   }
 
   @Override
-  public Matrix backward(
-      Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
+  public Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Kept kept = (Kept) tape;
     Matrix middle =
@@ -118,11 +121,7 @@ record MixtralLayer(
             .add(back.k().times(copies.value(key)))
             .add(back.v().times(copies.value(value)));
     return Norms.rmsBackward(
-            kept.x,
-            copies.value(attentionNorm),
-            epsilon,
-            normed,
-            copies.gradient(attentionNorm))
+            kept.x, copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))
         .add(middle);
   }
 }

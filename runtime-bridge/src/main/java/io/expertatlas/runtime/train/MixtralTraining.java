@@ -35,7 +35,8 @@ public final class MixtralTraining implements TrainableModel {
     }
 
     this.norm = read(source, "model.norm.weight", hidden);
-    this.head = tied ? embedding.secondUse() : read(source, "lm_head.weight", config.vocabulary(), hidden);
+    this.head =
+        tied ? embedding.secondUse() : read(source, "lm_head.weight", config.vocabulary(), hidden);
   }
 
   private MixtralLayer layer(WeightSource source, int layer) {
@@ -133,10 +134,6 @@ public final class MixtralTraining implements TrainableModel {
     Matrix gain = copies.value(norm);
     copies.gradient(head).addOuter(gradient, Norms.rms(x, gain, config.normEpsilon()));
     return Norms.rmsBackward(
-        x,
-        gain,
-        config.normEpsilon(),
-        gradient.times(copies.value(head)),
-        copies.gradient(norm));
+        x, gain, config.normEpsilon(), gradient.times(copies.value(head)), copies.gradient(norm));
   }
 }

@@ -56,8 +56,7 @@ record MoeBlock(
           tapes[expert] = math.forward(rows, experts.get(expert).parameters(), own);
           outputs[expert] = tapes[expert].output();
         });
-    return new Result(
-        new Tape(x, routing, tapes, outputs), routing.combine(outputs, x.columns));
+    return new Result(new Tape(x, routing, tapes, outputs), routing.combine(outputs, x.columns));
   }
 
   /** Adds the parameters' gradients and returns that of x. */
@@ -78,8 +77,6 @@ record MoeBlock(
                     own));
     Matrix logits = routing.logitsGradient(tape.outputs, gradient);
     copies.gradient(router).addOuter(logits, tape.x);
-    return routing
-        .sum(inputs, gradient.columns)
-        .add(logits.times(copies.value(router)));
+    return routing.sum(inputs, gradient.columns).add(logits.times(copies.value(router)));
   }
 }

@@ -1,8 +1,8 @@
 package io.expertatlas.runtime.train;
 
 /**
- * RMSNorm {@code y = gain x / sqrt(mean(x^2) + epsilon)} and LayerNorm {@code y = gain (x - mean(x))
- * / sqrt(var(x) + epsilon) + bias}, row by row. Backward computes the row's scale again.
+ * RMSNorm {@code y = gain x / sqrt(mean(x^2) + epsilon)} and LayerNorm {@code y = gain (x -
+ * mean(x)) / sqrt(var(x) + epsilon) + bias}, row by row. Backward computes the row's scale again.
  */
 final class Norms {
   private Norms() {}
@@ -66,8 +66,7 @@ final class Norms {
       double mean = mean(x, at);
       double scale = layerScale(x, at, mean, epsilon);
       for (int i = 0; i < width; i++) {
-        out.values[at + i] =
-            gain.values[i] * ((x.values[at + i] - mean) * scale) + bias.values[i];
+        out.values[at + i] = gain.values[i] * ((x.values[at + i] - mean) * scale) + bias.values[i];
       }
     }
 
@@ -125,7 +124,8 @@ final class Norms {
       along /= width;
       for (int i = 0; i < width; i++) {
         double normed = (x.values[at + i] - mean) * scale;
-        out.values[at + i] = scale * (gain.values[i] * gradient.values[at + i] - sum - normed * along);
+        out.values[at + i] =
+            scale * (gain.values[i] * gradient.values[at + i] - sum - normed * along);
       }
     }
 

@@ -167,8 +167,7 @@ final class PipelineDevice implements AutoCloseable {
 
     /** Activations of a micro-batch, and gradients. */
     private long reserved(Visit current, Stage stage) {
-      return stage.tapeBytes(parts.get(0).tokens())
-          + (current.backward() ? stage.copyBytes() : 0);
+      return stage.tapeBytes(parts.get(0).tokens()) + (current.backward() ? stage.copyBytes() : 0);
     }
 
     private void request(Visit wanted) {
@@ -220,11 +219,7 @@ final class PipelineDevice implements AutoCloseable {
               : network.receive(false, action.stage(), action.chunk());
       Stage.Tape tape =
           stage.forward(
-              parts.get(action.chunk()),
-              input,
-              targets,
-              memory,
-              PipelineDevice.this::runExperts);
+              parts.get(action.chunk()), input, targets, memory, PipelineDevice.this::runExperts);
       result = tape.output();
       if (stage.isLast()) {
         losses[action.chunk()] = tape.loss();
@@ -249,9 +244,7 @@ final class PipelineDevice implements AutoCloseable {
       }
 
       Matrix gradient =
-          stage.isLast()
-              ? new Matrix(0, 0)
-              : network.receive(true, action.stage(), action.chunk());
+          stage.isLast() ? new Matrix(0, 0) : network.receive(true, action.stage(), action.chunk());
       Stage.Tape tape = tapes.remove(action.stage() * chunks + action.chunk());
       result = stage.backward(tape, gradient, memory, PipelineDevice.this::runExperts);
     }
@@ -270,8 +263,7 @@ final class PipelineDevice implements AutoCloseable {
   }
 
   /** Experts that are on the device or belong there run here, the others on the pool. */
-  private void runExperts(
-      int layer, int[] counts, boolean isBackward, ExpertRunner.Work work)
+  private void runExperts(int layer, int[] counts, boolean isBackward, ExpertRunner.Work work)
       throws InterruptedException {
     List<Integer> here = new ArrayList<>();
     List<Integer> elsewhere = new ArrayList<>();
@@ -338,8 +330,7 @@ final class PipelineDevice implements AutoCloseable {
             return memory.gradient(parameter);
           }
         });
-    spans.add(
-        device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
+    spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
   }
 
   @Override

@@ -74,8 +74,7 @@ public final class PipelineExecutor implements StepExecutor {
       training.add(
           new PipelineDevice(
               device, options, stages, arena, pool, spans, options.chunks(), true, probe));
-      scoring.add(
-          new PipelineDevice(device, options, stages, arena, pool, spans, 1, false, probe));
+      scoring.add(new PipelineDevice(device, options, stages, arena, pool, spans, 1, false, probe));
     }
   }
 

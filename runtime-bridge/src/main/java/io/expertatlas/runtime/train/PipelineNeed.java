@@ -39,11 +39,7 @@ final class PipelineNeed {
           ("Not enough memory: %s of %d stages needs %,d bytes on %s, --memory is %,d."
                   + " Maybe more stages or micro-batches")
               .formatted(
-                  options.plan().kind().word(),
-                  stages.size(),
-                  most,
-                  where,
-                  options.deviceBytes()));
+                  options.plan().kind().word(), stages.size(), most, where, options.deviceBytes()));
     }
   }
 }

@@ -54,8 +54,7 @@ public final class PlainExecutor implements StepExecutor {
     ExpertRunner runner = ExpertRunner.inOrder(copies);
     double loss = 0;
     for (TokenBatch part : batch.split(microBatches)) {
-      Stage.Tape tape =
-          stage.forward(part, new Matrix(0, 0), batch.targets(), copies, runner);
+      Stage.Tape tape = stage.forward(part, new Matrix(0, 0), batch.targets(), copies, runner);
       loss += tape.loss();
       stage.backward(tape, new Matrix(0, 0), copies, runner);
     }
@@ -70,9 +69,7 @@ public final class PlainExecutor implements StepExecutor {
   public double loss(TokenBatch batch) throws InterruptedException {
     All copies = new All(stage, false);
     ExpertRunner runner = ExpertRunner.inOrder(copies);
-    return stage
-            .forward(batch, new Matrix(0, 0), batch.targets(), copies, runner)
-            .loss()
+    return stage.forward(batch, new Matrix(0, 0), batch.targets(), copies, runner).loss()
         / batch.targets();
   }
 

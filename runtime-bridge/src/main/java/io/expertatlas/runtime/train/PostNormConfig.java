@@ -52,8 +52,7 @@ public record PostNormConfig(
       case "M" -> new PostNormConfig(32, experts, topK, 2048, 8192, 32, vocabulary, 1e-5, false);
       case "L" -> new PostNormConfig(32, experts, topK, 4096, 14336, 32, vocabulary, 1e-5, false);
       default ->
-          throw new IllegalArgumentException(
-              "Invalid preset: %s, one of S, M, L".formatted(name));
+          throw new IllegalArgumentException("Invalid preset: %s, one of S, M, L".formatted(name));
     };
   }
 }

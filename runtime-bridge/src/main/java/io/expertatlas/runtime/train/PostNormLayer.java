@@ -70,6 +70,11 @@ record PostNormLayer(
   }
 
   @Override
+  public ExpertMath math() {
+    return moe.math();
+  }
+
+  @Override
   public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Matrix q = linear(x, query, copies);
@@ -93,8 +98,7 @@ record PostNormLayer(
   }
 
   @Override
-  public Matrix backward(
-      Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
+  public Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Kept kept = (Kept) tape;
     Matrix added = normBackward(kept.added, expertNorm, gradient, copies);

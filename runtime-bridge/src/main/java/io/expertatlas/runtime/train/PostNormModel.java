@@ -58,8 +58,7 @@ public final class PostNormModel implements TrainableModel {
         output,
         attentionNorm,
         expertNorm,
-        new MoeBlock(
-            layer, router, experts, ExpertMath.RELU, config.topK(), config.topK() > 1),
+        new MoeBlock(layer, router, experts, ExpertMath.RELU, config.topK(), config.topK() > 1),
         new CausalAttention(config.heads(), config.heads(), config.hidden() / config.heads()),
         config.epsilon());
   }
@@ -69,8 +68,7 @@ public final class PostNormModel implements TrainableModel {
   }
 
   private List<Parameter> norm(String name) {
-    return List.of(
-        read(name + ".weight", config.hidden()), read(name + ".bias", config.hidden()));
+    return List.of(read(name + ".weight", config.hidden()), read(name + ".bias", config.hidden()));
   }
 
   private Parameter read(String name, long... shape) {

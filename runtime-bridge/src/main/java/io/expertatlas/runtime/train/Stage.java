@@ -15,8 +15,7 @@ record Stage(TrainableModel model, int first, int end) {
   Stage {
     if (first < 0 || end <= first || end > model.layers().size()) {
       throw new IllegalArgumentException(
-          "Invalid stage: layers %d to %d of %d"
-              .formatted(first, end - 1, model.layers().size()));
+          "Invalid stage: layers %d to %d of %d".formatted(first, end - 1, model.layers().size()));
     }
   }
 
@@ -111,8 +110,7 @@ record Stage(TrainableModel model, int first, int end) {
    * @param input of the stage before; of the first stage ignored
    * @param targets of the whole step
    */
-  Tape forward(
-      TokenBatch batch, Matrix input, long targets, Copies copies, ExpertRunner runner)
+  Tape forward(TokenBatch batch, Matrix input, long targets, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Matrix x = isFirst() ? model.embed(batch.ids(), batch.length(), copies) : input;
     List<Layer.Tape> tapes = new ArrayList<>();
@@ -141,8 +139,7 @@ record Stage(TrainableModel model, int first, int end) {
           model
               .layers()
               .get(layer)
-              .backward(
-                  tape.layers.get(layer - first), tape.batch.length(), down, copies, runner);
+              .backward(tape.layers.get(layer - first), tape.batch.length(), down, copies, runner);
     }
 
     if (isFirst()) {

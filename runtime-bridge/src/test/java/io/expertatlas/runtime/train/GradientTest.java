@@ -29,8 +29,7 @@ class GradientTest {
 
     @Override
     public Matrix gradient(Parameter parameter) {
-      return gradients.computeIfAbsent(
-          parameter, one -> new Matrix(one.rows(), one.columns()));
+      return gradients.computeIfAbsent(parameter, one -> new Matrix(one.rows(), one.columns()));
     }
   }
 

@@ -66,8 +66,7 @@ class PipelineExecutorTest {
               weights,
               true);
       case "post-norm" ->
-          new PostNormModel(
-              new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights);
+          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights);
       default ->
           new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights);
     };
@@ -78,10 +77,13 @@ class PipelineExecutorTest {
     for (String model : List.of("mixtral", "tied", "post-norm", "one-expert")) {
       for (int devices : new int[] {1, 2, 4}) {
         for (int chunks : new int[] {1, 4}) {
-          all.add(Arguments.of(model, PipelineKind.GPIPE, AffinityPolicy.EQUATION_1, devices, chunks));
           all.add(
-              Arguments.of(model, PipelineKind.GPIPE_OFFLOAD, AffinityPolicy.EQUATION_1, devices, chunks));
-          all.add(Arguments.of(model, PipelineKind.MOBIUS, AffinityPolicy.EQUATION_1, devices, chunks));
+              Arguments.of(model, PipelineKind.GPIPE, AffinityPolicy.EQUATION_1, devices, chunks));
+          all.add(
+              Arguments.of(
+                  model, PipelineKind.GPIPE_OFFLOAD, AffinityPolicy.EQUATION_1, devices, chunks));
+          all.add(
+              Arguments.of(model, PipelineKind.MOBIUS, AffinityPolicy.EQUATION_1, devices, chunks));
           for (AffinityPolicy policy : AffinityPolicy.values()) {
             all.add(Arguments.of(model, PipelineKind.APTMOE, policy, devices, chunks));
           }
@@ -174,8 +176,7 @@ class PipelineExecutorTest {
   @ParameterizedTest
   @ValueSource(ints = {0, 1, 2, 3})
   void aFailureOnOneDeviceStopsAllAndIsSaidInOneLine(int failing) {
-    PipelineOptions options =
-        options(PipelineKind.APTMOE, AffinityPolicy.MIN_MAX, 4, 4, 1L << 30);
+    PipelineOptions options = options(PipelineKind.APTMOE, AffinityPolicy.MIN_MAX, 4, 4, 1L << 30);
     try (PipelineExecutor executor =
         new PipelineExecutor(
             model("mixtral"),
@@ -208,8 +209,8 @@ class PipelineExecutorTest {
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageMatching(
             "Not enough memory: mobius of 8 stages needs [\\d,]+ bytes on device \\d for stage \\d"
-                + " \\(weights [\\d,]+, gradients [\\d,]+, activations [\\d,]+, next stage [\\d,]+\\),"
-                + " --memory is 100,000\\. Maybe more stages or micro-batches");
+                + " \\(weights [\\d,]+, gradients [\\d,]+, activations [\\d,]+, next stage"
+                + " [\\d,]+\\), --memory is 100,000\\. Maybe more stages or micro-batches");
   }
 
   @Test
