@@ -46,12 +46,12 @@ final class LossReport {
             "rate",
             "Learning rate over steps.",
             SMALL_HEIGHT,
-            single("Learning rate", curve, TrainingState.Point::rate, 1))
+            single("Learning rate", curve, TrainingState.Point::rate, "", 1))
         .plot(
             "norm",
             "Norm of the gradient over steps.",
             SMALL_HEIGHT,
-            single("Gradient norm", curve, TrainingState.Point::gradientNorm, 2));
+            single("Gradient norm", curve, TrainingState.Point::gradientNorm, ":f3", 2));
     return page.section(
             "Settings",
             "The first table names all that the weights depend on: the same settings, text and"
@@ -74,7 +74,7 @@ final class LossReport {
   }
 
   private static ObjectNode loss(FinetuneResult result) {
-    ObjectNode option = axes("Loss");
+    ObjectNode option = axes("Loss", ":f3");
     option.putObject("legend").put("top", 0);
     ArrayNode series = option.putArray("series");
     series.add(line("Batch", result.curve(), TrainingState.Point::loss, 0));
@@ -91,18 +91,21 @@ final class LossReport {
       String name,
       List<TrainingState.Point> curve,
       ToDoubleFunction<TrainingState.Point> value,
+      String format,
       int colour) {
-    ObjectNode option = axes(name);
+    ObjectNode option = axes(name, format);
     option.putArray("series").add(line(name, curve, value, colour));
     return option;
   }
 
-  private static ObjectNode axes(String name) {
+  private static ObjectNode axes(String name, String format) {
     ObjectNode option = new ObjectMapper().createObjectNode();
     option
         .putObject("tooltip")
-        .put("trigger", "item")
-        .put("formatter", "@{seriesName}, step {value.0}\n<b>{value.1:f3}</b>");
+        .put("trigger", "axis")
+        .put(
+            "formatter",
+            "@Step {axisValue}\n{marker}{seriesName}: <b>{value.1%s}</b>".formatted(format));
     option.putObject("grid").put("left", 72).put("right", 16).put("top", 34).put("bottom", 48);
     ObjectNode x = option.putObject("xAxis");
     x.put("type", "value").put("name", "Step").put("nameLocation", "middle").put("nameGap", 28);

@@ -2,6 +2,7 @@ package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.cpu.DoubleProducts;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -12,6 +13,7 @@ public final class PlainExecutor implements StepExecutor {
   private final Stage stage;
   private final TrainableModel model;
   private final int microBatches;
+  private long peakBytes;
 
   /** An executor of steps of so many micro-batches. */
   public PlainExecutor(TrainableModel model, int microBatches) {
@@ -50,10 +52,12 @@ public final class PlainExecutor implements StepExecutor {
 
   @Override
   public double gradients(TokenBatch batch) throws InterruptedException {
+    List<TokenBatch> parts = batch.split(microBatches);
+    note(2 * stage.copyBytes(), parts.get(0));
     All copies = new All(stage, true);
     ExpertRunner runner = ExpertRunner.inOrder(copies);
     double loss = 0;
-    for (TokenBatch part : batch.split(microBatches)) {
+    for (TokenBatch part : parts) {
       Stage.Tape tape = stage.forward(part, new Matrix(0, 0), batch.targets(), copies, runner);
       loss += tape.loss();
       stage.backward(tape, new Matrix(0, 0), copies, runner);
@@ -67,6 +71,7 @@ public final class PlainExecutor implements StepExecutor {
 
   @Override
   public double loss(TokenBatch batch) throws InterruptedException {
+    note(stage.copyBytes(), batch);
     All copies = new All(stage, false);
     ExpertRunner runner = ExpertRunner.inOrder(copies);
     return stage.forward(batch, new Matrix(0, 0), batch.targets(), copies, runner).loss()
@@ -75,7 +80,11 @@ public final class PlainExecutor implements StepExecutor {
 
   @Override
   public long peakBytes() {
-    return 2 * model.size() * Double.BYTES;
+    return peakBytes;
+  }
+
+  private void note(long copies, TokenBatch part) {
+    peakBytes = Math.max(peakBytes, copies + stage.tapeBytes(part.tokens()));
   }
 
   @Override

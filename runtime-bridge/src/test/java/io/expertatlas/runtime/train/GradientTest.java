@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.expertatlas.runtime.train.TinyModels.Golden;
 import java.util.IdentityHashMap;
@@ -69,10 +70,6 @@ class GradientTest {
     }
 
     assertThat(checked).isGreaterThanOrEqualTo((int) model.size());
-  }
-
-  private static org.assertj.core.data.Offset<Double> within(double tolerance) {
-    return org.assertj.core.data.Offset.offset(tolerance);
   }
 
   private static double loss(Stage stage, TokenBatch batch, Copies copies)
@@ -153,9 +150,7 @@ class GradientTest {
       for (int j = 0; j < expected.length; j++) {
         assertThat(found[j])
             .as(whole.parameters().get(i).name())
-            .isCloseTo(
-                expected[j],
-                org.assertj.core.data.Offset.offset(2 * Math.ulp(expected[j]) + 1e-12f));
+            .isCloseTo(expected[j], within(2 * Math.ulp(expected[j]) + 1e-12f));
       }
     }
   }

@@ -254,6 +254,32 @@ class PipelineExecutorTest {
   }
 
   @Test
+  void measuredCostsGrowWithTheTokens() {
+    MeasuredCosts costs = MeasuredCosts.of(model("mixtral"));
+    for (boolean backward : new boolean[] {false, true}) {
+      assertThat(costs.cpuNanos(0, backward)).isZero();
+      assertThat(costs.cpuNanos(300, backward)).isGreaterThanOrEqualTo(costs.cpuNanos(2, backward));
+      assertThat(costs.gpuNanos(7, backward)).isEqualTo(costs.cpuNanos(7, backward)).isPositive();
+    }
+
+    assertThat(costs.loadExpertNanos()).isPositive();
+    assertThat(costs.loadBaseNanos()).isPositive();
+  }
+
+  @Test
+  void presetsHaveTheSizesOfTheirPaper() {
+    PostNormConfig small = PostNormConfig.preset("S", 16, 2, 100);
+    assertThat(2L * small.hidden() * small.inner() + small.hidden() + small.inner())
+        .isEqualTo(8_393_728);
+    PostNormConfig large = PostNormConfig.preset("L", 8, 2, 100);
+    assertThat(2L * large.hidden() * large.inner() + large.hidden() + large.inner())
+        .isEqualTo(117_458_944);
+    assertThat(PostNormConfig.preset("M", 8, 1, 100).layers()).isEqualTo(32);
+    assertThatThrownBy(() -> PostNormConfig.preset("X", 8, 1, 100))
+        .hasMessage("Invalid preset: X, one of S, M, L");
+  }
+
+  @Test
   void aReservationWaitsForRoomAndNeverExceedsTheBudget() throws Exception {
     Arena arena = new Arena(100);
     arena.reserve("first", 70);
