@@ -9,6 +9,7 @@ import io.expertatlas.runtime.finetune.Finetuning;
 import io.expertatlas.runtime.finetune.TextFiles;
 import io.expertatlas.runtime.finetune.TokenRows;
 import io.expertatlas.runtime.finetune.TrainingSettings;
+import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.model.Models;
 import io.expertatlas.runtime.tokenizer.TextCodec;
 import io.expertatlas.runtime.train.MixtralTraining;
@@ -81,6 +82,14 @@ final class FinetuneCommand implements Callable<Integer> {
       description = "Write the token ids of all steps, int32 [steps * batch, sequence length].")
   private Path batches;
 
+  @Option(
+      names = "--timeline",
+      paramLabel = "FILE",
+      description =
+          "Write what ran when in the last step of a --pipeline, for chrome://tracing or"
+              + " ui.perfetto.dev.")
+  private Path timeline;
+
   @Option(names = "--json", description = "Print one JSON object to stdout.")
   private boolean json;
 
@@ -126,6 +135,11 @@ final class FinetuneCommand implements Callable<Integer> {
           "Invalid --checkpoint-every: %d, at least 0".formatted(checkpointEvery));
     }
 
+    if (timeline != null && !pipeline.isThere()) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --timeline is of a --pipeline");
+    }
+
     try {
       return training.settings();
     } catch (IllegalArgumentException e) {
@@ -148,8 +162,13 @@ final class FinetuneCommand implements Callable<Integer> {
       throws IOException, InterruptedException {
     try (StepExecutor executor = pipeline.open(spec, trained, settings);
         ProgressBar bar = Terminal.progress("finetune", settings.steps())) {
-      return finetuning.run(
-          trained, rows, executor, pipeline.words(), new TrainingBar(bar, settings));
+      FinetuneResult result =
+          finetuning.run(trained, rows, executor, pipeline.words(), new TrainingBar(bar, settings));
+      if (timeline != null) {
+        WrittenAside.file(timeline, file -> ChromeTrace.write(executor.timeline(), file));
+      }
+
+      return result;
     }
   }
 

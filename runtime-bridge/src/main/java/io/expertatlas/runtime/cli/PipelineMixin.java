@@ -75,6 +75,11 @@ final class PipelineMixin {
               + " ${DEFAULT-VALUE}).")
   private int cpuThreads;
 
+  /** Whether there is a pipeline. */
+  boolean isThere() {
+    return !pipeline.equals(NONE);
+  }
+
   /** For picocli. */
   private static final class PolicyConverter implements ITypeConverter<AffinityPolicy> {
     @Override
@@ -112,7 +117,7 @@ final class PipelineMixin {
               .formatted(devices, cpuThreads, stages));
     }
 
-    if (pipeline.equals(NONE)) {
+    if (!isThere()) {
       if (devices > 1 || stages > 0 || memory != null) {
         throw new ParameterException(
             spec.commandLine(),
@@ -141,7 +146,7 @@ final class PipelineMixin {
     Map<String, String> words = new LinkedHashMap<>();
     words.put("pipeline", pipeline);
     words.put("devices", Integer.toString(devices));
-    if (!pipeline.equals(NONE)) {
+    if (isThere()) {
       words.put("stages", stages == 0 ? "default" : Integer.toString(stages));
       words.put("policy", policy.word());
       words.put("memory", memory == null ? "no bound" : memory.toString());

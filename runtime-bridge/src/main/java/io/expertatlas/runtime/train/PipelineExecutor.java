@@ -89,12 +89,16 @@ public final class PipelineExecutor implements StepExecutor {
   @Override
   public double gradients(TokenBatch batch) throws InterruptedException {
     model.parameters().forEach(Parameter::clearGradient);
-    return run(training, batch.split(options.chunks()), batch.targets());
+    double loss = run(training, batch.split(options.chunks()), batch.targets());
+    timeline = spans.take();
+    return loss;
   }
 
   @Override
   public double loss(TokenBatch batch) throws InterruptedException {
-    return run(scoring, List.of(batch), batch.targets());
+    double loss = run(scoring, List.of(batch), batch.targets());
+    spans.take();
+    return loss;
   }
 
   private double run(List<PipelineDevice> devices, List<TokenBatch> parts, long targets)
@@ -136,7 +140,6 @@ public final class PipelineExecutor implements StepExecutor {
       throw e;
     }
 
-    timeline = spans.take();
     double loss = 0;
     for (double part : losses) {
       loss += part;
@@ -145,7 +148,7 @@ public final class PipelineExecutor implements StepExecutor {
     return loss / targets;
   }
 
-  /** What ran when in the last step. */
+  @Override
   public Timeline timeline() {
     return timeline;
   }

@@ -1,5 +1,8 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.Timeline;
+import java.util.List;
+
 /** Computes the loss of batches and the gradients of all parameters. */
 public interface StepExecutor extends AutoCloseable {
   /**
@@ -19,6 +22,11 @@ public interface StepExecutor extends AutoCloseable {
 
   /** Bytes of copies, gradients and activations on the fullest device, at their most so far. */
   long peakBytes();
+
+  /** What ran when in the last step with gradients; empty without a pipeline. */
+  default Timeline timeline() {
+    return new Timeline(List.of());
+  }
 
   @Override
   void close();

@@ -121,7 +121,10 @@ class FinetuneCommandTest {
             "--policy",
             "min-max",
             "--memory",
-            "80MB");
+            "80MB",
+            "--timeline",
+            folder.resolve("timeline.json").toString());
+    assertThat(folder.resolve("timeline.json")).content().contains("backward 3 -1 1");
     assertThat(pipeline.get("losses")).isEqualTo(plain.get("losses"));
     assertThat(pipeline.get("held-out-loss-after")).isEqualTo(plain.get("held-out-loss-after"));
     assertThat(pipeline.get("execution").get("policy").asText()).isEqualTo("min-max");
@@ -152,6 +155,7 @@ class FinetuneCommandTest {
         "--held-out 1 | Invalid --held-out: 1.0, between 0 and 1",
         "--clip-norm -1 | Invalid --clip-norm: -1.0, at least 0",
         "--checkpoint-every -1 | Invalid --checkpoint-every: -1, at least 0",
+        "--timeline f | Invalid options: --timeline is of a --pipeline",
         "--devices 2 | Invalid options: --devices, --stages and --memory are of a --pipeline",
         "--pipeline other | Invalid pipeline: other, one of gpipe, gpipe-offload, mobius, aptmoe",
         "--pipeline mobius --stages 5 | Invalid number of stages: 5, a divisor of the 12 layers",
