@@ -32,7 +32,7 @@ def rotate(x, base):
     cos = torch.cat([angle.cos(), angle.cos()], -1)[:, None]
     sin = torch.cat([angle.sin(), angle.sin()], -1)[:, None]
     half = torch.cat([-x[..., size // 2:], x[..., : size // 2]], -1)
-    return x * cos + half * sin
+    return x * cos.to(x.dtype) + half * sin.to(x.dtype)
 
 
 def attend(q, k, v):
@@ -211,7 +211,14 @@ POST_NORM = {
     "layers": 2, "experts": 3, "top-k": 1, "hidden": 6, "inner": 5, "heads": 2, "vocabulary": 11, "epsilon": 1e-5,
     "tied": False,
 }
-make("mixtral", mixtral, mixtral_shapes, MIXTRAL, 1)
-make("mixtral-tied", mixtral, mixtral_shapes, dict(MIXTRAL, tied=True), 2)
-make("post-norm-top1", post_norm, post_norm_shapes, POST_NORM, 3)
-make("post-norm-top2-tied", post_norm, post_norm_shapes, dict(POST_NORM, tied=True, **{"top-k": 2}), 4)
+
+
+def main():
+    make("mixtral", mixtral, mixtral_shapes, MIXTRAL, 1)
+    make("mixtral-tied", mixtral, mixtral_shapes, dict(MIXTRAL, tied=True), 2)
+    make("post-norm-top1", post_norm, post_norm_shapes, POST_NORM, 3)
+    make("post-norm-top2-tied", post_norm, post_norm_shapes, dict(POST_NORM, tied=True, **{"top-k": 2}), 4)
+
+
+if __name__ == "__main__":
+    main()
