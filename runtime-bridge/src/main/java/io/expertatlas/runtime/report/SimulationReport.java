@@ -61,9 +61,9 @@ public final class SimulationReport {
         100 + 62 * ran.size(),
         busy(ran));
     page.table(
-        "Memory is what the fullest GPU holds at once.",
+        "Memory is what the fullest GPU holds at once. Expert there: tokens whose expert was on the GPU when their gate spoke.",
         List.of(
-            "Pipeline", "Seconds", "Sequences/s", "Memory GB", "Tokens on CPU", "Experts there"),
+            "Pipeline", "Seconds", "Sequences/s", "Memory GB", "Tokens on CPU", "Expert there"),
         runs.stream().map(run -> row(scenario, run)).toList());
     for (int i = 0; i < ran.size(); i++) {
       PipelineRun run = ran.get(i);

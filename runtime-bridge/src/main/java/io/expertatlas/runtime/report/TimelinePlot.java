@@ -17,6 +17,7 @@ final class TimelinePlot {
 
   private static final int MOST_BARS = 6_000;
   private static final int ROW = 18; // pixels
+  private static final String MORE = " and more";
 
   private final Map<String, List<Span>> rows = new TreeMap<>(); // by rank and stream
   private final List<String> streams;
@@ -48,22 +49,18 @@ final class TimelinePlot {
   private List<Span> merged(List<Span> spans, double gap) {
     List<Span> merged = new ArrayList<>();
     Span open = spans.get(0);
-    int count = 1;
     for (Span span : spans.subList(1, spans.size())) {
-      if (span.beginNanos() - open.endNanos() <= gap) {
-        String work = count == 1 ? open.work() + " and more" : open.work();
+      if (span.beginNanos() - open.endNanos() > gap) {
+        merged.add(open);
+        open = span;
+      } else {
         open =
             new Span(
                 open.rank(),
                 open.stream(),
-                work,
+                open.work().endsWith(MORE) ? open.work() : open.work() + MORE,
                 open.beginNanos(),
                 Math.max(open.endNanos(), span.endNanos()));
-        count++;
-      } else {
-        merged.add(open);
-        open = span;
-        count = 1;
       }
     }
 
@@ -95,7 +92,7 @@ final class TimelinePlot {
     option.putObject("legend").put("top", 0).put("right", 16);
     option.putObject("grid").put("left", 100).put("right", 20).put("top", 34).put("bottom", 76);
     ObjectNode x = option.putObject("xAxis").put("type", "value").put("min", 0);
-    x.put("max", (end - begin) / 1e6).put("name", "Milliseconds").put("nameLocation", "middle");
+    x.put("max", Math.ceil((end - begin) / 1e6)).put("name", "Milliseconds").put("nameLocation", "middle");
     x.put("nameGap", 26);
     ObjectNode y = option.putObject("yAxis").put("type", "category").put("inverse", true);
     y.putObject("axisLabel").put("interval", 0).put("fontSize", 11);

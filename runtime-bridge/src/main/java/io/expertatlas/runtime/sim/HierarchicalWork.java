@@ -40,6 +40,7 @@ final class HierarchicalWork implements StageWork {
   private boolean backward;
   private int layer;
   private Runnable done;
+  private Runnable awaitsRoom = () -> {};
   private boolean awaitsBase;
   private boolean isRouting; // experts are under way
   private boolean gpuBusy;
@@ -72,6 +73,9 @@ final class HierarchicalWork implements StageWork {
     }
 
     pump();
+    Runnable resumed = awaitsRoom;
+    awaitsRoom = () -> {};
+    resumed.run();
   }
 
   private void pump() {
@@ -115,6 +119,11 @@ final class HierarchicalWork implements StageWork {
 
   @Override
   public void compute(Visit of, int ofChunk, boolean isBackward, Runnable whenDone) {
+    if (visitOf[of.stage()] != of.number()) {
+      awaitsRoom = () -> compute(of, ofChunk, isBackward, whenDone);
+      return;
+    }
+
     visit = of;
     chunk = ofChunk;
     backward = isBackward;
@@ -163,9 +172,9 @@ final class HierarchicalWork implements StageWork {
     int[] routed = context.routing().counts(layer, chunk);
     for (int expert = 0; expert < routed.length; expert++) {
       if (routed[expert] > 0 && loader.isResident(ids.expert(layer, expert))) {
-        context.use().hits++;
-      } else if (routed[expert] > 0) {
-        context.use().misses++;
+        context.use().hits += routed[expert];
+      } else {
+        context.use().misses += routed[expert];
       }
     }
 

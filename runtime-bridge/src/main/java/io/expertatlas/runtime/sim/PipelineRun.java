@@ -54,7 +54,7 @@ public record PipelineRun(
     return sum(of) / all;
   }
 
-  /** Experts with tokens that were on the GPU when their gate spoke, of all with tokens. */
+  /** Tokens whose expert was on the GPU when their gate spoke, of all; forward. */
   public double hitRate() {
     long hits = sum(StepResult.DeviceResult::hits);
     return (double) hits / (hits + sum(StepResult.DeviceResult::misses));
