@@ -91,6 +91,25 @@ public final class StagePlan {
         IntStream.range(0, devices).toArray());
   }
 
+  /**
+   * Stages whose numbers of layers differ by one at most, the longer ones first, device d on GPU d.
+   *
+   * @throws IllegalArgumentException if there are fewer layers than stages
+   */
+  public static StagePlan balanced(PipelineKind kind, int devices, int layers, int stages) {
+    if (stages < 1 || layers < stages) {
+      throw new IllegalArgumentException(
+          "Invalid number of stages: %d, from 1 to the %d layers".formatted(stages, layers));
+    }
+
+    int[] first = new int[stages];
+    for (int stage = 1; stage < stages; stage++) {
+      first[stage] = first[stage - 1] + (layers + stages - stage) / stages;
+    }
+
+    return of(kind, devices, layers, first, IntStream.range(0, devices).toArray());
+  }
+
   /** The same stages with the devices on other GPUs. */
   public StagePlan onGpus(int[] others) {
     return of(kind, devices, layers(), Arrays.copyOf(first, stages()), others);

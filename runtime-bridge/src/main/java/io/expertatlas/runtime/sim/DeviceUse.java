@@ -8,6 +8,6 @@ final class DeviceUse {
   long expertsLoaded;
   long gpuTokens; // tokens that experts computed on the GPU, forward
   long cpuTokens;
-  long hits; // experts with tokens that were on the GPU when the gate spoke
+  long hits; // tokens whose expert was on the GPU when the gate spoke, forward
   long misses;
 }

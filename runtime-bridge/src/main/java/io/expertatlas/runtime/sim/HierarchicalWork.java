@@ -30,11 +30,17 @@ final class HierarchicalWork implements StageWork {
   private final Visit[] leaving; // [stage] the visit whose weights or gradients are still there
   private final boolean[] storing; // [stage] gradients are on their way to the host
   private final Side[] side; // [expert] of the layer under way, where its tokens still wait
+  private int[] counts; // [expert] of the layer under way
+  private LayerSplit split; // of the layer under way
+  private int cpuPlace; // experts of the split before it may wait for the CPU
+  private int onGpu; // experts that wait for the GPU
+  private boolean gpuReady; // weights may have come that were not there before
   private Visit visit;
   private int chunk;
   private boolean backward;
   private int layer;
   private Runnable done;
+  private Runnable awaitsRoom = () -> {};
   private boolean awaitsBase;
   private boolean isRouting; // experts are under way
   private boolean gpuBusy;
@@ -67,6 +73,9 @@ final class HierarchicalWork implements StageWork {
     }
 
     pump();
+    Runnable resumed = awaitsRoom;
+    awaitsRoom = () -> {};
+    resumed.run();
   }
 
   private void pump() {
@@ -103,12 +112,18 @@ final class HierarchicalWork implements StageWork {
     if (awaitsBase) {
       startLayer();
     } else if (isRouting && ids.layerOf(block) == layer) {
+      gpuReady = true;
       proceed();
     }
   }
 
   @Override
   public void compute(Visit of, int ofChunk, boolean isBackward, Runnable whenDone) {
+    if (visitOf[of.stage()] != of.number()) {
+      awaitsRoom = () -> compute(of, ofChunk, isBackward, whenDone);
+      return;
+    }
+
     visit = of;
     chunk = ofChunk;
     backward = isBackward;
@@ -154,16 +169,16 @@ final class HierarchicalWork implements StageWork {
   }
 
   private void routed() {
-    int[] counts = context.routing().counts(layer, chunk);
-    for (int expert = 0; expert < counts.length; expert++) {
-      if (counts[expert] > 0 && loader.isResident(ids.expert(layer, expert))) {
-        context.use().hits++;
-      } else if (counts[expert] > 0) {
-        context.use().misses++;
+    int[] routed = context.routing().counts(layer, chunk);
+    for (int expert = 0; expert < routed.length; expert++) {
+      if (routed[expert] > 0 && loader.isResident(ids.expert(layer, expert))) {
+        context.use().hits += routed[expert];
+      } else {
+        context.use().misses += routed[expert];
       }
     }
 
-    LayerSplit split = loading.routed(layer, counts);
+    LayerSplit decided = loading.routed(layer, routed);
     if (layer + 1 < context.plan().endLayer(visit.stage())) {
       int[] foretold = context.routing().predicted(layer + 1, chunk);
       if (foretold.length > 0) {
@@ -172,24 +187,28 @@ final class HierarchicalWork implements StageWork {
     }
 
     pump();
-    assign(split);
+    assign(decided);
   }
 
-  private void assign(LayerSplit split) {
-    int[] counts = context.routing().counts(layer, chunk);
+  private void assign(LayerSplit decided) {
+    split = decided;
+    counts = context.routing().counts(layer, chunk);
+    onGpu = 0;
     for (int expert = 0; expert < counts.length; expert++) {
-      int block = ids.expert(layer, expert);
-      boolean onGpu = split.isOnGpu(expert) || loader.isResident(block);
-      side[expert] = counts[expert] == 0 ? Side.NONE : onGpu ? Side.GPU : Side.CPU;
+      boolean runsOnGpu = split.isOnGpu(expert) || loader.isResident(ids.expert(layer, expert));
+      side[expert] = counts[expert] == 0 ? Side.NONE : runsOnGpu ? Side.GPU : Side.CPU;
+      onGpu += side[expert] == Side.GPU ? 1 : 0;
     }
 
+    cpuPlace = counts.length;
+    gpuReady = true;
     isRouting = true;
     proceed();
   }
 
   /** Gives both sides work, and ends the layer when there is none left. */
   private void proceed() {
-    if (!gpuBusy) {
+    if (!gpuBusy && gpuReady) {
       feedGpu();
     }
 
@@ -197,7 +216,7 @@ final class HierarchicalWork implements StageWork {
       feedCpu();
     }
 
-    if (!gpuBusy && !cpuBusy && isRouting && waiting(Side.GPU) < 0) {
+    if (!gpuBusy && !cpuBusy && isRouting && onGpu == 0) {
       isRouting = false;
       if (backward) {
         context.run(
@@ -212,26 +231,14 @@ final class HierarchicalWork implements StageWork {
     }
   }
 
-  /** The expert with the fewest tokens that waits on a side, or -1. */
-  private int waiting(Side of) {
-    int[] counts = context.routing().counts(layer, chunk);
-    int coldest = -1;
-    for (int expert = 0; expert < side.length; expert++) {
-      if (side[expert] == of && (coldest < 0 || counts[expert] < counts[coldest])) {
-        coldest = expert;
-      }
-    }
-
-    return coldest;
-  }
-
   /** All experts whose weights are there, one after the other. */
   private void feedGpu() {
-    int[] counts = context.routing().counts(layer, chunk);
+    gpuReady = false;
     double nanos = 0;
     int experts = 0;
     for (int expert = 0; expert < side.length; expert++) {
       if (side[expert] != Side.NONE && loader.isResident(ids.expert(layer, expert))) {
+        onGpu -= side[expert] == Side.GPU ? 1 : 0;
         side[expert] = Side.NONE;
         nanos += context.times().gpuNanos(counts[expert], backward);
         context.use().gpuTokens += backward ? 0 : counts[expert];
@@ -252,20 +259,20 @@ final class HierarchicalWork implements StageWork {
     }
   }
 
+  /** One expert, the most popular first. */
   private void feedCpu() {
-    int[] counts = context.routing().counts(layer, chunk);
     int chosen = -1;
-    for (int expert = 0; expert < side.length; expert++) {
-      if (side[expert] == Side.CPU && (chosen < 0 || counts[expert] > counts[chosen])) {
-        chosen = expert;
-      }
+    while (chosen < 0 && cpuPlace > 0) {
+      int expert = split.expert(--cpuPlace);
+      chosen = side[expert] == Side.CPU ? expert : -1;
     }
 
-    if (chosen < 0 && !gpuBusy && !backward) {
+    if (chosen < 0 && !gpuBusy && !backward && onGpu > 0) {
       chosen = fasterOnCpu();
     }
 
     if (chosen >= 0) {
+      onGpu -= side[chosen] == Side.GPU ? 1 : 0;
       side[chosen] = Side.NONE;
       cpuBusy = true;
       context.use().cpuTokens += backward ? 0 : counts[chosen];
@@ -280,29 +287,31 @@ final class HierarchicalWork implements StageWork {
     }
   }
 
-  /** The last expert that waits for its copy, if the CPU would end it before; or -1. */
+  /** The coldest expert whose copy still waits, if the CPU would end it before; or -1. */
   private int fasterOnCpu() {
-    int last = waiting(Side.GPU);
-    if (last < 0 || !loader.isQueued(ids.expert(layer, last))) {
-      return -1;
-    }
-
+    int coldest = -1;
     int queued = 0;
     for (int expert = 0; expert < side.length; expert++) {
-      queued += side[expert] == Side.GPU && loader.isQueued(ids.expert(layer, expert)) ? 1 : 0;
+      if (side[expert] == Side.GPU && loader.isQueued(ids.expert(layer, expert))) {
+        queued++;
+        coldest = coldest < 0 || counts[expert] < counts[coldest] ? expert : coldest;
+      }
     }
 
-    int tokens = context.routing().counts(layer, chunk)[last];
-    double onGpu =
-        context.loads().nanosLeft()
-            + queued * context.times().loadExpertNanos()
-            + context.times().gpuNanos(tokens, false);
-    if (context.times().cpuNanos(tokens, false) >= onGpu) {
+    if (coldest < 0) {
       return -1;
     }
 
-    loader.cancel(ids.expert(layer, last));
-    return last;
+    double onGpuNanos =
+        context.loads().nanosLeft()
+            + queued * context.times().loadExpertNanos()
+            + context.times().gpuNanos(counts[coldest], false);
+    if (context.times().cpuNanos(counts[coldest], false) >= onGpuNanos) {
+      return -1;
+    }
+
+    loader.cancel(ids.expert(layer, coldest));
+    return coldest;
   }
 
   private void endLayer() {

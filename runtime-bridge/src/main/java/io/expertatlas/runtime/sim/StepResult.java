@@ -28,8 +28,8 @@ public record StepResult(
    * @param expertsLoaded experts copied to the GPU
    * @param gpuTokens tokens that experts computed on the GPU, forward, over all layers
    * @param cpuTokens the same on the CPU
-   * @param hits experts with tokens that were on the GPU when a gate spoke, forward
-   * @param misses those that were not
+   * @param hits tokens whose expert was on the GPU when their gate spoke, forward
+   * @param misses tokens whose expert was not
    */
   public record DeviceResult(
       long gpuNanos,

@@ -66,7 +66,7 @@ final class WholeStageWork implements StageWork {
       for (int tokens : routing.counts(layer, chunk)) {
         nanos += context.times().gpuNanos(tokens, backward);
         context.use().gpuTokens += backward ? 0 : tokens;
-        context.use().hits += backward || tokens == 0 ? 0 : 1;
+        context.use().hits += backward ? 0 : tokens;
       }
     }
 
