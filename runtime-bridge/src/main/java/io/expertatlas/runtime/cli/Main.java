@@ -8,11 +8,16 @@ import picocli.CommandLine.Command;
     name = "runtime-bridge",
     description = "Runs models under a placement of their experts.",
     mixinStandardHelpOptions = true,
-    subcommands = {RunCommand.class, BenchmarkRunCommand.class})
+    subcommands = {
+      RunCommand.class,
+      BenchmarkRunCommand.class,
+      SimulateCommand.class,
+      FinetuneCommand.class
+    })
 public final class Main {
   Main() {}
 
-  /** Runs {@code run} or {@code benchmark-run}. */
+  /** Runs {@code run}, {@code benchmark-run}, {@code simulate} or {@code finetune}. */
   public static void main(String[] arguments) {
     System.exit(Terminal.execute(new Main(), arguments));
   }

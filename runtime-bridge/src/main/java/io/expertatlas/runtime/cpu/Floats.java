@@ -28,7 +28,7 @@ final class Floats {
     }
   }
 
-  private static void widen(DType type, ByteBuffer bytes, float[] into, int count) {
+  static void widen(DType type, ByteBuffer bytes, float[] into, int count) {
     switch (type) {
       case F32 -> bytes.asFloatBuffer().get(into, 0, count);
       case BF16 -> {

@@ -1,0 +1,195 @@
+package io.expertatlas.runtime.cli;
+
+import io.expertatlas.runtime.MixtralConfig;
+import io.expertatlas.runtime.checkpoint.Checkpoint;
+import io.expertatlas.runtime.finetune.BatchFile;
+import io.expertatlas.runtime.finetune.FinetuneJson;
+import io.expertatlas.runtime.finetune.FinetuneResult;
+import io.expertatlas.runtime.finetune.Finetuning;
+import io.expertatlas.runtime.finetune.TextFiles;
+import io.expertatlas.runtime.finetune.TokenRows;
+import io.expertatlas.runtime.finetune.TrainingSettings;
+import io.expertatlas.runtime.json.ChromeTrace;
+import io.expertatlas.runtime.model.Models;
+import io.expertatlas.runtime.tokenizer.TextCodec;
+import io.expertatlas.runtime.train.MixtralTraining;
+import io.expertatlas.runtime.train.StepExecutor;
+import io.expertatlas.runtime.train.TrainableModel;
+import io.expertatlas.trace.files.WrittenAside;
+import io.expertatlas.trace.terminal.Terminal;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import me.tongfei.progressbar.ProgressBar;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Trains a model on text. */
+@Command(
+    name = "finetune",
+    description = "Trains a Mixtral model on text, on the CPU.",
+    mixinStandardHelpOptions = true)
+final class FinetuneCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--model",
+      required = true,
+      paramLabel = "DIR",
+      description = "Checkpoint in Hugging Face's layout: Mixtral, with its tokenizer.")
+  private Path model;
+
+  @Option(
+      names = "--text",
+      required = true,
+      arity = "1..*",
+      paramLabel = "FILE",
+      description = "Text, UTF-8, a document each; of a folder all files in it.")
+  private List<Path> texts;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "DIR",
+      description = "Folder for checkpoints, the trained model and report.html.")
+  private Path output;
+
+  @Mixin private TrainingOptions training;
+  @Mixin private PipelineMixin pipeline;
+
+  @Option(
+      names = "--checkpoint-every",
+      defaultValue = "50",
+      paramLabel = "N",
+      description =
+          "Steps between checkpoints; 0: only after the last (default: ${DEFAULT-VALUE}).")
+  private int checkpointEvery;
+
+  @Option(names = "--resume", description = "Go on from the newest checkpoint in --output, if any.")
+  private boolean resumes;
+
+  @Option(
+      names = "--write-batches",
+      paramLabel = "FILE.npy",
+      description = "Write the token ids of all steps, int32 [steps * batch, sequence length].")
+  private Path batches;
+
+  @Option(
+      names = "--timeline",
+      paramLabel = "FILE",
+      description =
+          "Write what ran when in the last step of a --pipeline, for chrome://tracing or"
+              + " ui.perfetto.dev.")
+  private Path timeline;
+
+  @Option(names = "--json", description = "Print one JSON object to stdout.")
+  private boolean json;
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    TrainingSettings settings = settings();
+    Finetuning finetuning = new Finetuning(model, output, settings, checkpointEvery, resumes);
+    finetuning.check();
+    Checkpoint checkpoint = Checkpoint.open(model);
+    if (!(checkpoint.config() instanceof MixtralConfig config)) {
+      throw new IllegalArgumentException(
+          "Cannot fine-tune %s of %s: MixtralForCausalLM is built"
+              .formatted(checkpoint.config().architecture(), model));
+    }
+
+    checkpoint.check(Models.shapes(config), Models.optional(config));
+    if (settings.sequenceLength() > config.maxPositions()) {
+      throw new IllegalArgumentException(
+          "Invalid --sequence-length: %d, the model has %d positions"
+              .formatted(settings.sequenceLength(), config.maxPositions()));
+    }
+
+    TokenRows rows = rows(config, settings);
+    if (batches != null) {
+      WrittenAside.file(
+          batches,
+          file -> {
+            try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
+              BatchFile.write(rows, settings, out);
+            }
+          });
+    }
+
+    TrainableModel trained = new MixtralTraining(config, checkpoint, false);
+    print(train(finetuning, settings, rows, trained));
+    return 0;
+  }
+
+  private TrainingSettings settings() {
+    if (checkpointEvery < 0) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --checkpoint-every: %d, at least 0".formatted(checkpointEvery));
+    }
+
+    if (timeline != null && !pipeline.isThere()) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --timeline is of a --pipeline");
+    }
+
+    try {
+      return training.settings();
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
+  }
+
+  private TokenRows rows(MixtralConfig config, TrainingSettings settings) throws IOException {
+    try (TextCodec codec = TextCodec.open(model, config)) {
+      return TokenRows.pack(
+          TextFiles.read(texts, codec::encode, config.endOfSequence()),
+          settings.sequenceLength(),
+          settings.heldOut(),
+          settings.seed());
+    }
+  }
+
+  private FinetuneResult train(
+      Finetuning finetuning, TrainingSettings settings, TokenRows rows, TrainableModel trained)
+      throws IOException, InterruptedException {
+    try (StepExecutor executor = pipeline.open(spec, trained, settings);
+        ProgressBar bar = Terminal.progress("finetune", settings.steps())) {
+      FinetuneResult result =
+          finetuning.run(trained, rows, executor, pipeline.words(), new TrainingBar(bar, settings));
+      if (timeline != null) {
+        WrittenAside.file(timeline, file -> ChromeTrace.write(executor.timeline(), file));
+      }
+
+      return result;
+    }
+  }
+
+  private void print(FinetuneResult result) {
+    spec.commandLine()
+        .getErr()
+        .printf(
+            "%d steps, loss %.4f to %.4f; held-out loss %.4f to %.4f over %,d tokens;"
+                + " %.0f tokens/s; %s%n",
+            result.curve().size(),
+            result.curve().get(0).loss(),
+            result.curve().get(result.curve().size() - 1).loss(),
+            result.heldOutBefore(),
+            result.heldOutAfter(),
+            result.heldOutTokens(),
+            result.tokensPerSecond(),
+            output.resolve("report.html"));
+    spec.commandLine().getErr().flush();
+    if (json) {
+      spec.commandLine().getOut().println(FinetuneJson.toJson(result));
+      spec.commandLine().getOut().flush();
+    }
+  }
+}

@@ -1,0 +1,158 @@
+package io.expertatlas.runtime.cli;
+
+import io.expertatlas.runtime.finetune.TrainingSettings;
+import io.expertatlas.runtime.pipeline.AffinityPolicy;
+import io.expertatlas.runtime.pipeline.PipelineKind;
+import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.train.MeasuredCosts;
+import io.expertatlas.runtime.train.PipelineExecutor;
+import io.expertatlas.runtime.train.PipelineOptions;
+import io.expertatlas.runtime.train.PlainExecutor;
+import io.expertatlas.runtime.train.StepExecutor;
+import io.expertatlas.runtime.train.TrainableModel;
+import io.expertatlas.trace.terminal.Terminal;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+
+/** How a training is computed; its result does not depend on it. A picocli {@code @Mixin}. */
+final class PipelineMixin {
+  private static final String NONE = "none";
+
+  @Option(
+      names = "--pipeline",
+      defaultValue = NONE,
+      paramLabel = "P",
+      description =
+          "none (one device holds all), gpipe, gpipe-offload, mobius or aptmoe (default:"
+              + " ${DEFAULT-VALUE}).")
+  private String pipeline;
+
+  @Option(
+      names = "--devices",
+      defaultValue = "1",
+      paramLabel = "G",
+      description = "Logical devices of the pipeline, a thread each (default: ${DEFAULT-VALUE}).")
+  private int devices;
+
+  @Option(
+      names = "--stages",
+      defaultValue = "0",
+      paramLabel = "S",
+      description =
+          "Stages of equally many layers, a multiple of the devices; default: as many as devices"
+              + " with gpipe, else one a layer.")
+  private int stages;
+
+  @Option(
+      names = "--policy",
+      defaultValue = "equation-1",
+      converter = PolicyConverter.class,
+      paramLabel = "P",
+      description =
+          "Which experts aptmoe copies to a device: equation-1, min-max, artifact, random-half"
+              + " (default: ${DEFAULT-VALUE}).")
+  private AffinityPolicy policy;
+
+  @Option(
+      names = "--memory",
+      converter = ByteSize.Converter.class,
+      paramLabel = "SIZE",
+      description =
+          "Memory of each device, as in 512MB: copies, gradients and activations of a micro-batch"
+              + " stay below it; default: no bound.")
+  private Long memory;
+
+  @Option(
+      names = "--cpu-threads",
+      defaultValue = "1",
+      paramLabel = "N",
+      description =
+          "Threads that compute experts beside the devices, with aptmoe (default:"
+              + " ${DEFAULT-VALUE}).")
+  private int cpuThreads;
+
+  /** Whether there is a pipeline. */
+  boolean isThere() {
+    return !pipeline.equals(NONE);
+  }
+
+  /** For picocli. */
+  private static final class PolicyConverter implements ITypeConverter<AffinityPolicy> {
+    @Override
+    public AffinityPolicy convert(String value) {
+      return Terminal.option(() -> AffinityPolicy.ofWord(value));
+    }
+  }
+
+  /**
+   * The stages.
+   *
+   * @throws ParameterException if options contradict each other or the model
+   */
+  private StagePlan plan(CommandSpec spec, int layers) {
+    try {
+      PipelineKind kind = PipelineKind.ofWord(pipeline);
+      int count = stages > 0 ? stages : kind == PipelineKind.GPIPE ? devices : layers;
+      return StagePlan.equal(kind, devices, layers, count);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Opens what computes.
+   *
+   * @throws ParameterException if options contradict each other or the model
+   * @throws IllegalArgumentException if it does not fit the memory, with the numbers
+   */
+  StepExecutor open(CommandSpec spec, TrainableModel model, TrainingSettings settings) {
+    if (devices < 1 || stages < 0 || cpuThreads < 1) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid pipeline: --devices %d and --cpu-threads %d at least 1, --stages %d at least 0"
+              .formatted(devices, cpuThreads, stages));
+    }
+
+    if (!isThere()) {
+      if (devices > 1 || stages > 0 || memory != null) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "Invalid options: --devices, --stages and --memory are of a --pipeline");
+      }
+
+      return new PlainExecutor(model, settings.microBatches());
+    }
+
+    StagePlan plan = plan(spec, model.layers().size());
+    return new PipelineExecutor(
+        model,
+        new PipelineOptions(
+            plan,
+            settings.microBatches(),
+            policy,
+            MeasuredCosts.of(model),
+            memory == null ? Long.MAX_VALUE : memory,
+            cpuThreads,
+            settings.seed()),
+        settings.batch() / settings.microBatches() * settings.sequenceLength());
+  }
+
+  /** The options by name, for reports. */
+  Map<String, String> words() {
+    Map<String, String> words = new LinkedHashMap<>();
+    words.put("pipeline", pipeline);
+    words.put("devices", Integer.toString(devices));
+    if (isThere()) {
+      words.put("stages", stages == 0 ? "default" : Integer.toString(stages));
+      words.put("policy", policy.word());
+      words.put("memory", memory == null ? "no bound" : memory.toString());
+      words.put("cpu-threads", Integer.toString(cpuThreads));
+    }
+
+    return words;
+  }
+}

@@ -1,0 +1,339 @@
+package io.expertatlas.runtime.cli;
+
+import io.expertatlas.placement.solver.StageOutcome;
+import io.expertatlas.placement.solver.StageSolver;
+import io.expertatlas.runtime.json.ChromeTrace;
+import io.expertatlas.runtime.json.SimulationJson;
+import io.expertatlas.runtime.pipeline.AffinityPolicy;
+import io.expertatlas.runtime.pipeline.CrossMapping;
+import io.expertatlas.runtime.pipeline.DemandLoader;
+import io.expertatlas.runtime.pipeline.PipelineKind;
+import io.expertatlas.runtime.pipeline.RoutingSource;
+import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.report.SimulationReport;
+import io.expertatlas.runtime.sim.MemoryNeed;
+import io.expertatlas.runtime.sim.PipelineRun;
+import io.expertatlas.runtime.sim.PipelineSettings;
+import io.expertatlas.runtime.sim.Scenario;
+import io.expertatlas.runtime.sim.StepResult;
+import io.expertatlas.trace.ModelShape;
+import io.expertatlas.trace.files.WrittenAside;
+import io.expertatlas.trace.terminal.Terminal;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.ServiceLoader;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import me.tongfei.progressbar.ProgressBar;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Runs pipelines of a model that does not fit its GPUs on a described machine. */
+@Command(
+    name = "simulate",
+    description =
+        "Simulates training steps of a model whose experts do not fit the GPUs, under GPipe,"
+            + " GPipeOffload, Mobius and APTMoE, on a described machine.",
+    mixinStandardHelpOptions = true)
+final class SimulateCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+  @Mixin private ScenarioOptions scenarioOptions;
+  @Mixin private RoutingOptions routingOptions;
+
+  @Option(
+      names = "--pipeline",
+      split = ",",
+      converter = KindConverter.class,
+      paramLabel = "P",
+      description = "gpipe, gpipe-offload, mobius, aptmoe; default: all four.")
+  private List<PipelineKind> kinds = List.of();
+
+  @Option(
+      names = "--policy",
+      split = ",",
+      converter = PolicyConverter.class,
+      paramLabel = "A",
+      description =
+          "Which experts aptmoe copies to the GPU: equation-1, min-max, artifact, random-half"
+              + " (default: equation-1); several are compared.")
+  private List<AffinityPolicy> policies = List.of(AffinityPolicy.EQUATION_1);
+
+  @Option(
+      names = "--stage-plan",
+      defaultValue = "equal",
+      paramLabel = "equal|program",
+      description =
+          "Stages of equally many layers, or those of an integer program that minimises the"
+              + " makespan within the budget, for mobius and aptmoe (default: ${DEFAULT-VALUE}).")
+  private String stagePlan;
+
+  @Option(
+      names = "--mapping",
+      defaultValue = "cross",
+      paramLabel = "cross|plain",
+      description =
+          "Neighbouring stages under different root complexes, or device d on GPU d"
+              + " (default: ${DEFAULT-VALUE}).")
+  private String mapping;
+
+  @Option(
+      names = "--forward-only",
+      description = "No backward pass: the three phases of loading alone.")
+  private boolean forwardOnly;
+
+  @Option(
+      names = "--drop-turn",
+      description =
+          "Drop and reload the last stage of a device between forward and backward, as the"
+              + " artifact does.")
+  private boolean dropTurn;
+
+  @Option(
+      names = "--steps",
+      defaultValue = "3",
+      paramLabel = "N",
+      description = "Steps that count; a trace may have fewer (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(
+      names = "--warmup-steps",
+      defaultValue = "1",
+      paramLabel = "N",
+      description =
+          "Steps before them, for the popularity of a last step (default: ${DEFAULT-VALUE}).")
+  private int warmup;
+
+  @Option(
+      names = "--sweep",
+      description =
+          "Models x skews x topologies x pipelines of APTMoE's paper, beside its claims. Of the"
+              + " options above --machine, --budget, --batch-size (default here 128), --policy"
+              + " (the first), --persistence, --predictor (default here 0.85) and --seed count.")
+  private boolean sweep;
+
+  @Option(names = "--json", description = "Print one JSON object to stdout.")
+  private boolean json;
+
+  @Option(
+      names = "--timeline",
+      paramLabel = "FILE",
+      description = "The last step of one pipeline as a Chrome trace, for ui.perfetto.dev.")
+  private Path timeline;
+
+  @Option(names = "--report", paramLabel = "FILE", description = "A page with plots and timelines.")
+  private Path report;
+
+  @Override
+  public Integer call() throws IOException {
+    check();
+    if (sweep) {
+      new Sweep(spec, scenarioOptions, routingOptions, policies.get(0)).run(json, report);
+      return 0;
+    }
+
+    boolean traced = routingOptions.hasTrace();
+    ModelShape shape =
+        traced ? routingOptions.shape() : new ModelShape(1, routingOptions.experts(), 1);
+    Scenario scenario =
+        scenarioOptions.scenario(traced ? shape.layers() : 0, shape.experts(), shape.topK());
+    List<PipelineRun> runs = new ArrayList<>();
+    for (PipelineKind kind : kinds.isEmpty() ? List.of(PipelineKind.values()) : kinds) {
+      boolean chooses = kind == PipelineKind.APTMOE;
+      for (AffinityPolicy policy : chooses ? policies : policies.subList(0, 1)) {
+        runs.add(run(scenario, kind, policy, chooses ? policy.word() : ""));
+      }
+    }
+
+    if (runs.stream().noneMatch(PipelineRun::ran)) {
+      throw new IllegalArgumentException(runs.get(0).refused());
+    }
+
+    print(scenario, runs);
+    return 0;
+  }
+
+  private void check() {
+    usage(
+        () -> {
+          routingOptions.check();
+          if (steps < 1 || warmup < 0) {
+            throw new IllegalArgumentException(
+                "Invalid --steps or --warmup-steps: %d, %d, at least 1 and 0"
+                    .formatted(steps, warmup));
+          }
+
+          if (!List.of("equal", "program").contains(stagePlan)) {
+            throw new IllegalArgumentException(
+                "Invalid --stage-plan: %s, equal or program".formatted(stagePlan));
+          }
+
+          if (!List.of("cross", "plain").contains(mapping)) {
+            throw new IllegalArgumentException(
+                "Invalid --mapping: %s, cross or plain".formatted(mapping));
+          }
+
+          boolean one = kinds.size() == 1 && policies.size() == 1;
+          if (timeline != null && (sweep || !one)) {
+            throw new IllegalArgumentException(
+                "Invalid --timeline: it shows one pipeline, name it with --pipeline");
+          }
+
+          if (sweep && routingOptions.hasTrace()) {
+            throw new IllegalArgumentException(
+                "Invalid options: --sweep draws its routing, --trace has its own");
+          }
+        });
+  }
+
+  private void usage(Runnable checks) {
+    try {
+      checks.run();
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
+  }
+
+  private PipelineRun run(
+      Scenario scenario, PipelineKind kind, AffinityPolicy policy, String policyName)
+      throws IOException {
+    PipelineSettings settings =
+        new PipelineSettings(
+            scenario.chunks(),
+            !forwardOnly,
+            !dropTurn,
+            policy,
+            DemandLoader.OUTSTANDING,
+            routingOptions.seed());
+    StagePlan plan = plan(scenario, kind, settings);
+    MemoryNeed need = scenario.need(plan, settings);
+    try {
+      need.check(plan, scenario.budgetBytes());
+    } catch (IllegalArgumentException e) {
+      return new PipelineRun(plan, policyName, need, e.getMessage(), List.of());
+    }
+
+    boolean records = report != null || timeline != null;
+    List<StepResult> results;
+    try (ProgressBar bar = Terminal.progress(kind.word(), warmup + (long) steps)) {
+      results =
+          scenario.run(
+              plan,
+              settings,
+              counted(routingOptions.routing(scenario, warmup + steps), bar),
+              warmup,
+              steps,
+              records);
+    }
+
+    return new PipelineRun(plan, policyName, need, "", results);
+  }
+
+  private static RoutingSource counted(RoutingSource source, ProgressBar bar) {
+    return () -> {
+      bar.step();
+      return source.next();
+    };
+  }
+
+  private StagePlan plan(Scenario scenario, PipelineKind kind, PipelineSettings settings) {
+    int devices = scenario.devices();
+    int stages = kind == PipelineKind.GPIPE ? devices : scenarioOptions.stages();
+    StagePlan plan = StagePlan.balanced(kind, devices, scenario.layers(), stages);
+    boolean interleaved = kind == PipelineKind.MOBIUS || kind == PipelineKind.APTMOE;
+    if (stagePlan.equals("program") && interleaved) {
+      plan = solved(scenario, kind, plan, settings);
+    }
+
+    return mapping.equals("plain")
+        ? plan
+        : plan.onGpus(
+            CrossMapping.of(
+                IntStream.range(0, devices)
+                    .mapToObj(gpu -> scenario.machine().complexOf(gpu))
+                    .toList()));
+  }
+
+  private StagePlan solved(
+      Scenario scenario, PipelineKind kind, StagePlan equal, PipelineSettings settings) {
+    StageSolver solver =
+        ServiceLoader.load(StageSolver.class)
+            .findFirst()
+            .orElseThrow(
+                () -> new IllegalStateException("Cannot solve for stages: no solver is installed"));
+    long activations = scenario.need(equal, settings).activations();
+    StageOutcome outcome =
+        solver.solve(scenario.stageProblem(equal.stages(), activations), 10, routingOptions.seed());
+    if (!outcome.isFound()) {
+      throw new IllegalArgumentException(
+          "Cannot find %d stages within %s a GPU: %s. Maybe use more stages"
+              .formatted(
+                  equal.stages(),
+                  ByteSize.show(scenario.budgetBytes()),
+                  outcome.isInfeasible() ? "there are none" : "none was found in time"));
+    }
+
+    PrintWriter err = spec.commandLine().getErr();
+    err.printf(
+        "stages of %s: makespan of whole stages %.4f s, at most %.2f %% above the least%n",
+        kind.word(), outcome.makespanNanos() / 1e9, 100 * Math.max(0, outcome.gap()));
+    err.flush();
+    return StagePlan.of(
+        kind,
+        equal.devices(),
+        equal.layers(),
+        outcome.firstLayer(),
+        IntStream.range(0, equal.devices()).toArray());
+  }
+
+  private void print(Scenario scenario, List<PipelineRun> runs) throws IOException {
+    PrintWriter err = spec.commandLine().getErr();
+    err.print(SimulationTable.of(scenario, runs));
+    err.flush();
+    if (timeline != null) {
+      List<StepResult> kept = runs.get(0).steps();
+      WrittenAside.file(
+          timeline, aside -> ChromeTrace.write(kept.get(kept.size() - 1).timeline(), aside));
+    }
+
+    String profile = scenarioOptions.profileName();
+    String routing = routingOptions.describe();
+    if (report != null) {
+      SimulationReport.of(scenario, runs, profile, routing).write(report);
+    }
+
+    if (json) {
+      PrintWriter out = spec.commandLine().getOut();
+      out.println(
+          SimulationJson.toJson(
+              scenario,
+              runs,
+              profile,
+              routing,
+              routingOptions.predictor().text(),
+              routingOptions.seed()));
+      out.flush();
+    }
+  }
+
+  private static final class KindConverter implements ITypeConverter<PipelineKind> {
+    @Override
+    public PipelineKind convert(String value) {
+      return Terminal.option(() -> PipelineKind.ofWord(value));
+    }
+  }
+
+  private static final class PolicyConverter implements ITypeConverter<AffinityPolicy> {
+    @Override
+    public AffinityPolicy convert(String value) {
+      return Terminal.option(() -> AffinityPolicy.ofWord(value));
+    }
+  }
+}

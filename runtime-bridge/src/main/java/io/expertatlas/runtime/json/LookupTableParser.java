@@ -1,0 +1,171 @@
+package io.expertatlas.runtime.json;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.expertatlas.runtime.pipeline.LayerShape;
+import io.expertatlas.runtime.pipeline.LookupTable;
+import io.expertatlas.runtime.pipeline.LookupTable.Curve;
+import io.expertatlas.runtime.pipeline.PipelineFormatException;
+import io.expertatlas.runtime.pipeline.TokenCurve;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * A profile as JSON, format-version 1. All times are raw samples in one unit.
+ *
+ * <pre>
+ * name                            text
+ * unit                            nanoseconds, microseconds, milliseconds or seconds
+ * machine                         {description, cpu-cores}
+ * layer                           {dim, hidden, expert-matrices, bytes-per-value}
+ * load-expert, load-attention     [sample]
+ * load-gate                       [{experts, samples}]
+ * cpu-forward                     [{tokens, samples}], ascending; also, optional, cpu-backward,
+ *                                 gpu-forward, gpu-backward, copy-activation
+ * </pre>
+ */
+public final class LookupTableParser {
+  private static final ObjectMapper MAPPER = new ObjectMapper();
+  private static final Map<String, Double> NANOS =
+      new TreeMap<>(
+          Map.of("nanoseconds", 1.0, "microseconds", 1e3, "milliseconds", 1e6, "seconds", 1e9));
+
+  private LookupTableParser() {}
+
+  /**
+   * Reads a file.
+   *
+   * @throws PipelineFormatException if it is no such table; with file and field
+   * @throws IOException if it cannot be read
+   */
+  public static LookupTable read(Path file) throws IOException {
+    return Fields.read(file, LookupTableParser::parse);
+  }
+
+  /**
+   * Parses a table.
+   *
+   * @param name of the file, for messages
+   * @throws PipelineFormatException if it is none; with name and field
+   */
+  public static LookupTable fromJson(String json, String name) {
+    return Fields.parse(json, name, LookupTableParser::parse);
+  }
+
+  static LookupTable parse(Fields root) {
+    root.version();
+    String unit = root.text("unit");
+    Double nanos = NANOS.get(unit);
+    if (nanos == null) {
+      throw new IllegalArgumentException(
+          "unit is %s, expected one of %s".formatted(unit, String.join(", ", NANOS.keySet())));
+    }
+
+    Map<Integer, double[]> gates = new TreeMap<>();
+    root.objects(
+        "load-gate",
+        gate -> gates.put(gate.count("experts"), scaled(gate.numbers("samples"), nanos)));
+    Map<Curve, TokenCurve> curves = new TreeMap<>();
+    for (Curve curve : Curve.values()) {
+      if (root.has(key(curve)) || curve == Curve.CPU_FORWARD) {
+        curves.put(curve, curve(root, key(curve), nanos));
+      }
+    }
+
+    return new LookupTable(
+        root.text("name"),
+        root.object(
+            "machine",
+            machine ->
+                new LookupTable.Machine(machine.text("description"), machine.count("cpu-cores"))),
+        root.object(
+            "layer",
+            layer ->
+                new LayerShape(
+                    layer.count("dim"),
+                    layer.count("hidden"),
+                    layer.count("expert-matrices"),
+                    layer.count("bytes-per-value"))),
+        scaled(root.numbers("load-expert"), nanos),
+        scaled(root.numbers("load-attention"), nanos),
+        gates,
+        curves);
+  }
+
+  private static String key(Curve curve) {
+    return curve.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  private record Point(int tokens, double[] samples) {}
+
+  private static TokenCurve curve(Fields root, String key, double nanos) {
+    List<Point> points =
+        root.objects(
+            key,
+            point -> new Point(point.count("tokens"), scaled(point.numbers("samples"), nanos)));
+    try {
+      return TokenCurve.of(
+          points.stream().mapToInt(Point::tokens).toArray(),
+          points.stream().map(Point::samples).toArray(double[][]::new));
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("%s: %s".formatted(key, e.getMessage()), e);
+    }
+  }
+
+  private static double[] scaled(double[] samples, double nanos) {
+    for (int i = 0; i < samples.length; i++) {
+      samples[i] *= nanos;
+    }
+
+    return samples;
+  }
+
+  /** The table with its raw samples, in nanoseconds. */
+  public static String toJson(LookupTable table) {
+    ObjectNode root = MAPPER.createObjectNode();
+    root.put("format-version", 1);
+    root.put("name", table.name());
+    root.put("unit", "nanoseconds");
+    root.putObject("machine")
+        .put("description", table.machine().description())
+        .put("cpu-cores", table.machine().cpuCores());
+    root.putObject("layer")
+        .put("dim", table.shape().dim())
+        .put("hidden", table.shape().hidden())
+        .put("expert-matrices", table.shape().expertMatrices())
+        .put("bytes-per-value", table.shape().bytesPerValue());
+    put(root.putArray("load-expert"), table.loadExpertSamples());
+    put(root.putArray("load-attention"), table.loadAttentionSamples());
+    ArrayNode gates = root.putArray("load-gate");
+    table
+        .loadGateSamples()
+        .forEach(
+            (experts, samples) -> {
+              ObjectNode gate = gates.addObject().put("experts", experts);
+              put(gate.putArray("samples"), samples);
+            });
+    for (Curve what : Curve.values()) {
+      table.measured(what).ifPresent(curve -> put(root.putArray(key(what)), curve));
+    }
+
+    return root.toPrettyString() + "\n";
+  }
+
+  private static void put(ArrayNode points, TokenCurve curve) {
+    for (int i = 0; i < curve.points(); i++) {
+      ObjectNode point = points.addObject().put("tokens", curve.tokens(i));
+      put(point.putArray("samples"), curve.samples(i));
+    }
+  }
+
+  private static void put(ArrayNode array, double[] samples) {
+    for (double sample : samples) {
+      array.add(sample);
+    }
+  }
+}

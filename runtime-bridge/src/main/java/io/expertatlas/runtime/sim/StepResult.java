@@ -1,0 +1,44 @@
+package io.expertatlas.runtime.sim;
+
+import io.expertatlas.runtime.Timeline;
+import java.util.List;
+
+/**
+ * What a simulated step did.
+ *
+ * @param nanos from its begin to the end of all work, gradients on the host included
+ * @param devices what each device did
+ * @param concentration of the step's routing, see {@code StepRouting.concentration}
+ * @param timeline spans, empty unless asked for
+ */
+public record StepResult(
+    long nanos, List<DeviceResult> devices, double concentration, Timeline timeline) {
+  /** Takes copies. */
+  public StepResult {
+    devices = List.copyOf(devices);
+  }
+
+  /**
+   * What a device did.
+   *
+   * @param gpuNanos its GPU computed
+   * @param cpuNanos its CPU cores computed experts
+   * @param loadNanos its link from the host was busy
+   * @param basesLoaded attentions with gates copied to the GPU
+   * @param expertsLoaded experts copied to the GPU
+   * @param gpuTokens tokens that experts computed on the GPU, forward, over all layers
+   * @param cpuTokens the same on the CPU
+   * @param hits tokens whose expert was on the GPU when their gate spoke, forward
+   * @param misses tokens whose expert was not
+   */
+  public record DeviceResult(
+      long gpuNanos,
+      long cpuNanos,
+      long loadNanos,
+      long basesLoaded,
+      long expertsLoaded,
+      long gpuTokens,
+      long cpuTokens,
+      long hits,
+      long misses) {}
+}

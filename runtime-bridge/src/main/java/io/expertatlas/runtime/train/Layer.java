@@ -1,0 +1,46 @@
+package io.expertatlas.runtime.train;
+
+import java.util.List;
+
+/** A layer of a model: attention, then experts. */
+interface Layer {
+  /** What backward needs of forward. */
+  interface Tape {
+    /** {@code [token, H]}, what the layer made. */
+    Matrix output();
+
+    /** Tokens of each expert. */
+    int[] counts();
+
+    /** Bytes of what is kept besides the input; see {@link Layer#tapeBytes}. */
+    long bytes();
+  }
+
+  /** Bytes of the tape of so many tokens, whatever their routing. */
+  long tapeBytes(int tokens);
+
+  /** Attention with its norms. */
+  Block attention();
+
+  /** The router. */
+  Block gate();
+
+  /** The experts. */
+  List<Block> experts();
+
+  /** What an expert computes. */
+  ExpertMath math();
+
+  /**
+   * Computes the layer.
+   *
+   * @param x {@code [token, H]}, sequences one after the other; stays as it is
+   * @param length tokens of each sequence
+   */
+  Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+      throws InterruptedException;
+
+  /** Adds the parameters' gradients and returns that of x. */
+  Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
+      throws InterruptedException;
+}

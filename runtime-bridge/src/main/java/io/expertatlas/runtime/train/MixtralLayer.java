@@ -1,0 +1,127 @@
+package io.expertatlas.runtime.train;
+
+import java.util.List;
+
+/**
+ * A layer of Mixtral: {@code h = x + attention(rms(x))}, {@code y = h + experts(rms(h))}; rotary
+ * positions, no biases.
+ *
+ * @param attentionNorm {@code [H]}
+ * @param query {@code [heads * D, H]}
+ * @param key {@code [keyHeads * D, H]}
+ * @param value {@code [keyHeads * D, H]}
+ * @param output {@code [H, heads * D]}
+ * @param expertNorm {@code [H]}
+ */
+record MixtralLayer(
+    Parameter attentionNorm,
+    Parameter query,
+    Parameter key,
+    Parameter value,
+    Parameter output,
+    Parameter expertNorm,
+    MoeBlock moe,
+    CausalAttention heads,
+    Rotary rotary,
+    double epsilon)
+    implements Layer {
+  private record Kept(
+      Matrix x,
+      Matrix normed,
+      Matrix q,
+      Matrix k,
+      Matrix v,
+      Matrix seen,
+      Matrix middle,
+      MoeBlock.Tape moe,
+      Matrix output)
+      implements Tape {
+    @Override
+    public int[] counts() {
+      return moe.routing().counts();
+    }
+
+    @Override
+    public long bytes() {
+      return List.of(normed, q, k, v, seen, middle, moe.x(), output).stream()
+              .mapToLong(Matrix::bytes)
+              .sum()
+          + moe.bytes();
+    }
+  }
+
+  @Override
+  public long tapeBytes(int tokens) {
+    long hidden = attentionNorm.columns();
+    return tokens * (4 * hidden + 2L * query.rows() + 2L * key.rows()) * Double.BYTES
+        + moe.tapeBytes(tokens);
+  }
+
+  @Override
+  public Block attention() {
+    return new Block(
+        "layer %d attention".formatted(moe.layer()),
+        List.of(attentionNorm, query, key, value, output, expertNorm));
+  }
+
+  @Override
+  public Block gate() {
+    return new Block("layer %d gate".formatted(moe.layer()), List.of(moe.router()));
+  }
+
+  @Override
+  public List<Block> experts() {
+    return moe.experts();
+  }
+
+  @Override
+  public ExpertMath math() {
+    return moe.math();
+  }
+
+  @Override
+  public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Matrix normed = Norms.rms(x, copies.value(attentionNorm), epsilon);
+    Matrix q = normed.linear(copies.value(query));
+    Matrix k = normed.linear(copies.value(key));
+    Matrix v = normed.linear(copies.value(value));
+    rotary.turn(q, length, false);
+    rotary.turn(k, length, false);
+    Matrix seen = heads.forward(q, k, v, length);
+    Matrix middle = seen.linear(copies.value(output)).add(x);
+    MoeBlock.Result experts =
+        moe.forward(Norms.rms(middle, copies.value(expertNorm), epsilon), copies, runner);
+    return new Kept(x, normed, q, k, v, seen, middle, experts.tape(), experts.output().add(middle));
+  }
+
+  @Override
+  public Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Kept kept = (Kept) tape;
+    Matrix middle =
+        Norms.rmsBackward(
+                kept.middle,
+                copies.value(expertNorm),
+                epsilon,
+                moe.backward(kept.moe, gradient, copies, runner),
+                copies.gradient(expertNorm))
+            .add(gradient);
+    copies.gradient(output).addOuter(middle, kept.seen);
+    CausalAttention.Gradients back =
+        heads.backward(kept.q, kept.k, kept.v, length, middle.times(copies.value(output)));
+    rotary.turn(back.q(), length, true);
+    rotary.turn(back.k(), length, true);
+    copies.gradient(query).addOuter(back.q(), kept.normed);
+    copies.gradient(key).addOuter(back.k(), kept.normed);
+    copies.gradient(value).addOuter(back.v(), kept.normed);
+    Matrix normed =
+        back.q()
+            .times(copies.value(query))
+            .add(back.k().times(copies.value(key)))
+            .add(back.v().times(copies.value(value)));
+    return Norms.rmsBackward(
+            kept.x, copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))
+        .add(middle);
+  }
+}

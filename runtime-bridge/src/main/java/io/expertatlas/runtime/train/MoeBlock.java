@@ -1,0 +1,82 @@
+package io.expertatlas.runtime.train;
+
+import java.util.List;
+
+/**
+ * The router of a layer and its experts: each token's weighted sum of what its top-k experts make
+ * of it.
+ *
+ * @param layer of the model
+ * @param router {@code [E, H]}
+ * @param experts a block each
+ * @param math what an expert computes
+ * @param topK experts of a token
+ * @param renormalizes whether the weights of a token sum to 1
+ */
+record MoeBlock(
+    int layer,
+    Parameter router,
+    List<Block> experts,
+    ExpertMath math,
+    int topK,
+    boolean renormalizes) {
+  /** What backward needs of forward; experts without tokens have none. */
+  record Tape(Matrix x, Routing routing, ExpertMath.Tape[] experts, Matrix[] outputs) {
+    long bytes() {
+      long bytes = routing.bytes();
+      for (ExpertMath.Tape expert : experts) {
+        bytes += expert == null ? 0 : expert.bytes();
+      }
+
+      return bytes;
+    }
+  }
+
+  /** Bytes of the tape of so many tokens, without x: all their choices run through some expert. */
+  long tapeBytes(int tokens) {
+    long rows = (long) tokens * topK;
+    long inner = experts.get(0).parameters().get(0).rows();
+    return Routing.bytes(tokens, experts.size(), topK)
+        + rows * (2L * router.columns() + math.innerMatrices() * inner) * Double.BYTES;
+  }
+
+  /** The tape of a forward pass, and its output. */
+  record Result(Tape tape, Matrix output) {}
+
+  Result forward(Matrix x, Copies copies, ExpertRunner runner) throws InterruptedException {
+    Routing routing = Routing.of(x.linear(copies.value(router)), topK, renormalizes);
+    ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
+    Matrix[] outputs = new Matrix[experts.size()];
+    runner.run(
+        layer,
+        routing.counts(),
+        false,
+        (expert, own) -> {
+          Matrix rows = x.gather(routing.tokens(expert));
+          tapes[expert] = math.forward(rows, experts.get(expert).parameters(), own);
+          outputs[expert] = tapes[expert].output();
+        });
+    return new Result(new Tape(x, routing, tapes, outputs), routing.combine(outputs, x.columns));
+  }
+
+  /** Adds the parameters' gradients and returns that of x. */
+  Matrix backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Routing routing = tape.routing;
+    Matrix[] inputs = new Matrix[experts.size()];
+    runner.run(
+        layer,
+        routing.counts(),
+        true,
+        (expert, own) ->
+            inputs[expert] =
+                math.backward(
+                    tape.experts[expert],
+                    routing.outputGradient(expert, gradient),
+                    experts.get(expert).parameters(),
+                    own));
+    Matrix logits = routing.logitsGradient(tape.outputs, gradient);
+    copies.gradient(router).addOuter(logits, tape.x);
+    return routing.sum(inputs, gradient.columns).add(logits.times(copies.value(router)));
+  }
+}

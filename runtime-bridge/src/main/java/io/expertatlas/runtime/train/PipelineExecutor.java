@@ -1,0 +1,180 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.Timeline;
+import io.expertatlas.runtime.cpu.DoubleProducts;
+import io.expertatlas.runtime.pipeline.StagePlan;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletionService;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorCompletionService;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * A model over a pipeline of logical devices on the CPU, a thread each: GPipe, GPipeOffload, Mobius
+ * or APTMoE. Loss and gradients are those of {@link PlainExecutor}, to the last bit. If a device
+ * fails, all stop, and the executor is of no more use.
+ */
+public final class PipelineExecutor implements StepExecutor {
+  private final TrainableModel model;
+  private final PipelineOptions options;
+  private final ExecutorService threads;
+  private final ExecutorService pool;
+  private final SpanLog spans = new SpanLog();
+  private final List<Arena> arenas = new ArrayList<>();
+  private final List<PipelineDevice> training = new ArrayList<>();
+  private final List<PipelineDevice> scoring = new ArrayList<>();
+  private final int chunkTokens;
+  private String failure = "";
+  private Timeline timeline = new Timeline(List.of());
+
+  /**
+   * Opens the devices.
+   *
+   * @param chunkTokens tokens of a micro-batch at most
+   * @throws IllegalArgumentException if the plan is for another model, or two stages do not fit a
+   *     device's memory, with the numbers
+   */
+  public PipelineExecutor(TrainableModel model, PipelineOptions options, int chunkTokens) {
+    this(model, options, chunkTokens, (device, action) -> {});
+  }
+
+  PipelineExecutor(
+      TrainableModel model,
+      PipelineOptions options,
+      int chunkTokens,
+      PipelineDevice.ActionProbe probe) {
+    StagePlan plan = options.plan();
+    if (plan.layers() != model.layers().size()) {
+      throw new IllegalArgumentException(
+          "Invalid stages for this model: %d layers, the model has %d"
+              .formatted(plan.layers(), model.layers().size()));
+    }
+
+    this.model = model;
+    this.options = options;
+    this.chunkTokens = chunkTokens;
+    List<Stage> stages = new ArrayList<>();
+    for (int stage = 0; stage < plan.stages(); stage++) {
+      stages.add(new Stage(model, plan.firstLayer(stage), plan.endLayer(stage)));
+    }
+
+    PipelineNeed.check(options, stages, chunkTokens);
+    DoubleProducts.useOneThread();
+    this.threads = Executors.newFixedThreadPool(plan.devices(), named("device"));
+    this.pool = Executors.newFixedThreadPool(options.cpuThreads(), named("cpu-experts"));
+    for (int device = 0; device < plan.devices(); device++) {
+      Arena arena = new Arena(options.deviceBytes());
+      arenas.add(arena);
+      training.add(
+          new PipelineDevice(
+              device, options, stages, arena, pool, spans, options.chunks(), true, probe));
+      scoring.add(new PipelineDevice(device, options, stages, arena, pool, spans, 1, false, probe));
+    }
+  }
+
+  private static ThreadFactory named(String name) {
+    return work -> {
+      Thread thread = new Thread(work, name);
+      thread.setDaemon(true);
+      return thread;
+    };
+  }
+
+  @Override
+  public double gradients(TokenBatch batch) throws InterruptedException {
+    model.parameters().forEach(Parameter::clearGradient);
+    double loss = run(training, batch.split(options.chunks()), batch.targets());
+    timeline = spans.take();
+    return loss;
+  }
+
+  @Override
+  public double loss(TokenBatch batch) throws InterruptedException {
+    double loss = run(scoring, List.of(batch), batch.targets());
+    spans.take();
+    return loss;
+  }
+
+  private double run(List<PipelineDevice> devices, List<TokenBatch> parts, long targets)
+      throws InterruptedException {
+    if (!failure.isEmpty()) {
+      throw new IllegalStateException("The pipeline has stopped: " + failure);
+    }
+
+    if (parts.get(0).tokens() > chunkTokens) {
+      throw new IllegalArgumentException(
+          "Invalid batch: micro-batches of %d tokens, the pipeline was opened for %d"
+              .formatted(parts.get(0).tokens(), chunkTokens));
+    }
+
+    PipelineNetwork network = new PipelineNetwork(options.plan().stages());
+    CompletionService<double[]> running = new ExecutorCompletionService<>(threads);
+    for (PipelineDevice device : devices) {
+      Callable<double[]> walk = () -> device.run(parts, targets, network);
+      running.submit(walk);
+    }
+
+    double[] losses = new double[parts.size()];
+    try {
+      for (int i = 0; i < devices.size(); i++) {
+        double[] found = running.take().get();
+        Arrays.setAll(losses, chunk -> losses[chunk] + found[chunk]); // others gave zeros
+      }
+    } catch (ExecutionException e) {
+      failure = String.valueOf(e.getCause().getMessage());
+      close();
+      if (e.getCause() instanceof PipelineException stopped) {
+        throw stopped;
+      }
+
+      throw new PipelineException("A device failed: " + failure, e.getCause());
+    } catch (InterruptedException e) {
+      failure = "interrupted";
+      close();
+      throw e;
+    }
+
+    double loss = 0;
+    for (double part : losses) {
+      loss += part;
+    }
+
+    return loss / targets;
+  }
+
+  @Override
+  public Timeline timeline() {
+    return timeline;
+  }
+
+  @Override
+  public long peakBytes() {
+    return arenas.stream().mapToLong(Arena::peak).max().orElse(0);
+  }
+
+  /** Bytes in use; between steps none. */
+  long usedBytes() {
+    return arenas.stream().mapToLong(Arena::used).sum();
+  }
+
+  /** Stops all threads. */
+  @Override
+  public void close() {
+    threads.shutdownNow();
+    pool.shutdownNow();
+    training.forEach(PipelineDevice::close);
+    scoring.forEach(PipelineDevice::close);
+    try {
+      threads.awaitTermination(1, TimeUnit.MINUTES);
+      pool.awaitTermination(1, TimeUnit.MINUTES);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

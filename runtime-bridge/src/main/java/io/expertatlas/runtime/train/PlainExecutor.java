@@ -1,0 +1,92 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.cpu.DoubleProducts;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The whole model on the thread that asks, micro-batch by micro-batch; the twin that pipelines are
+ * compared with.
+ */
+public final class PlainExecutor implements StepExecutor {
+  private final Stage stage;
+  private final TrainableModel model;
+  private final int microBatches;
+  private long peakBytes;
+
+  /** An executor of steps of so many micro-batches. */
+  public PlainExecutor(TrainableModel model, int microBatches) {
+    this.model = model;
+    this.stage = new Stage(model, 0, model.layers().size());
+    this.microBatches = microBatches;
+    DoubleProducts.useOneThread();
+  }
+
+  /** Copies of all parameters. */
+  private static final class All implements Copies {
+    private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
+    private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
+
+    All(Stage stage, boolean withGradients) {
+      for (Block block : stage.blocks()) {
+        for (Parameter parameter : block.parameters()) {
+          values.put(parameter, parameter.widened());
+          if (withGradients) {
+            gradients.put(parameter, new Matrix(parameter.rows(), parameter.columns()));
+          }
+        }
+      }
+    }
+
+    @Override
+    public Matrix value(Parameter parameter) {
+      return values.get(parameter);
+    }
+
+    @Override
+    public Matrix gradient(Parameter parameter) {
+      return gradients.get(parameter);
+    }
+  }
+
+  @Override
+  public double gradients(TokenBatch batch) throws InterruptedException {
+    List<TokenBatch> parts = batch.split(microBatches);
+    note(2 * stage.copyBytes(), parts.get(0));
+    All copies = new All(stage, true);
+    ExpertRunner runner = ExpertRunner.inOrder(copies);
+    double loss = 0;
+    for (TokenBatch part : parts) {
+      Stage.Tape tape = stage.forward(part, new Matrix(0, 0), batch.targets(), copies, runner);
+      loss += tape.loss();
+      stage.backward(tape, new Matrix(0, 0), copies, runner);
+    }
+
+    model.parameters().forEach(Parameter::clearGradient);
+    stage.flush(copies);
+
+    return loss / batch.targets();
+  }
+
+  @Override
+  public double loss(TokenBatch batch) throws InterruptedException {
+    note(stage.copyBytes(), batch);
+    All copies = new All(stage, false);
+    ExpertRunner runner = ExpertRunner.inOrder(copies);
+    return stage.forward(batch, new Matrix(0, 0), batch.targets(), copies, runner).loss()
+        / batch.targets();
+  }
+
+  @Override
+  public long peakBytes() {
+    return peakBytes;
+  }
+
+  private void note(long copies, TokenBatch part) {
+    peakBytes = Math.max(peakBytes, copies + stage.tapeBytes(part.tokens()));
+  }
+
+  @Override
+  public void close() {}
+}

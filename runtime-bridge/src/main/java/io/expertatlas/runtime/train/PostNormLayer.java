@@ -1,0 +1,131 @@
+package io.expertatlas.runtime.train;
+
+import java.util.List;
+
+/**
+ * A layer of the generalized model: {@code h = norm(x + attention(x))}, {@code y = norm(h +
+ * experts(h))}; biases in attention and experts.
+ *
+ * @param query weight {@code [H, H]} and bias {@code [H]}; key, value and output likewise
+ * @param attentionNorm gain and bias {@code [H]}; that of the experts likewise
+ */
+record PostNormLayer(
+    List<Parameter> query,
+    List<Parameter> key,
+    List<Parameter> value,
+    List<Parameter> output,
+    List<Parameter> attentionNorm,
+    List<Parameter> expertNorm,
+    MoeBlock moe,
+    CausalAttention heads,
+    double epsilon)
+    implements Layer {
+  private record Kept(
+      Matrix x,
+      Matrix q,
+      Matrix k,
+      Matrix v,
+      Matrix seen,
+      Matrix attended,
+      MoeBlock.Tape moe,
+      Matrix added,
+      Matrix output)
+      implements Tape {
+    @Override
+    public int[] counts() {
+      return moe.routing().counts();
+    }
+
+    @Override
+    public long bytes() {
+      return List.of(q, k, v, seen, attended, moe.x(), added, output).stream()
+              .mapToLong(Matrix::bytes)
+              .sum()
+          + moe.bytes();
+    }
+  }
+
+  @Override
+  public long tapeBytes(int tokens) {
+    return 8L * tokens * attentionNorm.get(0).columns() * Double.BYTES + moe.tapeBytes(tokens);
+  }
+
+  @Override
+  public Block attention() {
+    return new Block(
+        "layer %d attention".formatted(moe.layer()),
+        List.of(query, key, value, output, attentionNorm, expertNorm).stream()
+            .flatMap(List::stream)
+            .toList());
+  }
+
+  @Override
+  public Block gate() {
+    return new Block("layer %d gate".formatted(moe.layer()), List.of(moe.router()));
+  }
+
+  @Override
+  public List<Block> experts() {
+    return moe.experts();
+  }
+
+  @Override
+  public ExpertMath math() {
+    return moe.math();
+  }
+
+  @Override
+  public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Matrix q = linear(x, query, copies);
+    Matrix k = linear(x, key, copies);
+    Matrix v = linear(x, value, copies);
+    Matrix seen = heads.forward(q, k, v, length);
+    Matrix attended = linear(seen, output, copies).add(x);
+    Matrix middle = norm(attended, attentionNorm, copies);
+    MoeBlock.Result experts = moe.forward(middle, copies, runner);
+    Matrix added = experts.output().add(middle);
+    return new Kept(
+        x, q, k, v, seen, attended, experts.tape(), added, norm(added, expertNorm, copies));
+  }
+
+  private static Matrix linear(Matrix x, List<Parameter> layer, Copies copies) {
+    return x.linear(copies.value(layer.get(0))).addRow(copies.value(layer.get(1)));
+  }
+
+  private Matrix norm(Matrix x, List<Parameter> norm, Copies copies) {
+    return Norms.layer(x, copies.value(norm.get(0)), copies.value(norm.get(1)), epsilon);
+  }
+
+  @Override
+  public Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Kept kept = (Kept) tape;
+    Matrix added = normBackward(kept.added, expertNorm, gradient, copies);
+    Matrix middle = moe.backward(kept.moe, added, copies, runner).add(added);
+    Matrix attended = normBackward(kept.attended, attentionNorm, middle, copies);
+    Matrix seen = linearBackward(kept.seen, output, attended, copies);
+    CausalAttention.Gradients back = heads.backward(kept.q, kept.k, kept.v, length, seen);
+    return linearBackward(kept.x, query, back.q(), copies)
+        .add(linearBackward(kept.x, key, back.k(), copies))
+        .add(linearBackward(kept.x, value, back.v(), copies))
+        .add(attended);
+  }
+
+  private Matrix normBackward(Matrix x, List<Parameter> norm, Matrix gradient, Copies copies) {
+    return Norms.layerBackward(
+        x,
+        copies.value(norm.get(0)),
+        epsilon,
+        gradient,
+        copies.gradient(norm.get(0)),
+        copies.gradient(norm.get(1)));
+  }
+
+  private static Matrix linearBackward(
+      Matrix x, List<Parameter> layer, Matrix gradient, Copies copies) {
+    copies.gradient(layer.get(0)).addOuter(gradient, x);
+    copies.gradient(layer.get(1)).addRowsOf(gradient);
+    return gradient.times(copies.value(layer.get(0)));
+  }
+}

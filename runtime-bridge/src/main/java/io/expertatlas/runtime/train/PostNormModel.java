@@ -1,0 +1,139 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.TensorData;
+import io.expertatlas.runtime.WeightSource;
+import io.expertatlas.runtime.cpu.HostFloats;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The generalized model of {@link PostNormConfig}, for training. */
+public final class PostNormModel implements TrainableModel {
+  private final PostNormConfig config;
+  private final WeightSource source;
+  private final List<Parameter> parameters = new ArrayList<>();
+  private final Parameter embedding; // [V, H]
+  private final List<PostNormLayer> layers = new ArrayList<>();
+  private final Parameter head; // [V, H]; tied: the embedding again
+
+  /**
+   * Reads the weights.
+   *
+   * @param source such as {@link InitialWeights}
+   * @throws io.expertatlas.runtime.CheckpointException if a tensor is missing or misshapen
+   */
+  public PostNormModel(PostNormConfig config, WeightSource source) {
+    this.config = config;
+    this.source = source;
+    int hidden = config.hidden();
+    this.embedding = read("embedding.weight", config.vocabulary(), hidden);
+    for (int layer = 0; layer < config.layers(); layer++) {
+      layers.add(layer(layer));
+    }
+
+    this.head =
+        config.tied() ? embedding.secondUse() : read("head.weight", config.vocabulary(), hidden);
+  }
+
+  private PostNormLayer layer(int layer) {
+    String name = "layers." + layer + ".";
+    List<Parameter> query = linear(name + "attention.query", config.hidden(), config.hidden());
+    List<Parameter> key = linear(name + "attention.key", config.hidden(), config.hidden());
+    List<Parameter> value = linear(name + "attention.value", config.hidden(), config.hidden());
+    List<Parameter> output = linear(name + "attention.output", config.hidden(), config.hidden());
+    List<Parameter> attentionNorm = norm(name + "attention.norm");
+    Parameter router = read(name + "router.weight", config.experts(), config.hidden());
+    List<Block> experts = new ArrayList<>();
+    for (int e = 0; e < config.experts(); e++) {
+      List<Parameter> both =
+          new ArrayList<>(linear(name + "experts." + e + ".up", config.inner(), config.hidden()));
+      both.addAll(linear(name + "experts." + e + ".down", config.hidden(), config.inner()));
+      experts.add(new Block("layer %d expert %d".formatted(layer, e), both));
+    }
+
+    List<Parameter> expertNorm = norm(name + "experts.norm");
+    return new PostNormLayer(
+        query,
+        key,
+        value,
+        output,
+        attentionNorm,
+        expertNorm,
+        new MoeBlock(layer, router, experts, ExpertMath.RELU, config.topK(), config.topK() > 1),
+        new CausalAttention(config.heads(), config.heads(), config.hidden() / config.heads()),
+        config.epsilon());
+  }
+
+  private List<Parameter> linear(String name, int out, int in) {
+    return List.of(read(name + ".weight", out, in), read(name + ".bias", out));
+  }
+
+  private List<Parameter> norm(String name) {
+    return List.of(read(name + ".weight", config.hidden()), read(name + ".bias", config.hidden()));
+  }
+
+  private Parameter read(String name, long... shape) {
+    TensorData tensor = source.tensor(name, shape);
+    Parameter parameter = new Parameter(name, tensor.shape(), HostFloats.read(tensor));
+    parameters.add(parameter);
+    return parameter;
+  }
+
+  @Override
+  public List<Parameter> parameters() {
+    return List.copyOf(parameters);
+  }
+
+  @Override
+  public int vocabulary() {
+    return config.vocabulary();
+  }
+
+  @Override
+  public int hidden() {
+    return config.hidden();
+  }
+
+  @Override
+  public Block embedding() {
+    return new Block("embedding", List.of(embedding));
+  }
+
+  @Override
+  public List<PostNormLayer> layers() {
+    return List.copyOf(layers);
+  }
+
+  @Override
+  public Block head() {
+    return new Block("head", List.of(head));
+  }
+
+  @Override
+  public Matrix embed(int[] ids, int length, Copies copies) {
+    Matrix x = copies.value(embedding).gather(ids);
+    for (int token = 0; token < ids.length; token++) {
+      for (int i = 0; i < x.columns; i++) {
+        double angle = token % length * Math.pow(10_000, -(i - i % 2.0) / x.columns);
+        x.values[token * x.columns + i] += i % 2 == 0 ? Math.sin(angle) : Math.cos(angle);
+      }
+    }
+
+    return x;
+  }
+
+  @Override
+  public void embedBackward(int[] ids, Matrix gradient, Copies copies) {
+    Embedding.addGradient(ids, gradient, copies.gradient(embedding));
+  }
+
+  @Override
+  public Matrix logits(Matrix x, Copies copies) {
+    return x.linear(copies.value(head));
+  }
+
+  @Override
+  public Matrix logitsBackward(Matrix x, Matrix gradient, Copies copies) {
+    copies.gradient(head).addOuter(gradient, x);
+    return gradient.times(copies.value(head));
+  }
+}

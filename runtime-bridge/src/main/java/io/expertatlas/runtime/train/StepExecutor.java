@@ -1,0 +1,33 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.Timeline;
+import java.util.List;
+
+/** Computes the loss of batches and the gradients of all parameters. */
+public interface StepExecutor extends AutoCloseable {
+  /**
+   * Clears the gradients and computes those of the mean loss over a batch's targets.
+   *
+   * @return the mean loss, nats a token
+   * @throws InterruptedException if the thread is interrupted
+   */
+  double gradients(TokenBatch batch) throws InterruptedException;
+
+  /**
+   * The mean loss over a batch's targets, nats a token.
+   *
+   * @throws InterruptedException if the thread is interrupted
+   */
+  double loss(TokenBatch batch) throws InterruptedException;
+
+  /** Bytes of copies, gradients and activations on the fullest device, at their most so far. */
+  long peakBytes();
+
+  /** What ran when in the last step with gradients; empty without a pipeline. */
+  default Timeline timeline() {
+    return new Timeline(List.of());
+  }
+
+  @Override
+  void close();
+}

@@ -1,0 +1,211 @@
+package io.expertatlas.runtime.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.expertatlas.runtime.Goldens;
+import io.expertatlas.trace.terminal.Terminal;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+
+class FinetuneCommandTest {
+  private static final String MIXTRAL = Goldens.data().resolve("mixtral").toString();
+
+  @TempDir private Path folder;
+  private Path text;
+  private StringWriter out = new StringWriter();
+  private StringWriter err = new StringWriter();
+
+  @BeforeEach
+  void writeText() throws IOException {
+    text = folder.resolve("text.txt");
+    Files.writeString(text, "The quick brown fox jumps over the lazy dog, again. ".repeat(40));
+  }
+
+  private int execute(String... arguments) {
+    out = new StringWriter();
+    err = new StringWriter();
+    CommandLine line = new CommandLine(new Main());
+    line.setOut(new PrintWriter(out));
+    line.setErr(new PrintWriter(err));
+    return Terminal.execute(line, arguments);
+  }
+
+  private String[] small(String... more) {
+    return Stream.concat(
+            Stream.of(
+                "finetune",
+                "--model",
+                MIXTRAL,
+                "--text",
+                text.toString(),
+                "--steps",
+                "3",
+                "--batch",
+                "2",
+                "--sequence-length",
+                "16",
+                "--held-out",
+                "0.2",
+                "--learning-rate",
+                "1e-3"),
+            Arrays.stream(more))
+        .toArray(String[]::new);
+  }
+
+  private JsonNode json(String... more) throws IOException {
+    String[] arguments =
+        Stream.concat(Arrays.stream(small(more)), Stream.of("--json")).toArray(String[]::new);
+    assertThat(execute(arguments)).as(err.toString()).isZero();
+    return new ObjectMapper().readTree(out.toString());
+  }
+
+  @Test
+  void aTrainedModelRunsAndHasLearnt() throws IOException {
+    Path output = folder.resolve("out");
+    JsonNode result = json("--output", output.toString());
+    assertThat(result.get("format-version").asInt()).isEqualTo(1);
+    assertThat(result.get("losses")).hasSize(3);
+    assertThat(result.get("held-out-loss-after").asDouble())
+        .isLessThan(result.get("held-out-loss-before").asDouble() - 0.5);
+    assertThat(result.get("training").get("steps").asText()).isEqualTo("3");
+    assertThat(result.get("parameters").asLong()).isEqualTo(6_314_688);
+    assertThat(output.resolve("report.html"))
+        .content()
+        .contains("Held-out loss before")
+        .contains("\"name\":\"Held out\"");
+    assertThat(
+            execute(
+                "run",
+                "--model",
+                output.toString(),
+                "--prompt",
+                "The quick brown",
+                "--max-new-tokens",
+                "4"))
+        .as(err.toString())
+        .isZero();
+    assertThat(out.toString()).isNotBlank();
+  }
+
+  @Test
+  void pipelinesAndResumedRunsGiveTheSameLosses() throws IOException {
+    JsonNode plain = json("--output", folder.resolve("a").toString(), "--micro-batches", "2");
+    Path piped = folder.resolve("b");
+    JsonNode pipeline =
+        json(
+            "--output",
+            piped.toString(),
+            "--micro-batches",
+            "2",
+            "--pipeline",
+            "aptmoe",
+            "--devices",
+            "2",
+            "--stages",
+            "4",
+            "--policy",
+            "min-max",
+            "--memory",
+            "80MB",
+            "--timeline",
+            folder.resolve("timeline.json").toString());
+    assertThat(folder.resolve("timeline.json")).content().contains("backward 3 -1 1");
+    assertThat(pipeline.get("losses")).isEqualTo(plain.get("losses"));
+    assertThat(pipeline.get("held-out-loss-after")).isEqualTo(plain.get("held-out-loss-after"));
+    assertThat(pipeline.get("execution").get("policy").asText()).isEqualTo("min-max");
+    assertThat(pipeline.get("peak-bytes").asLong()).isBetween(1L, 80_000_000L);
+    JsonNode resumed = json("--output", piped.toString(), "--micro-batches", "2", "--resume");
+    assertThat(resumed.get("resumed-from").asInt()).isEqualTo(3);
+    assertThat(resumed.get("losses")).isEqualTo(plain.get("losses"));
+    assertThat(piped.resolve("model.safetensors"))
+        .hasSameBinaryContentAs(folder.resolve("a/model.safetensors"));
+  }
+
+  @Test
+  void batchesAreWrittenAsAnArrayThatPromptsAreReadFrom() throws IOException {
+    Path file = folder.resolve("batches.npy");
+    json("--output", folder.resolve("out").toString(), "--write-batches", file.toString());
+    List<int[]> rows = TokenArray.read(file);
+    assertThat(rows).hasSize(6).allMatch(row -> row.length == 16);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--steps 0 | Invalid --steps: 0, at least 1",
+        "--batch 3 --micro-batches 2 | Invalid --micro-batches: 2, a divisor of --batch 3",
+        "--warmup 9 | Invalid --warmup: 9, at most --steps 3",
+        "--learning-rate -1 | Invalid --learning-rate: -1.0, above 0",
+        "--held-out 1 | Invalid --held-out: 1.0, between 0 and 1",
+        "--clip-norm -1 | Invalid --clip-norm: -1.0, at least 0",
+        "--checkpoint-every -1 | Invalid --checkpoint-every: -1, at least 0",
+        "--timeline f | Invalid options: --timeline is of a --pipeline",
+        "--devices 2 | Invalid options: --devices, --stages and --memory are of a --pipeline",
+        "--pipeline other | Invalid pipeline: other, one of gpipe, gpipe-offload, mobius, aptmoe",
+        "--pipeline mobius --stages 5 | Invalid number of stages: 5, a divisor of the 12 layers",
+        "--pipeline gpipe --devices 0 | Invalid pipeline: --devices 0 and --cpu-threads 1 at least"
+            + " 1, --stages 0 at least 0"
+      })
+  void invalidOptionsAreUsageErrors(String options, String message) {
+    String[] arguments = small("--output", folder.resolve("out").toString());
+    assertThat(execute(merged(arguments, options.split(" ")))).as(err.toString()).isEqualTo(2);
+    assertThat(err.toString()).contains("atlas: " + message);
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  /** Options with those of the same name replaced. */
+  private static String[] merged(String[] arguments, String[] more) {
+    List<String> all = new ArrayList<>(List.of(arguments));
+    for (int i = 0; i < more.length; i += 2) {
+      int at = all.indexOf(more[i]);
+      if (at >= 0) {
+        all.set(at + 1, more[i + 1]);
+      } else {
+        all.add(more[i]);
+        all.add(more[i + 1]);
+      }
+    }
+
+    return all.toArray(String[]::new);
+  }
+
+  @Test
+  void whatCannotBeTrainedIsRefusedInOneLine() {
+    String out = folder.resolve("out").toString();
+    String nllb = Goldens.data().resolve("nllb-moe").toString();
+    assertThat(execute("finetune", "--model", nllb, "--text", text.toString(), "--output", out))
+        .isEqualTo(1);
+    assertThat(err.toString().lines())
+        .containsExactly(
+            "atlas: Cannot fine-tune NllbMoeForConditionalGeneration of %s: MixtralForCausalLM is"
+                    .formatted(nllb)
+                + " built");
+    assertThat(execute(merged(small("--output", out), new String[] {"--sequence-length", "2000"})))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .contains("Invalid --sequence-length: 2000, the model has 1024 positions");
+    assertThat(
+            execute(
+                small(
+                    "--output", out, "--pipeline", "mobius", "--devices", "2", "--memory", "1MB")))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("Not enough memory: mobius of 12 stages needs ");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+}
