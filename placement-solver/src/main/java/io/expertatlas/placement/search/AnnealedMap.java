@@ -1,37 +1,28 @@
 package io.expertatlas.placement.search;
 
-import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import io.expertatlas.placement.solver.Prices;
 import java.util.Arrays;
 
 /**
- * A map of a chain that changes swap by swap. What every expert would keep on every part, and on
- * every node, is kept up to date: experts of one layer never meet, so the effect of a swap is a few
- * look-ups, and carrying it out adds a row of pair weights to the layers before and after. Touches
- * have {@link FanoutTables}. Load above the cap is kept apart from the cost.
+ * A map of a chain that changes swap by swap, with the effect of any swap at a few look-ups: hops
+ * have a {@link HopTable} a layer, touches {@link FanoutTables}. Load above the cap is kept apart
+ * from the cost.
  *
  * <p>Counts are {@code int}; where they do not fit, they are taken in units of a power of two, and
  * so is the cost. With assertions on, every change is checked from scratch. The hottest part has no
  * price here. Not safe for several threads.
  */
 final class AnnealedMap {
+  private static final int[] NONE = {};
+
   private final Chain chain;
   private final int parts;
-  private final int[] nodeGroup; // [part], its node's row after those of the parts
-  private final int near; // saved by staying on a part
-  private final int far; // saved by staying in a node
-  private final int[] link; // [part * parts + part], with a matrix of costs; else empty
   private final PairCounts pairs;
   private final int[][] map; // [layer][i]
   private final int[][] held; // [layer][part]
-
-  /**
-   * {@code [layer][(part, then nodes) * size + i]}: the weight of an expert's pairs towards a part
-   * or node; with a matrix of costs, minus what the pairs would cost were it on the part.
-   */
-  private final int[][] stays;
-
+  private final HopTable[] hops; // [layer], made when first asked: a window has few layers
+  private final boolean[] isBehind; // [layer], whether its table may not follow its neighbours
   private final boolean hasHops;
   private final int gpuPrice;
   private final int nodePrice;
@@ -49,15 +40,7 @@ final class AnnealedMap {
     this.chain = pairs.chain();
     this.asserting = asserting;
     this.parts = chain.parts().gpus();
-    Topology topology = chain.parts();
-    int nodes = topology.nodes();
-    this.nodeGroup = new int[parts];
-    Arrays.setAll(nodeGroup, part -> parts + topology.node(part));
-    boolean matrix = topology.hasCostMatrix();
-    this.near = matrix ? 1 : topology.costInNode();
-    this.far = matrix || nodes == 1 ? 0 : topology.costAcrossNodes() - near;
-    this.link = new int[matrix ? parts * parts : 0];
-    Arrays.setAll(link, at -> topology.hopCost(at / parts, at % parts));
+    int nodes = chain.parts().nodes();
     Prices prices = chain.prices();
     this.hasHops = prices.hop() > 0;
     int layers = chain.layers();
@@ -68,14 +51,11 @@ final class AnnealedMap {
     this.hasTouches = new boolean[layers];
     this.map = new int[layers][];
     this.held = new int[layers][parts];
-    this.stays = new int[layers][];
+    this.hops = new HopTable[layers];
+    this.isBehind = new boolean[layers];
     this.load = new long[layers][parts];
     this.excess = new long[layers];
     this.hasCaps = chain.hasCaps();
-    for (int layer = 0; layer < layers; layer++) {
-      int size = chain.size(layer);
-      stays[layer] = new int[size * (parts + (far > 0 ? nodes : 0))];
-    }
   }
 
   /** Starts from a copy of a map. */
@@ -97,51 +77,33 @@ final class AnnealedMap {
       hasTouches[layer] = false;
     }
 
-    for (int layer = 0; hasHops && layer < map.length; layer++) {
-      Arrays.fill(stays[layer], 0);
-      if (layer > 0) {
-        addStays(layer, pairs.forth(layer - 1), map[layer - 1]);
-      }
-
-      if (layer < map.length - 1) {
-        addStays(layer, pairs.back(layer), map[layer + 1]);
-      }
-    }
-
+    Arrays.fill(hops, null);
+    Arrays.fill(isBehind, true);
     kept = asserting ? scratch() : 0;
   }
 
-  /**
-   * Adds what each expert of a layer has with the experts of another.
-   *
-   * @param counts {@code [other * size + i]}
-   */
-  private void addStays(int layer, int[] counts, int[] others) {
-    int size = map[layer].length;
-    for (int other = 0; other < others.length; other++) {
-      int part = others[other];
-      if (link.length > 0) {
-        for (int p = 0; p < parts; p++) {
-          addRow(stays[layer], p * size, counts, other * size, size, -link[p * parts + part]);
-        }
-      } else {
-        addRow(stays[layer], part * size, counts, other * size, size, 1);
-      }
-
-      if (far > 0) {
-        addRow(stays[layer], nodeGroup[part] * size, counts, other * size, size, 1);
-      }
+  /** What hops of a layer cost, where its neighbours are now. */
+  private HopTable hops(int layer) {
+    if (hops[layer] == null) {
+      hops[layer] = new HopTable(chain, layer, map[layer]);
     }
+
+    if (isBehind[layer]) {
+      boolean isFirst = layer == 0;
+      boolean isLast = layer == map.length - 1;
+      hops[layer].follow(
+          isFirst ? NONE : map[layer - 1],
+          isFirst ? NONE : pairs.forth(layer - 1),
+          isLast ? NONE : map[layer + 1],
+          isLast ? NONE : pairs.back(layer));
+      isBehind[layer] = false;
+    }
+
+    return hops[layer];
   }
 
   private int node(int part) {
-    return nodeGroup[part] - parts;
-  }
-
-  private static void addRow(int[] to, int row, int[] from, int other, int size, int factor) {
-    for (int i = 0; i < size; i++) {
-      to[row + i] += factor * from[other + i];
-    }
+    return chain.parts().node(part);
   }
 
   private long above(int layer, long load) {
@@ -174,18 +136,7 @@ final class AnnealedMap {
 
   /** By how much the cost would rise if two experts of a layer changed places. */
   int swapRise(int layer, int one, int other) {
-    int from = map[layer][one];
-    int to = map[layer][other];
-    int rise = 0;
-    if (hasHops) {
-      int[] row = stays[layer];
-      int size = map[layer].length;
-      rise = near * swapLoss(row, from * size, to * size, one, other);
-      if (far > 0 && nodeGroup[from] != nodeGroup[to]) {
-        rise += far * swapLoss(row, nodeGroup[from] * size, nodeGroup[to] * size, one, other);
-      }
-    }
-
+    int rise = hasHops ? hops(layer).swapRise(one, other) : 0;
     if (gpuPrice > 0) {
       rise += gpuPrice * gpuTouches(layer).swapRise(one, other);
     }
@@ -193,8 +144,14 @@ final class AnnealedMap {
     return nodePrice > 0 ? rise + nodePrice * nodeTouches(layer).swapRise(one, other) : rise;
   }
 
-  private static int swapLoss(int[] row, int from, int to, int one, int other) {
-    return row[from + one] - row[to + one] + row[to + other] - row[from + other];
+  /** Whether {@link #firstWithin} tells all: hops are all that counts, apart from caps. */
+  boolean isHopsAlone() {
+    return hasHops && gpuPrice == 0 && nodePrice == 0;
+  }
+
+  /** See {@link HopTable#firstWithin}; if hops are all that counts. */
+  int firstWithin(int layer, int one, int first, int[] thresholds, int offset) {
+    return hops(layer).firstWithin(one, first, thresholds, offset);
   }
 
   /** By how much the load above the cap would rise if two experts of a layer changed places. */
@@ -221,13 +178,9 @@ final class AnnealedMap {
     int to = map[layer][other];
     carry(layer, from, to, chain.load(layer, one) - chain.load(layer, other));
     if (hasHops) {
-      if (layer > 0) {
-        trade(layer - 1, pairs.back(layer - 1), one, other, from, to);
-      }
-
-      if (layer < map.length - 1) {
-        trade(layer + 1, pairs.forth(layer), one, other, from, to);
-      }
+      hops(layer).move(one, to);
+      hops(layer).move(other, from);
+      changed(layer);
     }
 
     if (gpuPrice > 0) {
@@ -254,35 +207,13 @@ final class AnnealedMap {
     load[layer][to] += moved;
   }
 
-  /** The neighbours of two experts that change places see them elsewhere. */
-  private void trade(int layer, int[] counts, int one, int other, int from, int to) {
-    int size = map[layer].length;
-    int[] row = stays[layer];
-    if (link.length > 0) {
-      for (int p = 0; p < parts; p++) {
-        int factor = link[p * parts + from] - link[p * parts + to];
-        addRow(row, p * size, counts, one * size, size, factor);
-        addRow(row, p * size, counts, other * size, size, -factor);
-      }
-
-      return;
+  private void changed(int layer) {
+    if (layer > 0) {
+      isBehind[layer - 1] = true;
     }
 
-    trade(row, from * size, to * size, counts, one * size, other * size, size);
-    if (far > 0 && nodeGroup[from] != nodeGroup[to]) {
-      int nodeFrom = nodeGroup[from] * size;
-      trade(row, nodeFrom, nodeGroup[to] * size, counts, one * size, other * size, size);
-    }
-  }
-
-  private static void trade(
-      int[] row, int from, int to, int[] counts, int one, int other, int size) {
-    for (int i = 0; i < size; i++) {
-      row[from + i] += counts[other + i] - counts[one + i];
-    }
-
-    for (int i = 0; i < size; i++) {
-      row[to + i] += counts[one + i] - counts[other + i];
+    if (layer < map.length - 1) {
+      isBehind[layer + 1] = true;
     }
   }
 
@@ -335,17 +266,7 @@ final class AnnealedMap {
 
   /** By how much the cost would rise if an expert went to a part. */
   int moveRise(int layer, int expert, int to) {
-    int from = map[layer][expert];
-    int rise = 0;
-    if (hasHops) {
-      int[] row = stays[layer];
-      int size = map[layer].length;
-      rise = near * (row[from * size + expert] - row[to * size + expert]);
-      if (far > 0) {
-        rise += far * (row[nodeGroup[from] * size + expert] - row[nodeGroup[to] * size + expert]);
-      }
-    }
-
+    int rise = hasHops ? hops(layer).moveRise(expert, to) : 0;
     if (gpuPrice > 0) {
       rise += gpuPrice * gpuTouches(layer).moveRise(expert, to);
     }
@@ -364,13 +285,8 @@ final class AnnealedMap {
     int from = map[layer][expert];
     carry(layer, from, to, chain.load(layer, expert));
     if (hasHops) {
-      if (layer > 0) {
-        follow(layer - 1, pairs.back(layer - 1), expert, from, to);
-      }
-
-      if (layer < map.length - 1) {
-        follow(layer + 1, pairs.forth(layer), expert, from, to);
-      }
+      hops(layer).move(expert, to);
+      changed(layer);
     }
 
     if (gpuPrice > 0) {
@@ -386,26 +302,6 @@ final class AnnealedMap {
     map[layer][expert] = to;
     if (asserting) {
       check("move of expert %d to part %d in layer %d".formatted(expert, to, layer));
-    }
-  }
-
-  private void follow(int layer, int[] counts, int expert, int from, int to) {
-    int size = map[layer].length;
-    int[] row = stays[layer];
-    if (link.length > 0) {
-      for (int p = 0; p < parts; p++) {
-        int factor = link[p * parts + from] - link[p * parts + to];
-        addRow(row, p * size, counts, expert * size, size, factor);
-      }
-
-      return;
-    }
-
-    addRow(row, from * size, counts, expert * size, size, -1);
-    addRow(row, to * size, counts, expert * size, size, 1);
-    if (far > 0) {
-      addRow(row, nodeGroup[from] * size, counts, expert * size, size, -1);
-      addRow(row, nodeGroup[to] * size, counts, expert * size, size, 1);
     }
   }
 

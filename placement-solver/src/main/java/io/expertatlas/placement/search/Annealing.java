@@ -1,6 +1,7 @@
 package io.expertatlas.placement.search;
 
 import io.expertatlas.placement.solver.Chain;
+import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.function.BooleanSupplier;
 
@@ -22,14 +23,27 @@ final class Annealing {
 
   private static final double LAST_PRICE = 10;
 
-  /** {@code -ln u} in the middles of 4096 equal steps of u: no logarithm for a proposal. */
-  private static final double[] MINUS_LOG = minusLog(1 << 12);
+  /** Proposals in a row for one layer where hops are all that counts. */
+  private static final int VISIT = 256;
+
+  /** Times that thresholds are drawn in an anneal, or else once a block. */
+  private static final int THRESHOLDS = 200;
+
+  private static final int TABLE_BITS = 11;
+  private static final int TABLE = 1 << TABLE_BITS;
+
+  /**
+   * {@code -ln u} in the middles of equal steps of u, in any order: no logarithm for a proposal.
+   */
+  private static final double[] MINUS_LOG = minusLog();
 
   private final Chain chain;
   private final AnnealedMap map;
   private final BooleanSupplier isTimeUp;
   private final boolean hasRoom; // some part may hold more or fewer experts
   private final boolean hasCaps;
+  private final int parts;
+  private final int[] thresholds; // those of the table, its first ones again at the end
   private double excessPrice; // of load above a cap, in units of cost
 
   Annealing(Chain chain, AnnealedMap map, BooleanSupplier isTimeUp) {
@@ -37,23 +51,25 @@ final class Annealing {
     this.map = map;
     this.isTimeUp = isTimeUp;
     boolean room = false;
+    int widest = 0;
     for (int layer = 0; layer < chain.layers(); layer++) {
+      widest = Math.max(widest, chain.size(layer));
       for (int part = 0; part < chain.parts().gpus(); part++) {
         room |= chain.least(layer, part) < chain.most(layer, part);
       }
     }
 
+    this.thresholds = new int[TABLE + widest];
+    this.parts = chain.parts().gpus();
     this.hasRoom = room;
     this.hasCaps = chain.hasCaps();
   }
 
-  private static double[] minusLog(int steps) {
-    double[] table = new double[steps];
-    for (int i = 0; i < steps; i++) {
-      table[i] = -Math.log((i + 0.5) / steps);
-    }
-
-    return table;
+  private static double[] minusLog() {
+    int[] order = new int[TABLE];
+    Arrays.setAll(order, i -> i);
+    Starts.shuffle(order, new SplittableRandom(1));
+    return Arrays.stream(order).mapToDouble(i -> -Math.log((i + 0.5) / TABLE)).toArray();
   }
 
   /** The mean size of the effect of a swap: the unit of temperatures. */
@@ -92,7 +108,12 @@ final class Annealing {
     double temperature = hot;
     double pricing = Math.pow(LAST_PRICE / FIRST_PRICE, 1 / blocks);
     excessPrice = hasCaps ? FIRST_PRICE * hot / Math.max(1, loadUnit(firstLayer, lastLayer)) : 0;
+    long every = Math.max(1, proposals / BLOCK / THRESHOLDS) * BLOCK;
     for (long done = 0; done < proposals && !isTimeUp.getAsBoolean(); done += BLOCK) {
+      if (done % every == 0) {
+        setThresholds(temperature);
+      }
+
       block(firstLayer, lastLayer - firstLayer + 1, temperature, random);
       temperature *= cooling;
       excessPrice *= pricing;
@@ -148,7 +169,14 @@ final class Annealing {
   }
 
   private void block(int firstLayer, int layers, double temperature, SplittableRandom random) {
-    int parts = chain.parts().gpus();
+    if (map.isHopsAlone()) {
+      for (int left = BLOCK; left > 0; ) {
+        left -= visit(firstLayer + random.nextInt(layers), random);
+      }
+
+      return;
+    }
+
     int layer = firstLayer;
     for (int i = 0; i < BLOCK; i++) {
       // one draw gives the layer, two experts and the threshold; 16 bits each choose evenly enough
@@ -159,34 +187,96 @@ final class Annealing {
 
       int size = chain.size(layer);
       int one = (int) (((bits >>> 16 & 0xffff) * size) >>> 16);
-      double threshold = temperature * MINUS_LOG[(int) (bits >>> 52)];
+      double threshold = temperature * MINUS_LOG[(int) (bits >>> 64 - TABLE_BITS)];
       if (hasRoom && (bits >>> 48 & 3) == 0) {
-        int to = (int) (((bits >>> 32 & 0xffff) * parts) >>> 16);
-        if (map.mayMove(layer, one, to)) {
-          double rise = map.moveRise(layer, one, to);
-          if (hasCaps) {
-            rise += excessPrice * map.moveExcess(layer, one, to);
-          }
-
-          if (rise <= threshold) {
-            map.move(layer, one, to);
-          }
-        }
-
+        tryMove(layer, one, (int) (((bits >>> 32 & 0xffff) * parts) >>> 16), threshold);
         continue;
       }
 
-      int other = (int) (((bits >>> 32 & 0xffff) * size) >>> 16);
-      if (map.part(layer, one) != map.part(layer, other)) {
-        double rise = map.swapRise(layer, one, other);
-        if (hasCaps) {
-          rise += excessPrice * map.swapExcess(layer, one, other);
-        }
+      trySwap(layer, one, (int) (((bits >>> 32 & 0xffff) * size) >>> 16), threshold);
+    }
+  }
 
-        if (rise <= threshold) {
-          map.swap(layer, one, other);
-        }
+  private void trySwap(int layer, int one, int other, double threshold) {
+    if (map.part(layer, one) == map.part(layer, other)) {
+      return;
+    }
+
+    double rise = map.swapRise(layer, one, other);
+    if (hasCaps) {
+      rise += excessPrice * map.swapExcess(layer, one, other);
+    }
+
+    if (rise <= threshold) {
+      map.swap(layer, one, other);
+    }
+  }
+
+  private void tryMove(int layer, int one, int to, double threshold) {
+    if (map.mayMove(layer, one, to)) {
+      double rise = map.moveRise(layer, one, to);
+      if (hasCaps) {
+        rise += excessPrice * map.moveExcess(layer, one, to);
       }
+
+      if (rise <= threshold) {
+        map.move(layer, one, to);
+      }
+    }
+  }
+
+  /**
+   * Proposes swaps of some experts of a layer with each other one.
+   *
+   * @return how many were proposed
+   */
+  private int visit(int layer, SplittableRandom random) {
+    int size = chain.size(layer);
+    int count = Math.max(1, VISIT / size);
+    for (int i = 0; i < count; i++) {
+      int one = random.nextInt(size);
+      int offset = random.nextInt(TABLE);
+      if (hasRoom) {
+        tryMove(layer, one, random.nextInt(parts), thresholds[offset]);
+      }
+
+      scan(layer, one, offset);
+    }
+
+    return count * size;
+  }
+
+  /** Proposes swaps of an expert with each other one. */
+  private void scan(int layer, int one, int offset) {
+    int size = chain.size(layer);
+    if (hasCaps && map.excess(layer) > 0) {
+      for (int other = 0; other < size; other++) {
+        trySwap(layer, one, other, thresholds[offset + other]);
+      }
+
+      return;
+    }
+
+    // no part is above the cap: a swap that is not within by its hops is not with its load either
+    int other = map.firstWithin(layer, one, 0, thresholds, offset);
+    while (other < size) {
+      if (hasCaps) {
+        trySwap(layer, one, other, thresholds[offset + other]);
+      } else {
+        map.swap(layer, one, other);
+      }
+
+      other = map.firstWithin(layer, one, other + 1, thresholds, offset);
+    }
+  }
+
+  private void setThresholds(double temperature) {
+    for (int i = 0; i < TABLE; i++) {
+      thresholds[i] = (int) Math.min(HopTable.MOST_THRESHOLD, temperature * MINUS_LOG[i]);
+    }
+
+    for (int i = TABLE; i < thresholds.length; i++) {
+      thresholds[i] = thresholds[i - TABLE]; // layers may have more experts than the table
     }
   }
 }

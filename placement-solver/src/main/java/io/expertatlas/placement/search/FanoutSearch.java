@@ -11,16 +11,17 @@ import java.util.function.Consumer;
 
 /**
  * The search where hops cost nothing: each layer is a problem of its own. Rounds of one anneal a
- * layer, the first few each slower than the one before it, as a slow anneal beats quick ones; the
- * best partition of each layer is kept.
+ * layer, in turn from a random start and from the best partition so far, and slower and slower up
+ * to a limit, as a slow anneal beats quick ones; the best partition of each layer is kept.
  */
 final class FanoutSearch {
   /** Of the first round, for each pair of experts of a layer. */
   private static final long PROPOSALS = 60;
 
-  private static final int SLOWER = 2; // proposals of a round over those of the round before
-  private static final long SLOWEST = 8 * PROPOSALS;
-  private static final double HOT = 0.5; // temperatures, in units of a swap's mean effect
+  private static final int SLOWER =
+      2; // proposals of a pair of rounds over those of the pair before
+  private static final long SLOWEST = 16 * PROPOSALS;
+  private static final double HOT = 0.35; // temperatures, in units of a swap's mean effect
   private static final double COLD = 0.02;
 
   private final Chain[] layers;
@@ -45,15 +46,18 @@ final class FanoutSearch {
   }
 
   /**
-   * Searches for a number of rounds, or until time is up.
+   * Searches until a number of rounds improved nothing, or time is up.
    *
    * @param start a map within the caps, that the answer is not worse than
+   * @param patience rounds without improvement that end the search
    * @param improved is called with the map after each round that improved it
    */
-  int[][] run(int[][] start, int rounds, Workers workers, Consumer<int[][]> improved) {
+  int[][] run(int[][] start, int patience, Workers workers, Consumer<int[][]> improved) {
     int[][] best = start.clone();
     long proposals = PROPOSALS;
-    for (int round = 0; round < rounds && stepsLeft > 0 && !isTimeUp.getAsBoolean(); round++) {
+    int failures = 0;
+    for (int round = 0; failures < patience && stepsLeft > 0 && !isTimeUp.getAsBoolean(); round++) {
+      boolean fresh = round % 2 == 0;
       List<Callable<int[]>> tasks = new ArrayList<>();
       for (int layer = 0; layer < layers.length; layer++) {
         SplittableRandom own = random.split();
@@ -63,7 +67,6 @@ final class FanoutSearch {
         long steps = Math.min(stepsLeft, 1 + proposals * size * size / Annealing.BLOCK);
         stepsLeft -= steps;
         long count = steps * Annealing.BLOCK;
-        boolean fresh = round == 0;
         tasks.add(() -> annealed(chain, from, fresh, count, own));
       }
 
@@ -82,7 +85,8 @@ final class FanoutSearch {
         improved.accept(best.clone());
       }
 
-      proposals = Math.min(proposals * SLOWER, SLOWEST);
+      failures = better ? 0 : failures + 1;
+      proposals = fresh ? proposals : Math.min(proposals * SLOWER, SLOWEST);
     }
 
     return best;

@@ -29,7 +29,7 @@ final class PoolSearch {
   private static final long PROPOSALS = 100; // of an anneal, for each pair of experts of a layer
   private static final long LEAST_PROPOSALS = 50_000;
   private static final long MOST_PROPOSALS = 24_000_000;
-  private static final double HOT = 0.6; // temperatures, in units of a swap's mean effect
+  private static final double HOT = 1.4; // temperatures, in units of a swap's mean effect
   private static final double COLD = 0.01;
   private static final double REHEATED_LEAST = 0.05;
   private static final double REHEATED_MOST = 0.8;

@@ -17,7 +17,7 @@ import java.util.SplittableRandom;
  */
 public final class PoolSolver implements PlacementSolver {
   private static final int PATIENCE = 6;
-  private static final int ROUNDS = 16; // of a fan-out search
+  private static final int ROUNDS = 12; // of a fan-out search that improve nothing and end it
 
   @Override
   public String name() {

@@ -107,6 +107,51 @@ class PoolSearchTest {
 
   @ParameterizedTest(name = "seed {0}")
   @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void aScanFindsTheSwapsThatStayWithinTheirThresholds(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    PlacementProblem problem = problem(random, seed);
+    Chain chain =
+        Chain.of(
+            PlacementProblem.balanced(
+                problem.counts(), cluster(problem.topology(), random), Objective.HOPS));
+    AnnealedMap map = new AnnealedMap(new PairCounts(chain), false /* asserting */);
+    map.reset(Starts.random(chain, random));
+    assertThat(map.isHopsAlone()).isTrue();
+    for (int change = 0; change < 20; change++) {
+      int layer = random.nextInt(chain.layers());
+      int one = random.nextInt(chain.size(layer));
+      int first = random.nextInt(chain.size(layer) + 1);
+      int[] thresholds = random.ints(chain.size(layer) + 5, 0, 60).toArray();
+      int found = map.firstWithin(layer, one, first, thresholds, 5);
+      int expected = first;
+      while (expected < chain.size(layer)
+          && (map.part(layer, expected) == map.part(layer, one)
+              || swapped(chain, map.copy(), layer, one, expected) - map.cost()
+                  > thresholds[5 + expected])) {
+        expected++;
+      }
+
+      assertThat(found).isEqualTo(expected);
+      if (found < chain.size(layer)) {
+        map.swap(layer, one, found);
+      }
+
+      int to = random.nextInt(chain.parts().gpus());
+      if (map.mayMove(layer, one, to)) {
+        map.move(layer, one, to);
+      }
+    }
+  }
+
+  private static long swapped(Chain chain, int[][] map, int layer, int one, int other) {
+    int part = map[layer][one];
+    map[layer][one] = map[layer][other];
+    map[layer][other] = part;
+    return chain.cost(map);
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
   void thePoolIsNeverWorseThanWhatWasAdded(long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     Chain chain = chain(random, seed);
