@@ -111,6 +111,7 @@ class KilledRunIT {
     List<String> command =
         List.of(
             Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-XX:TieredStopAtLevel=1", // starts sooner
             "-cp",
             "target/classes:target/lib/*",
             "io.expertatlas.runtime.cli.Main",
