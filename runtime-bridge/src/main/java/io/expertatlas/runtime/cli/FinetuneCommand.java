@@ -12,6 +12,7 @@ import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.model.Models;
 import io.expertatlas.runtime.tokenizer.TextCodec;
+import io.expertatlas.runtime.train.HostNeed;
 import io.expertatlas.runtime.train.MixtralTraining;
 import io.expertatlas.runtime.train.StepExecutor;
 import io.expertatlas.runtime.train.TrainableModel;
@@ -112,6 +113,7 @@ final class FinetuneCommand implements Callable<Integer> {
               .formatted(settings.sequenceLength(), config.maxPositions()));
     }
 
+    HostNeed.check(size(config), !pipeline.isThere(), Runtime.getRuntime().maxMemory());
     TokenRows rows = rows(config, settings);
     if (batches != null) {
       WrittenAside.file(
@@ -126,6 +128,13 @@ final class FinetuneCommand implements Callable<Integer> {
     TrainableModel trained = new MixtralTraining(config, checkpoint, false);
     print(train(finetuning, settings, rows, trained));
     return 0;
+  }
+
+  /** Numbers of a model. */
+  private static long size(MixtralConfig config) {
+    return Models.shapes(config).values().stream()
+        .mapToLong(shape -> shape.stream().reduce(1L, Math::multiplyExact))
+        .sum();
   }
 
   private TrainingSettings settings() {

@@ -15,7 +15,8 @@ final class SimulationTable {
     StringBuilder text = new StringBuilder();
     line(
         text,
-        "%d layers x %d experts, %.2f B parameters, %d GPUs of %s, %d cores each, %d x %d tokens a step",
+        "%d layers x %d experts, %.2f B parameters, %d GPUs of %s, %d cores each, %d x %d tokens a"
+            + " step",
         scenario.layers(),
         scenario.experts(),
         scenario.parameters() / 1e9,

@@ -3,24 +3,20 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.pipeline.Action;
 import io.expertatlas.runtime.pipeline.ActionLists;
 import io.expertatlas.runtime.pipeline.HierarchicalLoading;
-import io.expertatlas.runtime.pipeline.LayerSplit;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.Visit;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Future;
 
 /**
  * A logical device: walks its actions on a thread of its own. Weights are copied when a visit of
  * theirs begins, those of the next visit behind them, and dropped when it ends. What backward needs
- * of forward is kept by the host; the memory of one micro-batch's is reserved.
+ * of forward is kept by the host; the memory of one micro-batch's is reserved. Spans of
+ * computations begin when their input is there and hold the time in which weights are awaited.
  */
 final class PipelineDevice implements AutoCloseable {
   private static final int INTER_STAGE = 2;
@@ -32,7 +28,7 @@ final class PipelineDevice implements AutoCloseable {
   private final Arena arena;
   private final DeviceMemory memory;
   private final HierarchicalLoading hierarchy; // for APTMoE
-  private final ExecutorService pool;
+  private final DeviceExperts experts;
   private final SpanLog spans;
   private final int chunks;
   private final boolean backward;
@@ -57,7 +53,6 @@ final class PipelineDevice implements AutoCloseable {
     this.options = options;
     this.stages = stages;
     this.arena = arena;
-    this.pool = pool;
     this.spans = spans;
     this.chunks = chunks;
     this.backward = backward;
@@ -72,6 +67,7 @@ final class PipelineDevice implements AutoCloseable {
             options.policy(),
             new SplittableRandom(options.seed() + device),
             memory.loader());
+    this.experts = new DeviceExperts(device, splits(), memory, hierarchy, pool, spans);
   }
 
   private boolean splits() {
@@ -111,18 +107,11 @@ final class PipelineDevice implements AutoCloseable {
     double[] run() throws InterruptedException {
       for (Action action : ActionLists.of(plan, device, chunks, backward)) {
         probe.before(device, action);
-        long begin = System.nanoTime();
         try {
           act(action);
         } catch (RuntimeException e) {
           throw new PipelineException(
               "Device %d failed at '%s': %s".formatted(device, action, e.getMessage()), e);
-        }
-
-        if (action.isSend()) {
-          spans.add(device, SpanLog.SEND, action.toString(), begin);
-        } else if (action.stage() >= 0) {
-          spans.add(device, SpanLog.GPU, action.toString(), begin);
         }
       }
 
@@ -133,7 +122,9 @@ final class PipelineDevice implements AutoCloseable {
     private void act(Action action) throws InterruptedException {
       if (action.isSend()) {
         boolean down = action.what() == Action.What.SEND_GRAD;
+        long begin = System.nanoTime();
         network.send(down, action.peer(), action.chunk(), result);
+        spans.add(device, SpanLog.SEND, action.toString(), begin);
       } else if (action.isForward() || action.isBackward()) {
         Visit current = visits.get(visit);
         if (current.beginsWith(action)) {
@@ -217,9 +208,9 @@ final class PipelineDevice implements AutoCloseable {
           stage.isFirst()
               ? new Matrix(0, 0)
               : network.receive(false, action.stage(), action.chunk());
-      Stage.Tape tape =
-          stage.forward(
-              parts.get(action.chunk()), input, targets, memory, PipelineDevice.this::runExperts);
+      long begin = System.nanoTime();
+      Stage.Tape tape = stage.forward(parts.get(action.chunk()), input, targets, memory, experts);
+      spans.add(device, SpanLog.GPU, action.toString(), begin);
       result = tape.output();
       if (stage.isLast()) {
         losses[action.chunk()] = tape.loss();
@@ -246,7 +237,9 @@ final class PipelineDevice implements AutoCloseable {
       Matrix gradient =
           stage.isLast() ? new Matrix(0, 0) : network.receive(true, action.stage(), action.chunk());
       Stage.Tape tape = tapes.remove(action.stage() * chunks + action.chunk());
-      result = stage.backward(tape, gradient, memory, PipelineDevice.this::runExperts);
+      long begin = System.nanoTime();
+      result = stage.backward(tape, gradient, memory, experts);
+      spans.add(device, SpanLog.GPU, action.toString(), begin);
     }
 
     private void end(Visit current) throws InterruptedException {
@@ -260,77 +253,6 @@ final class PipelineDevice implements AutoCloseable {
       arena.release(reserved(current, stage));
       visit++;
     }
-  }
-
-  /** Experts that are on the device or belong there run here, the others on the pool. */
-  private void runExperts(int layer, int[] counts, boolean isBackward, ExpertRunner.Work work)
-      throws InterruptedException {
-    List<Integer> here = new ArrayList<>();
-    List<Integer> elsewhere = new ArrayList<>();
-    memory.ask(() -> assign(layer, counts, isBackward, here, elsewhere));
-    List<Future<?>> onPool = new ArrayList<>();
-    for (int expert : elsewhere) {
-      onPool.add(pool.submit(() -> runOnCpu(layer, expert, work)));
-    }
-
-    while (!here.isEmpty()) {
-      List<Integer> blocks =
-          here.stream().map(expert -> memory.ids().expert(layer, expert)).toList();
-      work.run(here.remove(memory.awaitAny(blocks)), memory);
-    }
-
-    for (Future<?> one : onPool) {
-      try {
-        one.get();
-      } catch (ExecutionException e) {
-        throw new IllegalStateException(
-            "an expert of layer %d failed on the CPU: %s"
-                .formatted(layer, e.getCause().getMessage()),
-            e.getCause());
-      }
-    }
-
-    if (splits() && !isBackward) {
-      memory.ask(() -> hierarchy.endLayer(layer));
-    }
-  }
-
-  private void assign(
-      int layer, int[] counts, boolean isBackward, List<Integer> here, List<Integer> elsewhere) {
-    boolean[] belongs = new boolean[counts.length];
-    if (splits()) {
-      LayerSplit split = isBackward ? hierarchy.split(layer) : hierarchy.routed(layer, counts);
-      for (int expert = 0; expert < counts.length; expert++) {
-        int block = memory.ids().expert(layer, expert);
-        belongs[expert] = split.isOnGpu(expert) || memory.loader().isResident(block);
-      }
-    } else {
-      Arrays.fill(belongs, true);
-    }
-
-    for (int expert = 0; expert < counts.length; expert++) {
-      if (counts[expert] > 0) {
-        (belongs[expert] ? here : elsewhere).add(expert);
-      }
-    }
-  }
-
-  private void runOnCpu(int layer, int expert, ExpertRunner.Work work) {
-    long begin = System.nanoTime();
-    work.run(
-        expert,
-        new Copies() {
-          @Override
-          public Matrix value(Parameter parameter) {
-            return parameter.widened();
-          }
-
-          @Override
-          public Matrix gradient(Parameter parameter) {
-            return memory.gradient(parameter);
-          }
-        });
-    spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
   }
 
   @Override

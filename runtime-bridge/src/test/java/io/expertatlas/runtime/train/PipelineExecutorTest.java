@@ -267,6 +267,17 @@ class PipelineExecutorTest {
   }
 
   @Test
+  void parametersThatDoNotFitTheHostAreRefusedWithTheNumbers() {
+    HostNeed.check(1_000_000_000, false, 16_000_000_000L);
+    assertThatThrownBy(() -> HostNeed.check(1_000_000_000, true, 31_999_999_999L))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "Not enough host memory: 1,000,000,000 parameters of 32 bytes each need 32,000,000,000"
+                + " bytes, the JVM has 31,999,999,999. Maybe give it more with"
+                + " ATLAS_JAVA_OPTIONS=-Xmx49g");
+  }
+
+  @Test
   void presetsHaveTheSizesOfTheirPaper() {
     PostNormConfig small = PostNormConfig.preset("S", 16, 2, 100);
     assertThat(2L * small.hidden() * small.inner() + small.hidden() + small.inner())
