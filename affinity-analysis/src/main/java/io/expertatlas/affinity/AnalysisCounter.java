@@ -152,8 +152,7 @@ public final class AnalysisCounter implements Serializable {
     void accept(RouteCounter routes, int from, int to);
   }
 
-  private void forEachSequence(
-      int tokens, IntUnaryOperator sequence, IntPredicate kept, Run run) {
+  private void forEachSequence(int tokens, IntUnaryOperator sequence, IntPredicate kept, Run run) {
     RouteCounter[] routes = part(0).routes;
     for (int from = 0; from < tokens; ) {
       int id = sequence.applyAsInt(from);

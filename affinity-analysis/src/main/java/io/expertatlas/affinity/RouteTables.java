@@ -6,8 +6,8 @@ import java.util.List;
 
 /**
  * The counts of {@link RouteCounter}, who fills them: dense arrays and the distinct sets of each
- * layer. All are sums of integers, so the order of merges makes no difference. Mutable, not safe for
- * several threads.
+ * layer. All are sums of integers, so the order of merges makes no difference. Mutable, not safe
+ * for several threads.
  */
 final class RouteTables {
   private static final int EVEN = 1; // kinds of pairs in the bytes

@@ -10,6 +10,7 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
+import java.nio.ShortBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -142,6 +143,35 @@ class RouteCounterTest {
         .hasMessage("Invalid router weight NaN at layer 0, rank 1: 0 to 256.0");
     assertThatThrownBy(() -> counter.add(new int[] {0, 1, 2, 3}, new float[] {1, 1, -1, 1}))
         .hasMessage("Invalid router weight -1.0 at layer 1, rank 0: 0 to 256.0");
+  }
+
+  @ParameterizedTest(name = "{0} layers x {1} experts, top-{2}, token {3} of {4}")
+  @CsvSource({
+    "3, 8, 2, 0, 5000", // by pairs of layers
+    "3, 8, 2, 4999, 5000",
+    "3, 8, 2, 7, 9", // layer by layer: too few tokens for pairs
+    "2, 64, 6, 513, 1200", // a bit an expert
+    "2, 200, 5, 513, 1200", // ids in one word
+    "2, 300, 9, 600, 601" // ids in two words
+  })
+  void aRepeatedExpertAmongManyTokensIsFound(
+      int layers, int experts, int topK, int token, int tokens) {
+    ModelShape shape = new ModelShape(layers, experts, topK);
+    ShortBuffer drawn = SyntheticTrace.draw(shape, tokens, 100, 0.3, 6).experts(0, tokens);
+    short[] choices = new short[drawn.remaining()];
+    drawn.get(choices);
+    int second = token * shape.choicesPerToken() + topK; // first choice of layer 1
+    choices[second + 1] = choices[second];
+    RouteCounter counter = new RouteCounter(shape);
+
+    assertThatThrownBy(
+            () -> {
+              counter.add(ShortBuffer.wrap(choices));
+              counter.complete();
+            })
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "Invalid top-%d at layer 1: expert %d stands twice".formatted(topK, choices[second]));
   }
 
   @Test

@@ -277,38 +277,48 @@ final class AnalysisSections {
           plots.heat(GroupDistance::transitions, GroupDistance::transitionsNoise));
     }
 
+    page.table("Groups; figures are means over the layers", header(figures), rows(figures, plots));
+  }
+
+  private static List<String> header(AnalysisFigures figures) {
+    List<String> header =
+        new ArrayList<>(
+            List.of("Group", "Tokens", "Max / mean", "Gini", "Information beyond chance (bits)"));
+    if (figures.analysis().plan().locality()) {
+      header.add("LRU hits, a quarter of the experts");
+    }
+
+    header.addAll(List.of("Nearest group", "Distance", "Noise"));
+    return header;
+  }
+
+  private static List<List<String>> rows(AnalysisFigures figures, GroupPlots plots) {
+    List<AnalysisPart> groups = figures.analysis().groups();
     List<List<String>> rows = new ArrayList<>();
     for (int group = 0; group < groups.size(); group++) {
       AffinitySummary summary = figures.groupSummaries().get(group);
       int nearest = plots.nearest(group);
-      Locality locality = groups.get(group).locality();
-      int quarter = (locality.shape().experts() + 3) / 4;
-      rows.add(
-          List.of(
-              groups.get(group).name(),
-              "%,d".formatted(summary.tokens()),
-              number(mean(summary.layers().size(), i -> load(summary, i).maxOverMean()), 2),
-              number(mean(summary.layers().size(), i -> load(summary, i).gini()), 3),
-              number(mean(summary.gaps().size(), i -> gap(summary, i).gainBits()), 2),
-              locality.tokens() == 0 ? "" : percent(locality.hitRate(CachePolicy.LRU, quarter)),
-              groups.get(nearest).name(),
-              percent(plots.pair(group, nearest).popularity()),
-              percent(plots.pair(group, nearest).popularityNoise())));
+      List<String> row =
+          new ArrayList<>(
+              List.of(
+                  groups.get(group).name(),
+                  "%,d".formatted(summary.tokens()),
+                  number(mean(summary.layers().size(), i -> load(summary, i).maxOverMean()), 2),
+                  number(mean(summary.layers().size(), i -> load(summary, i).gini()), 3),
+                  number(mean(summary.gaps().size(), i -> gap(summary, i).gainBits()), 2)));
+      if (figures.analysis().plan().locality()) {
+        Locality locality = groups.get(group).locality();
+        int quarter = (locality.shape().experts() + 3) / 4;
+        row.add(percent(locality.hitRate(CachePolicy.LRU, quarter)));
+      }
+
+      row.add(groups.get(nearest).name());
+      row.add(percent(plots.pair(group, nearest).popularity()));
+      row.add(percent(plots.pair(group, nearest).popularityNoise()));
+      rows.add(row);
     }
 
-    page.table(
-        "Groups; figures are means over the layers",
-        List.of(
-            "Group",
-            "Tokens",
-            "Max / mean",
-            "Gini",
-            "Information beyond chance (bits)",
-            "LRU hits, a quarter of the experts",
-            "Nearest group",
-            "Distance",
-            "Noise"),
-        rows);
+    return rows;
   }
 
   private static LayerMetrics load(AffinitySummary summary, int layer) {

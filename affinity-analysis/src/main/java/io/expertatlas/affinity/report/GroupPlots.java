@@ -100,9 +100,11 @@ final class GroupPlots {
     option.putObject("grid").put("left", 190).put("right", 16).put("top", 8).put("bottom", 212);
     ObjectNode x = Options.names("", names);
     x.putObject("axisLabel").put("rotate", 55).put("interval", 0).put("fontSize", 11);
+    withoutLine(x); // it would show through the empty diagonal only
     option.set("xAxis", x);
     ObjectNode y = Options.names("", names).put("inverse", true);
     y.putObject("axisLabel").put("interval", 0).put("fontSize", 11);
+    withoutLine(y);
     option.set("yAxis", y);
     ObjectNode series = option.putArray("series").addObject();
     series.put("type", "heatmap").put("progressive", 0);
@@ -131,5 +133,10 @@ final class GroupPlots {
         "visualMap",
         AffinityPlots.colours(0, Math.ceil(top * 20) / 20, "$sequential", "@{value:pct0}"));
     return option;
+  }
+
+  private static void withoutLine(ObjectNode axis) {
+    axis.putObject("axisLine").put("show", false);
+    axis.putObject("axisTick").put("show", false);
   }
 }

@@ -32,8 +32,7 @@ final class DatasetColumns {
   private final boolean routesOnly; // without router weights
 
   /** Finds the columns by their names. */
-  DatasetColumns(
-      ModelShape shape, List<String> names, Sequences sequences, AnalysisPlan analysis) {
+  DatasetColumns(ModelShape shape, List<String> names, Sequences sequences, AnalysisPlan analysis) {
     this.shape = shape;
     this.sequences = sequences;
     sequence = names.indexOf("sequence");

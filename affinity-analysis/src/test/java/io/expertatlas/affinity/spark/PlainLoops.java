@@ -36,7 +36,7 @@ final class PlainLoops {
       Files.write(source, in.readAllBytes());
     }
 
-    Path binary = 
+    Path binary =
         folder.resolve(
             "count_routes_%d_%d%s".formatted(shape.layers(), shape.experts(), sets ? "s" : ""));
     ProcessBuilder compiler =

@@ -55,10 +55,7 @@ final class IdLookup {
 
   private boolean pays(int together, int values) {
     int tableBits = together * bits;
-    return marked
-        && bits > 0
-        && tableBits <= MAX_BITS
-        && VALUES_PER_ENTRY << tableBits <= values;
+    return marked && bits > 0 && tableBits <= MAX_BITS && VALUES_PER_ENTRY << tableBits <= values;
   }
 
   private long together(int indices) {

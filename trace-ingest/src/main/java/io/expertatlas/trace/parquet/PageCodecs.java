@@ -10,8 +10,8 @@ import org.apache.parquet.hadoop.CodecFactory;
 import org.apache.parquet.hadoop.metadata.CompressionCodecName;
 
 /**
- * Decompresses pages for reading: those that a dataset has, zstd, each at once in place of a stream;
- * those of other writers as Parquet does.
+ * Decompresses pages for reading: those that a dataset has, zstd, each at once in place of a
+ * stream; those of other writers as Parquet does.
  */
 final class PageCodecs implements CompressionCodecFactory {
   private final CodecFactory others;
