@@ -3,7 +3,7 @@ package io.expertatlas.predictor.spark;
 import org.apache.spark.util.LongAccumulator;
 
 /** Tells the epochs that tasks have done, from a thread of its own, until it is closed. */
-final class EpochWatcher implements AutoCloseable {
+final class EpochWatcher {
   private static final long POLL_MILLIS = 200;
 
   private final LongAccumulator epochs;
@@ -34,8 +34,7 @@ final class EpochWatcher implements AutoCloseable {
   }
 
   /** Ends the thread: nothing is told afterwards. */
-  @Override
-  public void close() {
+  void close() {
     thread.interrupt();
     try {
       thread.join();

@@ -6,30 +6,17 @@ import io.expertatlas.predictor.nd4j.LayerTask;
 import io.expertatlas.predictor.nd4j.TrainedLayer;
 import io.expertatlas.predictor.nd4j.TrainingCounts;
 import io.expertatlas.predictor.nd4j.TrainingRunner;
-import io.expertatlas.trace.RouterStates.Scores;
 import io.expertatlas.trace.TokenSelection;
-import io.expertatlas.trace.TokenSelection.TokenRange;
 import io.expertatlas.trace.TraceSource;
 import io.expertatlas.trace.job.SparkApplication;
 import io.expertatlas.trace.job.SparkStage;
 import io.expertatlas.trace.terminal.StageProgress;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
-import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.sql.DataFrameReader;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
-import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.functions;
-import org.apache.spark.sql.vectorized.ColumnarBatch;
 import org.apache.spark.util.LongAccumulator;
 
 /**
@@ -40,18 +27,12 @@ import org.apache.spark.util.LongAccumulator;
  * io.expertatlas.predictor.nd4j.LocalRunner}, bit for bit.
  */
 public final class TrainJob implements TrainingRunner {
-  private static final String SOURCE = "routing-trace";
-  private static final long MIN_SPLIT_TOKENS = 1 << 10;
-  private static final long MAX_SPLIT_VALUES = 1 << 28; // 1 GiB of states
   private static final int TREE_DEPTH = 2;
 
   private final JavaSparkContext spark;
-  private final SparkSession session;
-  private final TraceSource source;
-  private final TokenSelection selection;
+  private final TraceColumns trace;
   private final PredictedModel model;
   private final String origin;
-  private final long splitTokens;
 
   /**
    * Starts Spark.
@@ -73,7 +54,7 @@ public final class TrainJob implements TrainingRunner {
     this(master, source, selection, model, tokens, origin, 0);
   }
 
-  /** Starts a job that reads so many tokens in a task. */
+  /** Starts a job that reads the states of so many tokens in a task; 0: as many as pay. */
   TrainJob(
       String master,
       TraceSource source,
@@ -83,56 +64,15 @@ public final class TrainJob implements TrainingRunner {
       String origin,
       long splitTokens) {
     this.spark = SparkApplication.start("ExpertAtlas train-predictor", master);
-    this.session = SparkSession.builder().sparkContext(spark.sc()).getOrCreate();
-    this.source = source;
-    this.selection = selection;
+    this.trace =
+        new TraceColumns(
+            spark,
+            source,
+            selection,
+            model,
+            splitTokens > 0 ? splitTokens : TraceColumns.evenSplit(spark, model, tokens));
     this.model = model;
     this.origin = origin;
-    this.splitTokens = splitTokens > 0 ? splitTokens : evenSplit(tokens);
-  }
-
-  /** Tokens of a task that reads states. */
-  private long evenSplit(long tokens) {
-    long even = tokens / spark.defaultParallelism() + 1;
-    long values = (long) model.shape().layers() * (model.hiddenSize() + model.shape().experts());
-    return Math.max(1, Math.min(MAX_SPLIT_VALUES / values, Math.max(MIN_SPLIT_TOKENS, even)));
-  }
-
-  private DataFrameReader reader() {
-    DataFrameReader reader = session.read().format(SOURCE).option("format", source.format());
-    source.experts().ifPresent(experts -> reader.option("experts", experts));
-    source.sequences().ifPresent(file -> reader.option("sequence-file", absolute(file)));
-    source.positions().ifPresent(file -> reader.option("position-file", absolute(file)));
-    for (String option : source.options().entries()) {
-      int at = option.indexOf('=');
-      reader.option("format-option." + option.substring(0, at), option.substring(at + 1));
-    }
-
-    if (!selection.tokens().equals(TokenRange.ALL)) {
-      reader.option("tokens", selection.tokens().toString());
-    }
-
-    return reader;
-  }
-
-  private static String absolute(Path file) {
-    return file.toAbsolutePath().toString();
-  }
-
-  private Dataset<Row> load(DataFrameReader reader, String... columns) {
-    return reader
-        .load("file://" + absolute(source.path()))
-        .select(
-            Arrays.stream(columns).map(functions::col).toArray(org.apache.spark.sql.Column[]::new));
-  }
-
-  private TraceView view(Dataset<Row> columns, Scores scores) {
-    return TraceView.of(model, List.of(columns.columns()), scores, selection.sequences());
-  }
-
-  /** The batches of the scan itself: what Spark puts above it makes rows. */
-  private static JavaRDD<ColumnarBatch> batches(Dataset<Row> columns) {
-    return columns.queryExecution().sparkPlan().executeColumnar().toJavaRDD();
   }
 
   private <T> T run(String stage, int tasks, Supplier<T> work) {
@@ -141,14 +81,10 @@ public final class TrainJob implements TrainingRunner {
 
   @Override
   public int[] sequences() {
-    Dataset<Row> columns = load(reader(), StateColumns.SEQUENCE);
-    TraceView view = view(columns, Scores.NONE);
-    JavaRDD<ColumnarBatch> batches = batches(columns);
-    return run(
-            "Find sequences",
-            batches.getNumPartitions(),
-            () -> batches.mapPartitions(view::sequences).collect())
-        .stream()
+    TraceColumns.Scan scan = trace.sequences();
+    TraceView view = scan.view();
+    JavaRDD<int[]> found = scan.batches().mapPartitions(view::sequences);
+    return run("Find sequences", found.getNumPartitions(), found::collect).stream()
         .flatMapToInt(IntStream::of)
         .distinct()
         .toArray();
@@ -156,10 +92,10 @@ public final class TrainJob implements TrainingRunner {
 
   @Override
   public TrainingCounts count(SequenceSplit split, int lookahead) {
-    Dataset<Row> columns = load(reader(), StateColumns.SEQUENCE, StateColumns.EXPERTS);
-    TraceView view = view(columns, Scores.NONE);
+    TraceColumns.Scan scan = trace.routes();
+    TraceView view = scan.view();
     JavaRDD<TrainingCounts> counts =
-        batches(columns).mapPartitions(rows -> view.count(rows, split, lookahead));
+        scan.batches().mapPartitions(rows -> view.count(rows, split, lookahead));
     return run(
         "Count routes",
         counts.getNumPartitions(),
@@ -169,60 +105,27 @@ public final class TrainJob implements TrainingRunner {
   @Override
   public List<TrainedLayer> train(List<LayerTask> tasks, SequenceSplit split, Runnable epochDone) {
     int layers = model.shape().layers() - 1;
-    List<LayerJob> jobs = LayerJob.of(tasks, layers, origin);
     int lookahead = tasks.stream().mapToInt(LayerTask::heads).max().orElse(1);
+    JavaRDD<LayerJob> jobs = spark.parallelize(LayerJob.of(tasks, layers, origin), layers);
     LongAccumulator epochs = spark.sc().longAccumulator("epochs trained");
-    try (EpochWatcher watcher = new EpochWatcher(epochs, epochDone)) {
-      Dataset<Row> columns = states();
-      TraceView view = view(columns, scores(columns));
-      JavaPairRDD<BlockKey, byte[]> blocks =
-          batches(columns)
-              .mapPartitionsToPair(rows -> view.blocks(rows, split, lookahead))
-              .repartitionAndSortWithinPartitions(new BlockKey.ByLayer(layers));
-      List<LayerJob.Trained> trained =
-          run(
-              "Train %d layers".formatted(tasks.size()),
-              layers,
-              () ->
-                  blocks
-                      .zipPartitions(
-                          spark.parallelize(jobs, layers),
-                          (rows, job) -> job.next().train(view.predicted(), rows, epochs))
-                      .collect());
-      TrainedLayer[] ordered = new TrainedLayer[tasks.size()];
-      trained.forEach(one -> ordered[one.task()] = one.layer());
-      return List.of(ordered);
-    }
-  }
-
-  /** The scan of the states; scores are read if the trace has some. */
-  private Dataset<Row> states() {
-    DataFrameReader reader = reader().option("split-tokens", splitTokens);
-    List<String> columns =
-        new ArrayList<>(
-            List.of(
-                StateColumns.SEQUENCE,
-                StateColumns.EXPERTS,
-                StateColumns.TOKEN,
-                StateColumns.INPUT,
-                StateColumns.SCORES));
-    Dataset<Row> all = load(reader, columns.toArray(String[]::new));
-    if (scores(all) != Scores.NONE) {
-      return all;
+    TraceColumns.Scan scan = trace.states();
+    TraceView view = scan.view();
+    JavaPairRDD<BlockKey, byte[]> blocks =
+        scan.batches()
+            .mapPartitionsToPair(rows -> view.blocks(rows, split, lookahead))
+            .repartitionAndSortWithinPartitions(new BlockKey.ByLayer(layers));
+    JavaRDD<LayerJob.Trained> training =
+        blocks.zipPartitions(jobs, (rows, job) -> job.next().train(view.predicted(), rows, epochs));
+    TrainedLayer[] ordered = new TrainedLayer[tasks.size()];
+    EpochWatcher watcher = new EpochWatcher(epochs, epochDone);
+    try {
+      run("Train %d layers".formatted(tasks.size()), layers, training::collect)
+          .forEach(one -> ordered[one.task()] = one.layer());
+    } finally {
+      watcher.close();
     }
 
-    columns.remove(StateColumns.SCORES);
-    return load(reader, columns.toArray(String[]::new));
-  }
-
-  /** What the source says that its scores are. */
-  private static Scores scores(Dataset<Row> columns) {
-    return Optional.of(columns.schema())
-        .filter(schema -> List.of(schema.fieldNames()).contains(StateColumns.SCORES))
-        .map(schema -> schema.apply(StateColumns.SCORES).metadata())
-        .map(metadata -> metadata.getString("scores").toUpperCase(Locale.ROOT))
-        .map(Scores::valueOf)
-        .orElse(Scores.NONE);
+    return List.of(ordered);
   }
 
   @Override

@@ -144,13 +144,13 @@ public final class StateStore {
   }
 
   /** Reads router inputs of consecutive rows, {@code [row][hidden]}, to an index on. */
-  public void readHidden(int layer, int row, int count, float[] into, int at) {
+  void readHidden(int layer, int row, int count, float[] into, int at) {
     StateFile.readFloats(
         folder.resolve(hiddenFile(layer)), model.hiddenSize(), row, count, into, at);
   }
 
   /** Reads gate distributions of consecutive rows, {@code [row][expert]}, to an index on. */
-  public void readGate(int layer, int row, int count, float[] into, int at) {
+  void readGate(int layer, int row, int count, float[] into, int at) {
     StateFile.readFloats(
         folder.resolve(gateFile(layer)), model.shape().experts(), row, count, into, at);
   }
