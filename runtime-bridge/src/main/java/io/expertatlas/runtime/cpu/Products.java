@@ -26,6 +26,8 @@ final class Products {
   /** Outputs of a piece: with more, rows of 32 to 128 numbers take two to three times as long. */
   private static final int MOST_OUTPUTS = 256;
 
+  private static final int LEAST_OUTPUTS = 4;
+
   /** Multiplications of few rows that are worth waking other threads for: 16 MB of weights. */
   private static final long LARGE = 4_000_000;
 
@@ -34,12 +36,12 @@ final class Products {
   /** {@code out[t] = beta * out[t] + weight x[t]}; x [rows, in], weight [n, in], out [rows, n]. */
   static void linear(
       FloatPointer x, FloatPointer weight, int rows, int in, int n, float beta, FloatPointer out) {
-    if (rows > FEW_ROWS) {
+    int each = outputsOfPiece(rows, n, in);
+    if (each == n) {
       outputs(x, weight, rows, in, 0, n, n, beta, out);
       return;
     }
 
-    int each = outputsOfPiece(rows, n, in);
     int pieces = (n + each - 1) / each;
     if ((long) rows * in * n < LARGE) {
       pieces(x, weight, rows, in, n, each, 0, pieces, beta, out);
@@ -158,9 +160,10 @@ final class Products {
     }
   }
 
-  /** Outputs of a piece. */
+  /** Outputs of a piece; all of them where pieces would be too small to gain. */
   private static int outputsOfPiece(int rows, int n, int in) {
-    return rows > FEW_ROWS ? n : Math.min(MOST_OUTPUTS, piece(rows, n, in));
+    int each = piece(rows, n, in);
+    return rows > FEW_ROWS || each < LEAST_OUTPUTS ? n : Math.min(MOST_OUTPUTS, each);
   }
 
   /** How much of a length a small product takes, of so many rows, across another length. */
