@@ -208,6 +208,7 @@ class SimulateCommandTest {
         "--timeline t.json | Invalid --timeline: it shows one pipeline, name it with --pipeline",
         "--trace t --skew 0.3 | Invalid options: --skew and --persistence are for drawn routing",
         "--trace t --predictor 0.5 | Invalid --predictor: 0.5, a share is for drawn routing",
+        "--sweep --predictor last-step | Invalid --predictor: last-step, --sweep takes none, oracle or",
         "--trace t --sweep | Invalid options: --sweep draws its routing, --trace has its own"
       })
   void optionsThatMakeNoSenseAreUsageErrors(String arguments, String message) {
