@@ -17,6 +17,8 @@ import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.json.BenchmarkRuns;
 import io.expertatlas.placement.report.BenchmarkReport;
+import io.expertatlas.placement.search.AimedSolver;
+import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.BenchmarkRun;
 import io.expertatlas.placement.solver.BenchmarkRun.Key;
 import io.expertatlas.placement.solver.BenchmarkRun.Point;
@@ -122,6 +124,14 @@ final class BenchmarkCommand implements Callable<Integer> {
   private List<Objective> objectives;
 
   @Option(
+      names = "--max-load",
+      paramLabel = "F",
+      description =
+          "Cap on the hottest GPU of each layer: F times the least load known for that layer, as"
+              + " in place. A tenth of the time limit finds that load.")
+  private Double maxLoad;
+
+  @Option(
       names = "--solvers",
       split = ",",
       defaultValue = "auto",
@@ -206,11 +216,11 @@ final class BenchmarkCommand implements Callable<Integer> {
                           .formatted(
                               dataset.name(), cluster, objective.word(), one.solver().name()));
                   if (!warm) {
-                    one.solver().solve(problem, config(warmUp, seed));
+                    capped(one.solver(), objective).solve(problem, config(warmUp, seed));
                     warm = true;
                   }
 
-                  known = Optional.of(run(key, problem, dataset, one.solver()));
+                  known = Optional.of(run(key, problem, dataset, capped(one.solver(), objective)));
                   runs.add(known.get());
                   BenchmarkRuns.write(runs, output.resolve(RUNS));
                 }
@@ -252,6 +262,7 @@ final class BenchmarkCommand implements Callable<Integer> {
       throw usage("Invalid options: --fit and --score-tokens are of --trace, which is not given");
     }
 
+    limits();
     if (threads < 1) {
       throw usage("Invalid number of threads: %d, at least 1".formatted(threads));
     }
@@ -368,10 +379,31 @@ final class BenchmarkCommand implements Callable<Integer> {
         dataset.heldOut().map(RouteCounts::tokens).orElse(0L),
         problem.topology(),
         problem.objective(),
+        cap(),
         one.solver().name(),
         one.limit(),
         threads,
         seed);
+  }
+
+  private OptionalDouble cap() {
+    return maxLoad == null ? OptionalDouble.empty() : OptionalDouble.of(maxLoad);
+  }
+
+  private PlacementSolver capped(PlacementSolver solver, Objective objective) {
+    return maxLoad == null
+        ? solver
+        : new AimedSolver(
+            solver, new Aims(List.of(objective), 0, limits()), Duration.ZERO, true, caps -> {});
+  }
+
+  private Aims.Limits limits() {
+    try {
+      return new Aims.Limits(
+          cap(), OptionalDouble.empty(), OptionalDouble.empty(), OptionalDouble.empty());
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
   }
 
   private SolverConfig config(Duration limit, long seed) {
