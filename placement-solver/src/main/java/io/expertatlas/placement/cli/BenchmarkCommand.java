@@ -3,18 +3,14 @@ package io.expertatlas.placement.cli;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.expertatlas.affinity.AffinityFormatException;
-import io.expertatlas.affinity.CountsMixture;
-import io.expertatlas.affinity.InMemoryEstimator;
 import io.expertatlas.affinity.RouteCounts;
-import io.expertatlas.affinity.arrow.AffinityFiles;
-import io.expertatlas.affinity.arrow.FoldFiles;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementFormatException;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.BenchmarkInput.Dataset;
 import io.expertatlas.placement.json.BenchmarkRuns;
 import io.expertatlas.placement.report.BenchmarkReport;
 import io.expertatlas.placement.search.AimedSolver;
@@ -27,13 +23,7 @@ import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
-import io.expertatlas.trace.TokenSelection;
-import io.expertatlas.trace.TokenSelection.TokenRange;
-import io.expertatlas.trace.TraceFormat;
-import io.expertatlas.trace.TraceFormatException;
-import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.terminal.Terminal;
-import io.expertatlas.trace.terminal.TraceFacts;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -42,10 +32,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -69,41 +57,7 @@ final class BenchmarkCommand implements Callable<Integer> {
   private static final String PAGE = "report.html";
 
   @Spec private CommandSpec spec;
-  @Mixin private TraceFacts facts;
-
-  @Option(
-      names = "--affinity",
-      paramLabel = "[NAME=]A",
-      description =
-          "Affinity folder to fit on; may be repeated. Scored on --score of its name, or on the"
-              + " last of its folds.")
-  private List<String> affinity = List.of();
-
-  @Option(
-      names = "--score",
-      paramLabel = "[NAME=]A",
-      description = "Affinity folder to score placements of that name on.")
-  private List<String> score = List.of();
-
-  @Option(
-      names = "--trace",
-      paramLabel = "T",
-      description = "Trace to fit on a part of, given by --fit; counted here.")
-  private Path trace;
-
-  @Option(
-      names = "--fit",
-      paramLabel = "FROM:TO",
-      converter = RangeConverter.class,
-      description = "Tokens of --trace to fit on (default: those of --tokens).")
-  private TokenRange fit;
-
-  @Option(
-      names = "--score-tokens",
-      paramLabel = "FROM:TO",
-      converter = RangeConverter.class,
-      description = "Tokens of --trace to score on (default: none).")
-  private TokenRange scoreTokens;
+  @Mixin private BenchmarkInput input;
 
   @Option(
       names = "--clusters",
@@ -185,9 +139,6 @@ final class BenchmarkCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print all runs as one JSON object to stdout.")
   private boolean json;
 
-  /** Counts to fit on, and maybe to score on. */
-  private record Dataset(String name, RouteCounts fit, Optional<RouteCounts> heldOut) {}
-
   private record TimedSolver(PlacementSolver solver, Duration limit) {}
 
   @Override
@@ -196,7 +147,7 @@ final class BenchmarkCommand implements Callable<Integer> {
     check();
     List<Long> seeds = this.seeds.stream().distinct().toList();
     List<BenchmarkRun> runs = new ArrayList<>(readRuns());
-    List<Dataset> datasets = datasets();
+    List<Dataset> datasets = input.datasets();
     int all = datasets.size() * clusters.size() * objectives.size() * timed.size() * seeds.size();
     List<BenchmarkRun> wanted = new ArrayList<>();
     try (ProgressBar bar = Terminal.progress("benchmark", all)) {
@@ -254,14 +205,7 @@ final class BenchmarkCommand implements Callable<Integer> {
   }
 
   private void check() {
-    if (trace == null && affinity.isEmpty()) {
-      throw usage("Missing required option: '--affinity=A' or '--trace=T'");
-    }
-
-    if (trace == null && (fit != null || scoreTokens != null)) {
-      throw usage("Invalid options: --fit and --score-tokens are of --trace, which is not given");
-    }
-
+    input.check();
     limits();
     if (threads < 1) {
       throw usage("Invalid number of threads: %d, at least 1".formatted(threads));
@@ -284,80 +228,6 @@ final class BenchmarkCommand implements Callable<Integer> {
     }
 
     return BenchmarkRuns.read(output.resolve(RUNS));
-  }
-
-  private List<Dataset> datasets() throws IOException {
-    Map<String, Path> scores = new TreeMap<>();
-    for (String argument : score) {
-      scores.put(name(argument), path(argument));
-    }
-
-    List<Dataset> datasets = new ArrayList<>();
-    for (String argument : affinity) {
-      String name = name(argument);
-      RouteCounts whole = AffinityFiles.read(path(argument));
-      if (scores.containsKey(name)) {
-        RouteCounts heldOut = AffinityFiles.read(scores.remove(name));
-        if (!heldOut.shape().equals(whole.shape())) {
-          throw new AffinityFormatException(
-              "Cannot score %s: it is of %s, --score of %s"
-                  .formatted(name, whole.shape(), heldOut.shape()));
-        }
-
-        datasets.add(new Dataset(name, whole, Optional.of(heldOut)));
-        continue;
-      }
-
-      List<RouteCounts> folds = new ArrayList<>(FoldFiles.read(path(argument), whole));
-      if (folds.isEmpty()) {
-        datasets.add(new Dataset(name, whole, Optional.empty()));
-      } else {
-        RouteCounts heldOut = folds.remove(folds.size() - 1);
-        datasets.add(new Dataset(name, CountsMixture.sum(folds), Optional.of(heldOut)));
-      }
-    }
-
-    if (!scores.isEmpty()) {
-      throw usage(
-          "Invalid --score: %s, there is no --affinity of that name".formatted(scores.keySet()));
-    }
-
-    if (trace != null) {
-      datasets.add(
-          new Dataset(
-              trace.getFileName().toString(),
-              count(fit == null ? facts.selection().tokens() : fit),
-              scoreTokens == null ? Optional.empty() : Optional.of(count(scoreTokens))));
-    }
-
-    return datasets;
-  }
-
-  private RouteCounts count(TokenRange tokens) {
-    TokenSelection selection = new TokenSelection(tokens, facts.selection().sequences());
-    try (TraceReader reader = TraceFormat.openTrace(facts.source(trace), selection)) {
-      RouteCounts counts = InMemoryEstimator.count(reader);
-      if (counts.tokens() == 0) {
-        throw new TraceFormatException(
-            "No token of %s is selected by %s".formatted(trace, selection));
-      }
-
-      return counts;
-    }
-  }
-
-  private static String name(String argument) {
-    int equals = argument.indexOf('=');
-    if (equals > 0) {
-      return argument.substring(0, equals);
-    }
-
-    Path file = Path.of(argument).getFileName();
-    return file == null ? argument : file.toString();
-  }
-
-  private static Path path(String argument) {
-    return Path.of(argument.substring(argument.indexOf('=') + 1));
   }
 
   private TimedSolver solver(String argument) {
@@ -481,13 +351,6 @@ final class BenchmarkCommand implements Callable<Integer> {
 
   private ParameterException usage(String message) {
     return new ParameterException(spec.commandLine(), message);
-  }
-
-  private static final class RangeConverter implements ITypeConverter<TokenRange> {
-    @Override
-    public TokenRange convert(String value) {
-      return Terminal.option(() -> TokenRange.parse(value));
-    }
   }
 
   private static final class ObjectiveConverter implements ITypeConverter<Objective> {

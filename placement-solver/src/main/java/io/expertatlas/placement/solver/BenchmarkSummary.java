@@ -141,7 +141,14 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
     List<Solver> solvers = new ArrayList<>();
     bySolver.forEach((name, own) -> solvers.add(solver(name, own, best)));
     return new Instance(
-        key.dataset(), key.tokens(), key.topology(), key.objective(), key.maxLoad(), best, bound, solvers);
+        key.dataset(),
+        key.tokens(),
+        key.topology(),
+        key.objective(),
+        key.maxLoad(),
+        best,
+        bound,
+        solvers);
   }
 
   private static String name(BenchmarkRun.Key key) {
