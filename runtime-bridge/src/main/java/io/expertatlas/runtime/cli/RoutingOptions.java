@@ -33,6 +33,7 @@ import picocli.CommandLine.Option;
 final class RoutingOptions {
   private static final int EXPERTS = 8;
   private static final double SKEW = 0.4;
+  private static final double PERSISTENCE = 1;
 
   @Option(
       names = "--trace",
@@ -64,7 +65,7 @@ final class RoutingOptions {
       description =
           "What foretells the next layer: none, last-step, oracle, a share of tokens foretold"
               + " right, or a predictor of train-predictor, for --trace (default: none).")
-  private String predictor = "none";
+  private String predictor;
 
   @Option(
       names = "--seed",
@@ -77,12 +78,16 @@ final class RoutingOptions {
     return seed;
   }
 
-  double persistence() {
-    return persistence == null ? 1 : persistence;
+  double persistence(double otherwise) {
+    return persistence == null ? otherwise : persistence;
   }
 
   ForetellingOption predictor() {
-    return new ForetellingOption(predictor);
+    return predictor("none");
+  }
+
+  ForetellingOption predictor(String otherwise) {
+    return new ForetellingOption(predictor == null ? otherwise : predictor);
   }
 
   boolean hasTrace() {
@@ -109,7 +114,8 @@ final class RoutingOptions {
   String describe() {
     return hasTrace()
         ? trace.toString()
-        : "drawn, skew %s, persistence %s".formatted(skew == null ? SKEW : skew, persistence());
+        : "drawn, skew %s, persistence %s"
+            .formatted(skew == null ? SKEW : skew, persistence(PERSISTENCE));
   }
 
   /** Checks options that do not go together. */
@@ -147,7 +153,7 @@ final class RoutingOptions {
                     scenario.layers(),
                     scenario.chunks(),
                     scenario.choices(),
-                    persistence(),
+                    persistence(PERSISTENCE),
                     predictor().fidelity(),
                     seed));
     return predictor().isLastStep() ? new LastStepForetelling(real) : real;

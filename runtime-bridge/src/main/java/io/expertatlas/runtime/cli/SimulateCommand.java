@@ -1,11 +1,8 @@
 package io.expertatlas.runtime.cli;
 
-import io.expertatlas.placement.solver.StageOutcome;
-import io.expertatlas.placement.solver.StageSolver;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.json.SimulationJson;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
-import io.expertatlas.runtime.pipeline.CrossMapping;
 import io.expertatlas.runtime.pipeline.DemandLoader;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.RoutingSource;
@@ -24,9 +21,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.ServiceLoader;
 import java.util.concurrent.Callable;
-import java.util.stream.IntStream;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
@@ -116,7 +111,8 @@ final class SimulateCommand implements Callable<Integer> {
       description =
           "Models x skews x topologies x pipelines of APTMoE's paper, beside its claims. Of the"
               + " options above --machine, --budget, --batch-size (default here 128), --policy"
-              + " (the first), --persistence, --predictor (default here 0.85) and --seed count.")
+              + " (the first), --persistence (default here 0), --predictor (default here 0.85) and"
+              + " --seed count.")
   private boolean sweep;
 
   @Option(names = "--json", description = "Print one JSON object to stdout.")
@@ -186,6 +182,11 @@ final class SimulateCommand implements Callable<Integer> {
                 "Invalid --timeline: it shows one pipeline, name it with --pipeline");
           }
 
+          if (sweep && routingOptions.predictor().isLastStep()) {
+            throw new IllegalArgumentException(
+                "Invalid --predictor: last-step, --sweep takes none, oracle or a share");
+          }
+
           if (sweep && routingOptions.hasTrace()) {
             throw new IllegalArgumentException(
                 "Invalid options: --sweep draws its routing, --trace has its own");
@@ -212,7 +213,10 @@ final class SimulateCommand implements Callable<Integer> {
             policy,
             DemandLoader.OUTSTANDING,
             routingOptions.seed());
-    StagePlan plan = plan(scenario, kind, settings);
+    StagePlan plan =
+        new StageChoice(
+                stagePlan.equals("program"), mapping.equals("cross"), spec.commandLine().getErr())
+            .plan(scenario, kind, scenarioOptions.stages(), settings);
     MemoryNeed need = scenario.need(plan, settings);
     try {
       need.check(plan, scenario.budgetBytes());
@@ -241,56 +245,6 @@ final class SimulateCommand implements Callable<Integer> {
       bar.step();
       return source.next();
     };
-  }
-
-  private StagePlan plan(Scenario scenario, PipelineKind kind, PipelineSettings settings) {
-    int devices = scenario.devices();
-    int stages = kind == PipelineKind.GPIPE ? devices : scenarioOptions.stages();
-    StagePlan plan = StagePlan.balanced(kind, devices, scenario.layers(), stages);
-    boolean interleaved = kind == PipelineKind.MOBIUS || kind == PipelineKind.APTMOE;
-    if (stagePlan.equals("program") && interleaved) {
-      plan = solved(scenario, kind, plan, settings);
-    }
-
-    return mapping.equals("plain")
-        ? plan
-        : plan.onGpus(
-            CrossMapping.of(
-                IntStream.range(0, devices)
-                    .mapToObj(gpu -> scenario.machine().complexOf(gpu))
-                    .toList()));
-  }
-
-  private StagePlan solved(
-      Scenario scenario, PipelineKind kind, StagePlan equal, PipelineSettings settings) {
-    StageSolver solver =
-        ServiceLoader.load(StageSolver.class)
-            .findFirst()
-            .orElseThrow(
-                () -> new IllegalStateException("Cannot solve for stages: no solver is installed"));
-    long activations = scenario.need(equal, settings).activations();
-    StageOutcome outcome =
-        solver.solve(scenario.stageProblem(equal.stages(), activations), 10, routingOptions.seed());
-    if (!outcome.isFound()) {
-      throw new IllegalArgumentException(
-          "Cannot find %d stages within %s a GPU: %s. Maybe use more stages"
-              .formatted(
-                  equal.stages(),
-                  ByteSize.show(scenario.budgetBytes()),
-                  outcome.isInfeasible() ? "there are none" : "none was found in time"));
-    }
-
-    PrintWriter err = spec.commandLine().getErr();
-    err.printf(
-        "stages of %s: makespan of whole stages %.4f s, at most %.2f %% above the least%n",
-        kind.word(), outcome.makespanNanos() / 1e9, 100 * Math.max(0, outcome.gap()));
-    err.flush();
-    return StagePlan.of(
-        kind,
-        equal.devices(),
-        equal.layers(),
-        outcome.firstLayer(),
-        IntStream.range(0, equal.devices()).toArray());
   }
 
   private void print(Scenario scenario, List<PipelineRun> runs) throws IOException {

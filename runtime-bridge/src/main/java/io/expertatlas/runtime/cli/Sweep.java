@@ -33,7 +33,8 @@ import picocli.CommandLine.Model.CommandSpec;
 final class Sweep {
   private static final int LAYERS = 64;
   private static final int BATCH = 128;
-  private static final double FORETOLD = 0.85; // the paper's token accuracy
+  private static final String FORETOLD = "0.85"; // the paper's token accuracy
+  private static final double PERSISTENCE = 0; // as the artifact draws its routing
   private static final int WARMUP = 1;
   private static final int STEPS = 2;
   private static final List<String> TOPOLOGIES = List.of("C1+G1", "C1+G2", "C1+G4");
@@ -90,8 +91,7 @@ final class Sweep {
   }
 
   void run(boolean json, Path report) throws IOException {
-    ForetellingOption predictor = routingOptions.predictor();
-    double fidelity = predictor.isNone() ? FORETOLD : predictor.fidelity();
+    double fidelity = routingOptions.predictor(FORETOLD).fidelity();
     List<Case> cases = cases(scenarioOptions.batchSize(BATCH));
     try (ProgressBar bar = Terminal.progress("sweep", cases.size())) {
       for (Case one : cases) {
@@ -175,7 +175,7 @@ final class Sweep {
                 LAYERS,
                 scenario.chunks(),
                 scenario.choices(),
-                routingOptions.persistence(),
+                routingOptions.persistence(PERSISTENCE),
                 fidelity,
                 routingOptions.seed()));
     return new PipelineRun(

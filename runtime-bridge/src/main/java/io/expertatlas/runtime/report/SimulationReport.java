@@ -62,8 +62,7 @@ public final class SimulationReport {
         busy(ran));
     page.table(
         "Memory is what the fullest GPU holds at once. Expert there: tokens whose expert was on the GPU when their gate spoke.",
-        List.of(
-            "Pipeline", "Seconds", "Sequences/s", "Memory GB", "Tokens on CPU", "Expert there"),
+        List.of("Pipeline", "Seconds", "Sequences/s", "Memory GB", "Tokens on CPU", "Expert there"),
         runs.stream().map(run -> row(scenario, run)).toList());
     for (int i = 0; i < ran.size(); i++) {
       PipelineRun run = ran.get(i);

@@ -33,8 +33,13 @@ public final class SweepReport {
     HtmlReport page =
         HtmlReport.titled(
             "APTMoE's comparison, simulated",
-            "64 layers on %s. Policy %s, predictor right for %s of the tokens."
-                .formatted(machine, policy, fidelity));
+            "64 layers on %s. Policy %s, %s."
+                .formatted(
+                    machine,
+                    policy,
+                    Double.isNaN(fidelity)
+                        ? "no predictor"
+                        : "a predictor right for %s of the tokens".formatted(fidelity)));
     long agree = claims.stream().filter(Claim::agrees).count();
     page.facts(
         List.of(

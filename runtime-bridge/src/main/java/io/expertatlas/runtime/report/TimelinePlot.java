@@ -92,7 +92,9 @@ final class TimelinePlot {
     option.putObject("legend").put("top", 0).put("right", 16);
     option.putObject("grid").put("left", 100).put("right", 20).put("top", 34).put("bottom", 76);
     ObjectNode x = option.putObject("xAxis").put("type", "value").put("min", 0);
-    x.put("max", Math.ceil((end - begin) / 1e6)).put("name", "Milliseconds").put("nameLocation", "middle");
+    x.put("max", Math.ceil((end - begin) / 1e6))
+        .put("name", "Milliseconds")
+        .put("nameLocation", "middle");
     x.put("nameGap", 26);
     ObjectNode y = option.putObject("yAxis").put("type", "category").put("inverse", true);
     y.putObject("axisLabel").put("interval", 0).put("fontSize", 11);

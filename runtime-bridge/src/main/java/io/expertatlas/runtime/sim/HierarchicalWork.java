@@ -7,34 +7,17 @@ import io.expertatlas.runtime.pipeline.LayerSplit;
 import io.expertatlas.runtime.pipeline.Visit;
 import java.util.Arrays;
 
-/**
- * APTMoE's stages: layers compute as their weights arrive, experts on both sides at once.
- *
- * <p>An expert that is on the GPU runs there, also if the split has changed its mind. An expert
- * whose copy still waits when nothing else is left to do goes to whichever of copy and GPU, or CPU,
- * ends first (forward only; backward loads all that its split says).
- */
+/** APTMoE's stages: layers compute as their weights arrive, their experts on both sides at once. */
 final class HierarchicalWork implements StageWork {
-  private enum Side {
-    NONE,
-    GPU,
-    CPU
-  }
-
   private final DeviceContext context;
   private final HierarchicalLoading loading;
   private final DemandLoader loader;
   private final BlockIds ids;
   private final StageSlots slots;
+  private final ExpertPhase phase;
   private final int[] visitOf; // [stage] the visit whose weights are there or coming, or -1
   private final Visit[] leaving; // [stage] the visit whose weights or gradients are still there
   private final boolean[] storing; // [stage] gradients are on their way to the host
-  private final Side[] side; // [expert] of the layer under way, where its tokens still wait
-  private int[] counts; // [expert] of the layer under way
-  private LayerSplit split; // of the layer under way
-  private int cpuPlace; // experts of the split before it may wait for the CPU
-  private int onGpu; // experts that wait for the GPU
-  private boolean gpuReady; // weights may have come that were not there before
   private Visit visit;
   private int chunk;
   private boolean backward;
@@ -42,9 +25,6 @@ final class HierarchicalWork implements StageWork {
   private Runnable done;
   private Runnable awaitsRoom = () -> {};
   private boolean awaitsBase;
-  private boolean isRouting; // experts are under way
-  private boolean gpuBusy;
-  private boolean cpuBusy;
 
   HierarchicalWork(DeviceContext context, HierarchicalLoading loading, DemandLoader loader) {
     this.context = context;
@@ -52,10 +32,10 @@ final class HierarchicalWork implements StageWork {
     this.loader = loader;
     this.ids = new BlockIds(context.plan().layers(), context.routing().experts());
     this.slots = new StageSlots(context.visits(), this::request);
+    this.phase = new ExpertPhase(context, loader, ids);
     this.visitOf = new int[context.plan().stages()];
     this.leaving = new Visit[context.plan().stages()];
     this.storing = new boolean[context.plan().stages()];
-    this.side = new Side[context.routing().experts()];
     Arrays.fill(visitOf, -1);
   }
 
@@ -111,9 +91,8 @@ final class HierarchicalWork implements StageWork {
     pump();
     if (awaitsBase) {
       startLayer();
-    } else if (isRouting && ids.layerOf(block) == layer) {
-      gpuReady = true;
-      proceed();
+    } else {
+      phase.arrived(ids.layerOf(block));
     }
   }
 
@@ -152,7 +131,7 @@ final class HierarchicalWork implements StageWork {
     }
 
     if (backward) {
-      assign(loading.split(layer));
+      phase.start(layer, chunk, true, loading.split(layer), this::experts);
     } else {
       context.run(
           PipelineSimulator.GPU,
@@ -187,131 +166,21 @@ final class HierarchicalWork implements StageWork {
     }
 
     pump();
-    assign(decided);
+    phase.start(layer, chunk, false, decided, this::experts);
   }
 
-  private void assign(LayerSplit decided) {
-    split = decided;
-    counts = context.routing().counts(layer, chunk);
-    onGpu = 0;
-    for (int expert = 0; expert < counts.length; expert++) {
-      boolean runsOnGpu = split.isOnGpu(expert) || loader.isResident(ids.expert(layer, expert));
-      side[expert] = counts[expert] == 0 ? Side.NONE : runsOnGpu ? Side.GPU : Side.CPU;
-      onGpu += side[expert] == Side.GPU ? 1 : 0;
-    }
-
-    cpuPlace = counts.length;
-    gpuReady = true;
-    isRouting = true;
-    proceed();
-  }
-
-  /** Gives both sides work, and ends the layer when there is none left. */
-  private void proceed() {
-    if (!gpuBusy && gpuReady) {
-      feedGpu();
-    }
-
-    if (!cpuBusy) {
-      feedCpu();
-    }
-
-    if (!gpuBusy && !cpuBusy && isRouting && onGpu == 0) {
-      isRouting = false;
-      if (backward) {
-        context.run(
-            PipelineSimulator.GPU,
-            name("attention"),
-            context.times().attentionNanos(true),
-            this::endLayer);
-      } else {
-        loading.endLayer(layer);
-        endLayer();
-      }
-    }
-  }
-
-  /** All experts whose weights are there, one after the other. */
-  private void feedGpu() {
-    gpuReady = false;
-    double nanos = 0;
-    int experts = 0;
-    for (int expert = 0; expert < side.length; expert++) {
-      if (side[expert] != Side.NONE && loader.isResident(ids.expert(layer, expert))) {
-        onGpu -= side[expert] == Side.GPU ? 1 : 0;
-        side[expert] = Side.NONE;
-        nanos += context.times().gpuNanos(counts[expert], backward);
-        context.use().gpuTokens += backward ? 0 : counts[expert];
-        experts++;
-      }
-    }
-
-    if (experts > 0) {
-      gpuBusy = true;
+  /** The experts of the layer are computed. */
+  private void experts() {
+    if (backward) {
       context.run(
           PipelineSimulator.GPU,
-          context.records() ? name(experts + (experts == 1 ? " expert" : " experts")) : "",
-          nanos,
-          () -> {
-            gpuBusy = false;
-            proceed();
-          });
+          name("attention"),
+          context.times().attentionNanos(true),
+          this::endLayer);
+    } else {
+      loading.endLayer(layer);
+      endLayer();
     }
-  }
-
-  /** One expert, the most popular first. */
-  private void feedCpu() {
-    int chosen = -1;
-    while (chosen < 0 && cpuPlace > 0) {
-      int expert = split.expert(--cpuPlace);
-      chosen = side[expert] == Side.CPU ? expert : -1;
-    }
-
-    if (chosen < 0 && !gpuBusy && !backward && onGpu > 0) {
-      chosen = fasterOnCpu();
-    }
-
-    if (chosen >= 0) {
-      onGpu -= side[chosen] == Side.GPU ? 1 : 0;
-      side[chosen] = Side.NONE;
-      cpuBusy = true;
-      context.use().cpuTokens += backward ? 0 : counts[chosen];
-      context.run(
-          PipelineSimulator.CPU,
-          context.records() ? name("expert " + chosen) : "",
-          context.times().cpuNanos(counts[chosen], backward),
-          () -> {
-            cpuBusy = false;
-            proceed();
-          });
-    }
-  }
-
-  /** The coldest expert whose copy still waits, if the CPU would end it before; or -1. */
-  private int fasterOnCpu() {
-    int coldest = -1;
-    int queued = 0;
-    for (int expert = 0; expert < side.length; expert++) {
-      if (side[expert] == Side.GPU && loader.isQueued(ids.expert(layer, expert))) {
-        queued++;
-        coldest = coldest < 0 || counts[expert] < counts[coldest] ? expert : coldest;
-      }
-    }
-
-    if (coldest < 0) {
-      return -1;
-    }
-
-    double onGpuNanos =
-        context.loads().nanosLeft()
-            + queued * context.times().loadExpertNanos()
-            + context.times().gpuNanos(counts[coldest], false);
-    if (context.times().cpuNanos(counts[coldest], false) >= onGpuNanos) {
-      return -1;
-    }
-
-    loader.cancel(ids.expert(layer, coldest));
-    return coldest;
   }
 
   private void endLayer() {

@@ -97,10 +97,10 @@ public record Machine(
 
   /** The root complex of a GPU, numbered through all nodes. */
   public int complexOf(int gpu) {
-    int local = gpu % gpusPerNode();
-    for (int complex = 0; complex < rootComplexes.size(); complex++) {
-      if (rootComplexes.get(complex).contains(local)) {
-        return gpu / gpusPerNode() * rootComplexes.size() + complex;
+    int node = Math.floorDiv(gpu, gpusPerNode());
+    for (int complex = 0; node >= 0 && node < nodes && complex < rootComplexes.size(); complex++) {
+      if (rootComplexes.get(complex).contains(gpu % gpusPerNode())) {
+        return node * rootComplexes.size() + complex;
       }
     }
 
