@@ -20,9 +20,6 @@ import java.util.Objects;
  * 64 KiB a gap more. Popularity and co-activation are not counted: they follow from the sets.
  */
 public final class RouteCounter implements Serializable {
-  /** Largest router weight that is counted; keeps the sum of 2^27 tokens inside a long. */
-  static final float MAX_WEIGHT = 256;
-
   private final transient ModelShape shape;
   private final transient int spillAt; // tokens after which int counters are moved to long ones
   private final transient SetCode code;
@@ -33,14 +30,12 @@ public final class RouteCounter implements Serializable {
   private transient RouteTables tables; // null before the first token
   private transient JointCounts joint; // tokens that are not in the tables yet; null before one
   private transient LayerLoops loops; // null before they are needed
+  private final transient SingleTokens singles;
   private transient short[] block; // [token][layer][rank], tokens that are not counted yet, or null
   private transient int blockTokens; // in the block
 
   private transient int[] token; // [layer][rank], scratch
   private transient float[] tokenWeights; // [layer][rank], scratch
-  private final transient char[] ids; // [rank], scratch
-  private final transient char[] sorted; // [rank], scratch
-  private final transient long[] set; // scratch
 
   /**
    * Creates a counter of no tokens.
@@ -64,9 +59,7 @@ public final class RouteCounter implements Serializable {
 
     jointCells = JointCounts.cells(shape);
     code = new SetCode(shape);
-    ids = new char[shape.topK()];
-    sorted = new char[shape.topK()];
-    set = new long[code.words()];
+    singles = new SingleTokens(shape, code);
   }
 
   /** The shape of the model. */
@@ -201,9 +194,8 @@ public final class RouteCounter implements Serializable {
   }
 
   private void foldLayer(int layer, int[] choices, int count) {
-    encode(layer, choices, 0);
     tables.firstChoices()[layer * shape.experts() + choices[0]] += count;
-    tables.sets().get(layer).add(set, 0, count);
+    singles.addSet(layer, choices, 0, count, tables);
   }
 
   /**
@@ -230,81 +222,9 @@ public final class RouteCounter implements Serializable {
       spill();
     }
 
-    RouteTables into = tables();
-    int k = shape.topK();
-    for (int layer = 0; layer < shape.layers(); layer++) {
-      int here = layer * k;
-      checkRange(layer, experts, here);
-      encode(layer, experts, here);
-      if (weights.length != 0) {
-        checkWeights(layer, weights, here);
-      }
-
-      into.firstChoices()[layer * shape.experts() + experts[here]]++;
-      into.sets().get(layer).add(set, 0, 1);
-      if (layer > 0) {
-        countGap(layer - 1, experts, weights);
-      }
-    }
-
+    singles.add(experts, weights, tables());
     tokens++;
     unspilledTokens++;
-  }
-
-  private void countGap(int gap, int[] experts, float[] weights) {
-    int k = shape.topK();
-    int width = shape.experts();
-    int from = gap * k;
-    int to = from + k;
-    tables.firstPairs()[(gap * width + experts[from]) * width + experts[to]]++;
-    for (int i = from; i < from + k; i++) {
-      int row = (gap * width + experts[i]) * width;
-      if (weights.length == 0) {
-        int[] pairs = tables.evenPairs();
-        for (int j = to; j < to + k; j++) {
-          pairs[row + experts[j]]++;
-        }
-      } else {
-        long[] units = tables.weightedUnits();
-        double scaled = (double) weights[i] * Transitions.UNITS;
-        for (int j = to; j < to + k; j++) {
-          units[row + experts[j]] += Math.round(scaled * weights[j]);
-        }
-      }
-    }
-  }
-
-  /** Puts the code of the ids of a layer, which are in range, into {@link #set}. */
-  private void encode(int layer, int[] experts, int from) {
-    for (int rank = 0; rank < ids.length; rank++) {
-      ids[rank] = (char) experts[from + rank];
-    }
-
-    if (!code.encode(ids, 0, sorted, set)) {
-      throw code.repeated(layer, ids, 0);
-    }
-  }
-
-  private void checkRange(int layer, int[] experts, int from) {
-    for (int rank = 0; rank < shape.topK(); rank++) {
-      int expert = experts[from + rank];
-      if (expert < 0 || expert >= shape.experts()) {
-        throw new IllegalArgumentException(
-            "Invalid expert id %d at layer %d, rank %d: the model has experts 0 to %d"
-                .formatted(expert, layer, rank, shape.experts() - 1));
-      }
-    }
-  }
-
-  private void checkWeights(int layer, float[] weights, int from) {
-    for (int rank = 0; rank < shape.topK(); rank++) {
-      float weight = weights[from + rank];
-      if (!(weight >= 0 && weight <= MAX_WEIGHT)) {
-        throw new IllegalArgumentException(
-            "Invalid router weight %s at layer %d, rank %d: 0 to %s"
-                .formatted(weight, layer, rank, MAX_WEIGHT));
-      }
-    }
   }
 
   private RouteTables tables() {

@@ -3,7 +3,6 @@ package io.expertatlas.runtime.cpu;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasRowMajor;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
-import static org.bytedeco.openblas.global.openblas_nolapack.blas_set_num_threads;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
 
 /**
@@ -18,7 +17,7 @@ public final class DoubleProducts {
    * a {@link CpuDevice} with another number of threads is made.
    */
   public static void useOneThread() {
-    blas_set_num_threads(1);
+    ProductThreads.set(1);
   }
 
   /** {@code c = a transposed(b)}; a {@code [m, k]}, b {@code [n, k]}, c {@code [m, n]}. */

@@ -9,9 +9,6 @@ interface Layer {
     /** {@code [token, H]}, what the layer made. */
     Matrix output();
 
-    /** Tokens of each expert. */
-    int[] counts();
-
     /** Bytes of what is kept besides the input; see {@link Layer#tapeBytes}. */
     long bytes();
   }

@@ -31,10 +31,6 @@ final class Matrix {
     return values[row * columns + column];
   }
 
-  Matrix copy() {
-    return new Matrix(rows, columns, values.clone());
-  }
-
   /** This [t, in] through a linear layer [n, in]: [t, n]. */
   Matrix linear(Matrix weight) {
     check(columns == weight.columns, weight);

@@ -37,11 +37,6 @@ record MixtralLayer(
       Matrix output)
       implements Tape {
     @Override
-    public int[] counts() {
-      return moe.routing().counts();
-    }
-
-    @Override
     public long bytes() {
       return List.of(normed, q, k, v, seen, middle, moe.x(), output).stream()
               .mapToLong(Matrix::bytes)

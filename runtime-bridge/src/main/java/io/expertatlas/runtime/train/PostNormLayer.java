@@ -32,11 +32,6 @@ record PostNormLayer(
       Matrix output)
       implements Tape {
     @Override
-    public int[] counts() {
-      return moe.routing().counts();
-    }
-
-    @Override
     public long bytes() {
       return List.of(q, k, v, seen, attended, moe.x(), added, output).stream()
               .mapToLong(Matrix::bytes)

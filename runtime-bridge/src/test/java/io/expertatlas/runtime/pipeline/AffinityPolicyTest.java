@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.expertatlas.runtime.json.Presets;
+import io.expertatlas.runtime.synthetic.GeneratedRouting;
+import io.expertatlas.runtime.synthetic.SkewedGate;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -170,6 +172,23 @@ class AffinityPolicyTest {
     assertThat(demand.spanNanos(AffinityPolicy.MIN_MAX.split(demand, UNUSED).onCpu()))
         .isEqualTo(least)
         .isLessThanOrEqualTo(demand.spanNanos(found));
+  }
+
+  @Test
+  void minMaxIsNeverLongerThanEquation1OnPersistentRouting() {
+    StepRouting step =
+        new GeneratedRouting(
+                SkewedGate.ofSkew(16, 0.3),
+                new GeneratedRouting.Settings(64, 4, 4096, 1, Double.NaN, 3))
+            .next()
+            .orElseThrow();
+    for (int layer = 0; layer < 64; layer++) {
+      LayerDemand demand =
+          demand("S", Arrays.stream(step.counts(layer, 0)).asLongStream().toArray(), true);
+      double shorter = demand.spanNanos(AffinityPolicy.MIN_MAX.split(demand, UNUSED).onCpu());
+      double longer = demand.spanNanos(AffinityPolicy.EQUATION_1.split(demand, UNUSED).onCpu());
+      assertThat(shorter).as("layer " + layer).isLessThanOrEqualTo(longer);
+    }
   }
 
   @Test

@@ -2,6 +2,7 @@ package io.expertatlas.runtime.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.Timeline.Span;
@@ -103,12 +104,10 @@ class PipelineExecutorTest {
 
   /** What a model needs at the least, as the refusal of one byte says. */
   private static long least(TrainableModel model, PipelineOptions options, int tokens) {
-    try (PipelineExecutor none = new PipelineExecutor(model, options, tokens)) {
-      throw new AssertionError("one byte was enough");
-    } catch (IllegalArgumentException e) {
-      String number = e.getMessage().replaceAll(".*needs ([\\d,]+) bytes.*", "$1");
-      return Long.parseLong(number.replace(",", ""));
-    }
+    Throwable refusal = catchThrowable(() -> new PipelineExecutor(model, options, tokens));
+    assertThat(refusal).isInstanceOf(IllegalArgumentException.class);
+    String number = refusal.getMessage().replaceAll(".*needs ([\\d,]+) bytes.*", "$1");
+    return Long.parseLong(number.replace(",", ""));
   }
 
   @ParameterizedTest

@@ -48,7 +48,9 @@ def main():
     rows = torch.from_numpy(numpy.load(args.batches).astype("int64"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = False
-    model = MixtralForCausalLM.from_pretrained(args.model, dtype=torch.float32, attn_implementation="eager").to(device)
+    model = MixtralForCausalLM.from_pretrained(
+        args.model, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
+    ).to(device)
     model.train()  # no dropout in the configuration
     optimizer = torch.optim.AdamW(
         model.parameters(),

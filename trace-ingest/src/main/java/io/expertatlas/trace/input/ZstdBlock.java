@@ -1,6 +1,7 @@
 package io.expertatlas.trace.input;
 
 import com.github.luben.zstd.Zstd;
+import com.github.luben.zstd.ZstdException;
 import java.io.IOException;
 
 /** Blocks in memory, compressed with zstd, whose size is known. */
@@ -16,11 +17,13 @@ public final class ZstdBlock {
    */
   public static byte[] decompress(byte[] from, int at, int length, int size) throws IOException {
     byte[] into = new byte[size];
-    long found = Zstd.decompressByteArray(into, 0, size, from, at, length);
-    if (Zstd.isError(found)) {
+    long found;
+    try {
+      found = Zstd.decompressByteArray(into, 0, size, from, at, length);
+    } catch (ZstdException e) {
       throw new IOException(
-          "zstd block of %d bytes, %d announced in it: %s"
-              .formatted(length, size, Zstd.getErrorName(found)));
+          "zstd block of %d bytes, %d announced in it: %s".formatted(length, size, e.getMessage()),
+          e);
     }
 
     if (found != size) {

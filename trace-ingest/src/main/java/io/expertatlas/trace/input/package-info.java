@@ -3,7 +3,7 @@
  * of zip archives, all read by place through one interface; and 16-bit floats, which Java 17 lacks.
  *
  * <p>May import the trace nouns and zstd-jni, which is optional: without it on the class path, only
- * {@code .zst} files and the pages of datasets cannot be read. What is decompressed lies in a file of the temporary folder,
- * never in memory, and only as far as it was asked for.
+ * {@code .zst} files and the pages of datasets cannot be read. What is decompressed lies in a file
+ * of the temporary folder, never in memory, and only as far as it was asked for.
  */
 package io.expertatlas.trace.input;

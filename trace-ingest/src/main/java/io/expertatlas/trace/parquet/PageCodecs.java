@@ -4,6 +4,7 @@ import io.expertatlas.trace.input.ZstdBlock;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import org.apache.parquet.bytes.BytesInput;
+import org.apache.parquet.bytes.HeapByteBufferAllocator;
 import org.apache.parquet.compression.CompressionCodecFactory;
 import org.apache.parquet.conf.ParquetConfiguration;
 import org.apache.parquet.hadoop.CodecFactory;
@@ -38,7 +39,7 @@ final class PageCodecs implements CompressionCodecFactory {
   private static final class Zstd implements BytesInputDecompressor {
     @Override
     public BytesInput decompress(BytesInput page, int size) throws IOException {
-      ByteBuffer bytes = page.toByteBuffer();
+      ByteBuffer bytes = page.toByteBuffer(new HeapByteBufferAllocator(), unused -> {});
       if (bytes.hasArray()) {
         return BytesInput.from(
             ZstdBlock.decompress(

@@ -7,6 +7,7 @@ import java.nio.ByteOrder;
 import java.util.Optional;
 import org.apache.parquet.bytes.ByteBufferInputStream;
 import org.apache.parquet.bytes.BytesInput;
+import org.apache.parquet.bytes.HeapByteBufferAllocator;
 import org.apache.parquet.column.ColumnDescriptor;
 import org.apache.parquet.column.Dictionary;
 import org.apache.parquet.column.Encoding;
@@ -193,7 +194,7 @@ final class PageColumn {
   }
 
   private static byte[] bytes(BytesInput input) throws IOException {
-    ByteBuffer buffer = input.toByteBuffer();
+    ByteBuffer buffer = input.toByteBuffer(new HeapByteBufferAllocator(), unused -> {});
     if (buffer.hasArray()
         && buffer.arrayOffset() + buffer.position() == 0
         && buffer.remaining() == buffer.array().length) {

@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.apache.parquet.column.ParquetProperties;
 import org.apache.parquet.hadoop.ParquetFileWriter;
 import org.apache.parquet.hadoop.ParquetWriter;
 import org.apache.parquet.io.LocalInputFile;
@@ -105,7 +106,9 @@ public final class DatasetFolder {
             DatasetSchema.of(trace.shape(), trace.hasWeights()),
             ParquetFileWriter.Mode.OVERWRITE,
             ParquetWriter.DEFAULT_BLOCK_SIZE,
-            0);
+            0,
+            null, // not encrypted
+            ParquetProperties.builder().build());
     writer.start();
     for (int copy = 0; copy < times; copy++) {
       writer.appendFile(new LocalInputFile(part));
