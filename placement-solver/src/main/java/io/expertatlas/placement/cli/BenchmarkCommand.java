@@ -3,20 +3,18 @@ package io.expertatlas.placement.cli;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.expertatlas.affinity.AffinityFormatException;
-import io.expertatlas.affinity.CountsMixture;
-import io.expertatlas.affinity.InMemoryEstimator;
 import io.expertatlas.affinity.RouteCounts;
-import io.expertatlas.affinity.arrow.AffinityFiles;
-import io.expertatlas.affinity.arrow.FoldFiles;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementFormatException;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
+import io.expertatlas.placement.cli.BenchmarkInput.Dataset;
 import io.expertatlas.placement.json.BenchmarkRuns;
 import io.expertatlas.placement.report.BenchmarkReport;
+import io.expertatlas.placement.search.AimedSolver;
+import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.BenchmarkRun;
 import io.expertatlas.placement.solver.BenchmarkRun.Key;
 import io.expertatlas.placement.solver.BenchmarkRun.Point;
@@ -25,13 +23,7 @@ import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
-import io.expertatlas.trace.TokenSelection;
-import io.expertatlas.trace.TokenSelection.TokenRange;
-import io.expertatlas.trace.TraceFormat;
-import io.expertatlas.trace.TraceFormatException;
-import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.terminal.Terminal;
-import io.expertatlas.trace.terminal.TraceFacts;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -40,10 +32,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -67,41 +57,7 @@ final class BenchmarkCommand implements Callable<Integer> {
   private static final String PAGE = "report.html";
 
   @Spec private CommandSpec spec;
-  @Mixin private TraceFacts facts;
-
-  @Option(
-      names = "--affinity",
-      paramLabel = "[NAME=]A",
-      description =
-          "Affinity folder to fit on; may be repeated. Scored on --score of its name, or on the"
-              + " last of its folds.")
-  private List<String> affinity = List.of();
-
-  @Option(
-      names = "--score",
-      paramLabel = "[NAME=]A",
-      description = "Affinity folder to score placements of that name on.")
-  private List<String> score = List.of();
-
-  @Option(
-      names = "--trace",
-      paramLabel = "T",
-      description = "Trace to fit on a part of, given by --fit; counted here.")
-  private Path trace;
-
-  @Option(
-      names = "--fit",
-      paramLabel = "FROM:TO",
-      converter = RangeConverter.class,
-      description = "Tokens of --trace to fit on (default: those of --tokens).")
-  private TokenRange fit;
-
-  @Option(
-      names = "--score-tokens",
-      paramLabel = "FROM:TO",
-      converter = RangeConverter.class,
-      description = "Tokens of --trace to score on (default: none).")
-  private TokenRange scoreTokens;
+  @Mixin private BenchmarkInput input;
 
   @Option(
       names = "--clusters",
@@ -120,6 +76,14 @@ final class BenchmarkCommand implements Callable<Integer> {
       paramLabel = "O",
       description = "hops, crossings, fanout, load (default: ${DEFAULT-VALUE}).")
   private List<Objective> objectives;
+
+  @Option(
+      names = "--max-load",
+      paramLabel = "F",
+      description =
+          "Cap on the hottest GPU of each layer: F times the least load known for that layer, as"
+              + " in place. A tenth of the time limit finds that load.")
+  private Double maxLoad;
 
   @Option(
       names = "--solvers",
@@ -175,9 +139,6 @@ final class BenchmarkCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print all runs as one JSON object to stdout.")
   private boolean json;
 
-  /** Counts to fit on, and maybe to score on. */
-  private record Dataset(String name, RouteCounts fit, Optional<RouteCounts> heldOut) {}
-
   private record TimedSolver(PlacementSolver solver, Duration limit) {}
 
   @Override
@@ -186,7 +147,7 @@ final class BenchmarkCommand implements Callable<Integer> {
     check();
     List<Long> seeds = this.seeds.stream().distinct().toList();
     List<BenchmarkRun> runs = new ArrayList<>(readRuns());
-    List<Dataset> datasets = datasets();
+    List<Dataset> datasets = input.datasets();
     int all = datasets.size() * clusters.size() * objectives.size() * timed.size() * seeds.size();
     List<BenchmarkRun> wanted = new ArrayList<>();
     try (ProgressBar bar = Terminal.progress("benchmark", all)) {
@@ -206,11 +167,11 @@ final class BenchmarkCommand implements Callable<Integer> {
                           .formatted(
                               dataset.name(), cluster, objective.word(), one.solver().name()));
                   if (!warm) {
-                    one.solver().solve(problem, config(warmUp, seed));
+                    capped(one.solver(), objective).solve(problem, config(warmUp, seed));
                     warm = true;
                   }
 
-                  known = Optional.of(run(key, problem, dataset, one.solver()));
+                  known = Optional.of(run(key, problem, dataset, capped(one.solver(), objective)));
                   runs.add(known.get());
                   BenchmarkRuns.write(runs, output.resolve(RUNS));
                 }
@@ -244,14 +205,8 @@ final class BenchmarkCommand implements Callable<Integer> {
   }
 
   private void check() {
-    if (trace == null && affinity.isEmpty()) {
-      throw usage("Missing required option: '--affinity=A' or '--trace=T'");
-    }
-
-    if (trace == null && (fit != null || scoreTokens != null)) {
-      throw usage("Invalid options: --fit and --score-tokens are of --trace, which is not given");
-    }
-
+    input.check();
+    limits();
     if (threads < 1) {
       throw usage("Invalid number of threads: %d, at least 1".formatted(threads));
     }
@@ -275,80 +230,6 @@ final class BenchmarkCommand implements Callable<Integer> {
     return BenchmarkRuns.read(output.resolve(RUNS));
   }
 
-  private List<Dataset> datasets() throws IOException {
-    Map<String, Path> scores = new TreeMap<>();
-    for (String argument : score) {
-      scores.put(name(argument), path(argument));
-    }
-
-    List<Dataset> datasets = new ArrayList<>();
-    for (String argument : affinity) {
-      String name = name(argument);
-      RouteCounts whole = AffinityFiles.read(path(argument));
-      if (scores.containsKey(name)) {
-        RouteCounts heldOut = AffinityFiles.read(scores.remove(name));
-        if (!heldOut.shape().equals(whole.shape())) {
-          throw new AffinityFormatException(
-              "Cannot score %s: it is of %s, --score of %s"
-                  .formatted(name, whole.shape(), heldOut.shape()));
-        }
-
-        datasets.add(new Dataset(name, whole, Optional.of(heldOut)));
-        continue;
-      }
-
-      List<RouteCounts> folds = new ArrayList<>(FoldFiles.read(path(argument), whole));
-      if (folds.isEmpty()) {
-        datasets.add(new Dataset(name, whole, Optional.empty()));
-      } else {
-        RouteCounts heldOut = folds.remove(folds.size() - 1);
-        datasets.add(new Dataset(name, CountsMixture.sum(folds), Optional.of(heldOut)));
-      }
-    }
-
-    if (!scores.isEmpty()) {
-      throw usage(
-          "Invalid --score: %s, there is no --affinity of that name".formatted(scores.keySet()));
-    }
-
-    if (trace != null) {
-      datasets.add(
-          new Dataset(
-              trace.getFileName().toString(),
-              count(fit == null ? facts.selection().tokens() : fit),
-              scoreTokens == null ? Optional.empty() : Optional.of(count(scoreTokens))));
-    }
-
-    return datasets;
-  }
-
-  private RouteCounts count(TokenRange tokens) {
-    TokenSelection selection = new TokenSelection(tokens, facts.selection().sequences());
-    try (TraceReader reader = TraceFormat.openTrace(facts.source(trace), selection)) {
-      RouteCounts counts = InMemoryEstimator.count(reader);
-      if (counts.tokens() == 0) {
-        throw new TraceFormatException(
-            "No token of %s is selected by %s".formatted(trace, selection));
-      }
-
-      return counts;
-    }
-  }
-
-  private static String name(String argument) {
-    int equals = argument.indexOf('=');
-    if (equals > 0) {
-      return argument.substring(0, equals);
-    }
-
-    Path file = Path.of(argument).getFileName();
-    return file == null ? argument : file.toString();
-  }
-
-  private static Path path(String argument) {
-    return Path.of(argument.substring(argument.indexOf('=') + 1));
-  }
-
   private TimedSolver solver(String argument) {
     int at = argument.indexOf('@');
     String name = at < 0 ? argument : argument.substring(0, at);
@@ -368,10 +249,31 @@ final class BenchmarkCommand implements Callable<Integer> {
         dataset.heldOut().map(RouteCounts::tokens).orElse(0L),
         problem.topology(),
         problem.objective(),
+        cap(),
         one.solver().name(),
         one.limit(),
         threads,
         seed);
+  }
+
+  private OptionalDouble cap() {
+    return maxLoad == null ? OptionalDouble.empty() : OptionalDouble.of(maxLoad);
+  }
+
+  private PlacementSolver capped(PlacementSolver solver, Objective objective) {
+    return maxLoad == null
+        ? solver
+        : new AimedSolver(
+            solver, new Aims(List.of(objective), 0, limits()), Duration.ZERO, true, caps -> {});
+  }
+
+  private Aims.Limits limits() {
+    try {
+      return new Aims.Limits(
+          cap(), OptionalDouble.empty(), OptionalDouble.empty(), OptionalDouble.empty());
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
   }
 
   private SolverConfig config(Duration limit, long seed) {
@@ -449,13 +351,6 @@ final class BenchmarkCommand implements Callable<Integer> {
 
   private ParameterException usage(String message) {
     return new ParameterException(spec.commandLine(), message);
-  }
-
-  private static final class RangeConverter implements ITypeConverter<TokenRange> {
-    @Override
-    public TokenRange convert(String value) {
-      return Terminal.option(() -> TokenRange.parse(value));
-    }
   }
 
   private static final class ObjectiveConverter implements ITypeConverter<Objective> {

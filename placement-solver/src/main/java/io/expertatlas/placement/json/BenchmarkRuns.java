@@ -48,6 +48,7 @@ public final class BenchmarkRuns {
     node.put("nodes", key.topology().nodes());
     node.put("gpus-per-node", key.topology().gpusPerNode());
     node.put("objective", key.objective().word());
+    key.maxLoad().ifPresent(cap -> node.put("max-load", cap));
     node.put("solver", key.solver());
     node.put("time-limit-ms", key.timeLimit().toMillis());
     node.put("threads", key.threads());
@@ -136,6 +137,7 @@ public final class BenchmarkRuns {
                 Math.toIntExact(whole(node, "nodes")),
                 Math.toIntExact(whole(node, "gpus-per-node"))),
             Objective.ofWord(text(node, "objective")),
+            optional(node, "max-load"),
             text(node, "solver"),
             Duration.ofMillis(whole(node, "time-limit-ms")),
             Math.toIntExact(whole(node, "threads")),
@@ -153,7 +155,7 @@ public final class BenchmarkRuns {
         number(node, "value"),
         number(node, "bound"),
         number(node, "seconds"),
-        node.has("held-out") ? OptionalDouble.of(number(node, "held-out")) : OptionalDouble.empty(),
+        optional(node, "held-out"),
         number(node, "gpus-per-token"),
         number(node, "load-mean-max-over-mean"),
         number(node, "load-held-out"),
@@ -172,6 +174,10 @@ public final class BenchmarkRuns {
             value -> value.isIntegralNumber() && value.canConvertToLong(),
             "a whole number")
         .asLong();
+  }
+
+  private static OptionalDouble optional(JsonNode node, String name) {
+    return node.has(name) ? OptionalDouble.of(number(node, name)) : OptionalDouble.empty();
   }
 
   private static double number(JsonNode node, String name) {

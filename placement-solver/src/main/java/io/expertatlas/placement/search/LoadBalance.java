@@ -19,9 +19,11 @@ final class LoadBalance {
   private final int parts;
   private final int size;
   private final long[] weight; // [i]
+  private final long[] step; // [i] its weight less the next smaller one
   private final int[] map; // [i]
   private final long[] load; // [part]
   private final int[] held; // [part]
+  private long coldest; // the least load of any part
 
   private LoadBalance(Chain chain, int layer) {
     this.chain = chain;
@@ -30,9 +32,24 @@ final class LoadBalance {
     this.size = chain.size(layer);
     this.weight = new long[size];
     Arrays.setAll(weight, i -> chain.load(layer, i));
+    this.step = steps(weight);
     this.map = new int[size];
     this.load = new long[parts];
     this.held = new int[parts];
+  }
+
+  private static long[] steps(long[] weight) {
+    long[] step = new long[weight.length];
+    for (int i = 0; i < step.length; i++) {
+      long lighter = -1;
+      for (long other : weight) {
+        lighter = other < weight[i] ? Math.max(lighter, other) : lighter;
+      }
+
+      step[i] = lighter < 0 ? Long.MAX_VALUE : weight[i] - lighter;
+    }
+
+    return step;
   }
 
   /** A map of all layers of a chain. */
@@ -113,6 +130,17 @@ final class LoadBalance {
       load[map[i]] += weight[i];
       held[map[i]]++;
     }
+
+    coldest = coldest();
+  }
+
+  private long coldest() {
+    long coldest = Long.MAX_VALUE;
+    for (long l : load) {
+      coldest = Math.min(coldest, l);
+    }
+
+    return coldest;
   }
 
   private long hottest() {
@@ -141,6 +169,7 @@ final class LoadBalance {
   private void carry(int from, int to, long moved) {
     load[from] -= moved;
     load[to] += moved;
+    coldest = coldest();
   }
 
   /** Swaps and moves as long as the sum of squared loads falls. */
@@ -149,7 +178,9 @@ final class LoadBalance {
     while (improved) {
       improved = false;
       for (int one = 0; one < size; one++) {
-        for (int other = 0; other < size; other++) {
+        // where even the nearest lighter expert is too light for the coldest part, no swap helps
+        boolean mayHelp = step[one] < load[map[one]] - coldest;
+        for (int other = 0; mayHelp && other < size; other++) {
           long moved = weight[one] - weight[other];
           // from a hot part to a cold one, and not so much that they change roles for the worse
           if (moved > 0 && moved < load[map[one]] - load[map[other]]) {
@@ -164,7 +195,8 @@ final class LoadBalance {
   }
 
   private boolean moves(int expert) {
-    for (int to = 0; to < parts; to++) {
+    boolean mayHelp = weight[expert] < load[map[expert]] - coldest;
+    for (int to = 0; mayHelp && to < parts; to++) {
       int from = map[expert];
       if (weight[expert] > 0
           && weight[expert] < load[from] - load[to]

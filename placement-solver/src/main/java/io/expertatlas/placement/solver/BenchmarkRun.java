@@ -51,6 +51,7 @@ public record BenchmarkRun(
    * @param heldOutTokens 0 if there are none
    * @param topology the cluster
    * @param objective what is minimised
+   * @param maxLoad most load of a layer, over the least that is known for it; empty for no cap
    * @param solver its name
    * @param timeLimit of the solve
    * @param threads at most
@@ -62,6 +63,7 @@ public record BenchmarkRun(
       long heldOutTokens,
       Topology topology,
       Objective objective,
+      OptionalDouble maxLoad,
       String solver,
       Duration timeLimit,
       int threads,

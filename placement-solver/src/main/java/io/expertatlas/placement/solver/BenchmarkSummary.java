@@ -29,6 +29,7 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
    * @param tokens fitted
    * @param topology the cluster
    * @param objective what is minimised
+   * @param maxLoad most load of a layer, over the least that is known for it; empty for no cap
    * @param best the least value of any run
    * @param bound the greatest bound of any run
    * @param solvers in the order of their first run
@@ -38,6 +39,7 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
       long tokens,
       Topology topology,
       Objective objective,
+      OptionalDouble maxLoad,
       double best,
       double bound,
       List<Solver> solvers) {
@@ -48,7 +50,12 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
 
     /** The instance in words. */
     public String words() {
-      return "%s, %s, %s".formatted(dataset, topology, objective.word());
+      return "%s, %s, %s%s"
+          .formatted(
+              dataset,
+              topology,
+              objective.word(),
+              maxLoad.isPresent() ? ", load at most %s".formatted(maxLoad.getAsDouble()) : "");
     }
 
     /** {@code (best - bound) / best}. */
@@ -88,7 +95,12 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
       BenchmarkRun typical) {}
 
   private record InstanceKey(
-      String dataset, long tokens, long heldOut, Topology topology, Objective objective) {}
+      String dataset,
+      long tokens,
+      long heldOut,
+      Topology topology,
+      Objective objective,
+      OptionalDouble maxLoad) {}
 
   /** Puts runs together. */
   public static BenchmarkSummary of(List<BenchmarkRun> runs) {
@@ -102,7 +114,8 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
                   key.tokens(),
                   key.heldOutTokens(),
                   key.topology(),
-                  key.objective()),
+                  key.objective(),
+                  key.maxLoad()),
               other -> new ArrayList<>())
           .add(run);
     }
@@ -128,7 +141,14 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
     List<Solver> solvers = new ArrayList<>();
     bySolver.forEach((name, own) -> solvers.add(solver(name, own, best)));
     return new Instance(
-        key.dataset(), key.tokens(), key.topology(), key.objective(), best, bound, solvers);
+        key.dataset(),
+        key.tokens(),
+        key.topology(),
+        key.objective(),
+        key.maxLoad(),
+        best,
+        bound,
+        solvers);
   }
 
   private static String name(BenchmarkRun.Key key) {

@@ -134,6 +134,37 @@ class BenchmarkCommandTest {
   }
 
   @Test
+  void aCapOnLoadIsMetAndMakesRunsOfItsOwn() throws IOException {
+    String[] what = {"--affinity", affinity.toString(), "--solvers", "viterbi"};
+    assertThat(benchmark(what)).as(err.toString()).isZero();
+    JsonNode free = new ObjectMapper().readTree(out.toString()).get("runs");
+
+    List<String> capped = new ArrayList<>(List.of(what));
+    capped.addAll(List.of("--max-load", "1"));
+    assertThat(benchmark(capped.toArray(String[]::new))).as(err.toString()).isZero();
+
+    assertThat(err.toString()).contains("tiny, 1x2, hops, load at most 1.0: best");
+    JsonNode run = new ObjectMapper().readTree(out.toString()).get("runs").get(0);
+    assertThat(free.get(0).has("max-load")).isFalse();
+    assertThat(run.get("max-load").asDouble()).isEqualTo(1);
+    PlacementProblem load =
+        PlacementProblem.balanced(
+            Routes.count(TRACE.slice(0, 160)), new Topology(1, 2), Objective.LOAD);
+    double least =
+        PlacementSolvers.find("viterbi").solve(load, SolverConfig.DEFAULT).objective()
+            / (160 * 2 / 2.0) // two choices of each token, over two GPUs
+            / 3; // layers
+    assertThat(run.get("load-mean-max-over-mean").asDouble()).isCloseTo(least, within(1e-12));
+    assertThat(free.get(0).get("load-mean-max-over-mean").asDouble()).isGreaterThan(least);
+    assertThat(run.get("value").asDouble()).isGreaterThan(free.get(0).get("value").asDouble());
+    assertThat(Files.readAllLines(folder.resolve("bench/runs.jsonl"))).hasSize(8);
+    assertThat(benchmark("--affinity", affinity.toString(), "--max-load", "0.9")).isEqualTo(2);
+    assertThat(err.toString())
+        .startsWith(
+            "atlas: Invalid cap on load, as a multiple of the best achievable: 0.9, at least 1");
+  }
+
+  @Test
   void aFolderToScoreOnIsNamedAsTheOneToFitOn() throws IOException {
     Path other = folder.resolve("other");
     AffinityFiles.write(Routes.count(TRACE.slice(0, 7)), other);

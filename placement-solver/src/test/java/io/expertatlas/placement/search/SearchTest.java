@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.expertatlas.placement.Caps;
+import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Routes;
 import io.expertatlas.placement.Topology;
@@ -61,6 +62,46 @@ class SearchTest {
         .isEqualTo(
             "a layer of 64 experts on 1x4 GPUs has more than 20000 partitions, or too few of those"
                 + " tried are within the cap");
+  }
+
+  @ParameterizedTest(name = "seed {0}")
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void noSwapAndNoMoveEvensABalancedLayer(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int experts = 1 + random.nextInt(12);
+    PlacementProblem problem =
+        Routes.problem(
+            Routes.random(1, experts, 1, random.nextInt(60), seed),
+            1 + random.nextInt(2),
+            1 + random.nextInt(3));
+    Chain chain = Chain.of(problem.withObjective(Objective.LOAD));
+
+    int[] map = LoadBalance.ofLayer(chain, 0, random);
+
+    long[] load = new long[chain.parts().gpus()];
+    int[] held = new int[load.length];
+    for (int expert = 0; expert < experts; expert++) {
+      load[map[expert]] += chain.load(0, expert);
+      held[map[expert]]++;
+    }
+
+    for (int one = 0; one < experts; one++) {
+      long own = chain.load(0, one);
+      int from = map[one];
+      for (int other = 0; other < experts; other++) {
+        long moved = own - chain.load(0, other);
+        assertThat(moved > 0 && moved < load[from] - load[map[other]])
+            .as("swap of %d and %d evens %s", one, other, Arrays.toString(map))
+            .isFalse();
+      }
+
+      for (int to = 0; to < load.length; to++) {
+        boolean hasRoom = held[from] > chain.least(0, from) && held[to] < chain.most(0, to);
+        assertThat(hasRoom && own > 0 && own < load[from] - load[to])
+            .as("move of %d to %d evens %s", one, to, Arrays.toString(map))
+            .isFalse();
+      }
+    }
   }
 
   @ParameterizedTest(name = "seed {0}")

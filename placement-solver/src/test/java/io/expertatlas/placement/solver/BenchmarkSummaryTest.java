@@ -22,6 +22,7 @@ class BenchmarkSummaryTest {
             5,
             new Topology(1, 4),
             Objective.HOPS,
+            OptionalDouble.empty(),
             solver,
             Duration.ofMillis(2500),
             1,
