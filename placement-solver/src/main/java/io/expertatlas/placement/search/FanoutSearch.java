@@ -1,5 +1,6 @@
 package io.expertatlas.placement.search;
 
+import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.solver.Chain;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,7 +25,10 @@ final class FanoutSearch {
   private static final double HOT = 0.35; // temperatures, in units of a swap's mean effect
   private static final double COLD = 0.02;
 
+  private static final int KEPT = 24; // partitions of a layer
+
   private final Chain[] layers;
+  private final List<List<int[]>> kept = new ArrayList<>(); // [layer], cheapest first
   private final SplittableRandom random;
   private final boolean asserting;
   private final BooleanSupplier isTimeUp;
@@ -39,6 +43,7 @@ final class FanoutSearch {
   FanoutSearch(Chain chain, long seed, long steps, boolean asserting, BooleanSupplier isTimeUp) {
     this.layers = new Chain[chain.layers()];
     Arrays.setAll(layers, chain::layer);
+    Arrays.stream(layers).forEach(layer -> kept.add(new ArrayList<>()));
     this.random = new SplittableRandom(seed);
     this.stepsLeft = steps;
     this.asserting = asserting;
@@ -54,6 +59,10 @@ final class FanoutSearch {
    */
   int[][] run(int[][] start, int patience, Workers workers, Consumer<int[][]> improved) {
     int[][] best = start.clone();
+    for (int layer = 0; layer < layers.length; layer++) {
+      keep(layer, start[layer]);
+    }
+
     long proposals = PROPOSALS;
     int failures = 0;
     for (int round = 0; failures < patience && stepsLeft > 0 && !isTimeUp.getAsBoolean(); round++) {
@@ -74,8 +83,12 @@ final class FanoutSearch {
       boolean better = false;
       for (int layer = 0; layer < layers.length; layer++) {
         int[] now = found.get(layer);
-        if (layers[layer].isMetBy(new int[][] {now})
-            && layers[layer].layerCost(0, now) < layers[layer].layerCost(0, best[layer])) {
+        if (!layers[layer].isMetBy(new int[][] {now})) {
+          continue;
+        }
+
+        keep(layer, now);
+        if (cost(layer, now) < cost(layer, best[layer])) {
           best[layer] = now;
           better = true;
         }
@@ -90,6 +103,49 @@ final class FanoutSearch {
     }
 
     return best;
+  }
+
+  private void keep(int layer, int[] map) {
+    List<int[]> all = kept.get(layer);
+    int at = 0;
+    while (at < all.size() && cost(layer, all.get(at)) <= cost(layer, map)) {
+      if (isSameButForNames(all.get(at), map)) {
+        return;
+      }
+
+      at++;
+    }
+
+    all.add(at, map);
+    if (all.size() > KEPT) {
+      all.remove(KEPT);
+    }
+  }
+
+  private boolean isSameButForNames(int[] one, int[] other) {
+    Topology parts = layers[0].parts();
+    for (int i = 0; i < one.length; i++) {
+      for (int j = 0; j < i; j++) {
+        if (one[i] == one[j] != (other[i] == other[j])
+            || parts.node(one[i])
+                == parts.node(one[j])
+                != (parts.node(other[i]) == parts.node(other[j]))) {
+          return false;
+        }
+      }
+    }
+
+    return true;
+  }
+
+  /** What a map of a layer costs. */
+  long cost(int layer, int[] map) {
+    return layers[layer].layerCost(0, map);
+  }
+
+  /** The cheapest partitions that the rounds ended with, {@code [layer]}, cheapest first. */
+  List<List<int[]>> kept() {
+    return kept;
   }
 
   private int[] annealed(

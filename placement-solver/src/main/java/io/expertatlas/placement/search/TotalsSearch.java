@@ -10,6 +10,7 @@ import io.expertatlas.placement.solver.Prices;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
+import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.function.BooleanSupplier;
@@ -118,6 +119,10 @@ final class TotalsSearch {
   /** The lowest price on what is capped that meets the cap. */
   private void findPrice(Workers workers) {
     Objective capped = problem.objective() == Objective.HOPS ? Objective.FANOUT : Objective.HOPS;
+    if (capped == Objective.FANOUT) {
+      chooseByLayer(workers);
+    }
+
     int low = -1; // too low, or not tried
     int high = PRICES;
     for (int left = TRIES; left > 0 && high - low > 1; left--) {
@@ -130,6 +135,35 @@ final class TotalsSearch {
         low = Math.max(low, price);
       }
     }
+  }
+
+  /** Partitions of low fan-out of each layer, and of them those that hop least within the cap. */
+  private void chooseByLayer(Workers workers) {
+    double until = until(2);
+    BooleanSupplier isTimeUp = () -> seconds() > until || config.isStopped().getAsBoolean();
+    Chain touches = weighted(Objective.HOPS, 0, capsOnLoad());
+    int[][] start = best.orElse(last).toArray();
+    if (!touches.isMetBy(start) || isTimeUp.getAsBoolean()) {
+      return;
+    }
+
+    FanoutSearch search =
+        new FanoutSearch(touches, config.seed() + 1, config.stepLimit(), false, isTimeUp);
+    search.run(start, ROUNDS, workers, better -> {});
+    List<List<int[]>> kept = search.kept();
+    long[][] costs = new long[kept.size()][];
+    for (int layer = 0; layer < costs.length; layer++) {
+      int at = layer;
+      costs[layer] = kept.get(layer).stream().mapToLong(map -> search.cost(at, map)).toArray();
+    }
+
+    Chain hops =
+        Chain.of(problem.withObjective(Objective.HOPS).withCaps(Caps.NONE), new Prices(1, 0, 0, 0));
+    long cap = problem.caps().total(Objective.FANOUT);
+    int[][] chosen =
+        new LayerChoice(hops, kept, costs)
+            .within(cap > Long.MAX_VALUE / PRICES ? Long.MAX_VALUE : cap * PRICES);
+    offer(new Placement(problem.topology(), Relabel.of(problem, chosen)));
   }
 
   private Chain weighted(Objective capped, long price, Caps caps) {
