@@ -85,11 +85,24 @@ public interface Device extends AutoCloseable {
    * Begins to copy a tensor of {@link #allocateOnHost} into one of this device: behind all that was
    * called so far and the copies before it, beside what is called from now on.
    *
-   * @return to be run once, before the first operation that needs it is called; does not wait
+   * @return to be joined before the first operation that needs it is called
    */
-  default Runnable fetch(Tensor onHost, Tensor into) {
+  default HostCopy fetch(Tensor onHost, Tensor into) {
     receive(this, onHost, into);
-    return () -> {};
+    return HostCopy.DONE;
+  }
+
+  /**
+   * The same, but behind the copies before it alone: beside operations that were called already,
+   * none of which uses {@code into}.
+   */
+  default HostCopy fetchAhead(Tensor onHost, Tensor into) {
+    return fetch(onHost, into);
+  }
+
+  /** Whether all operations are done, copies from the host aside; does not wait. */
+  default boolean isIdle() {
+    return true;
   }
 
   /**

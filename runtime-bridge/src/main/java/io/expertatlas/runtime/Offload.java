@@ -45,29 +45,58 @@ public record Offload(int slots, Eviction eviction) {
   }
 
   /**
-   * What it cost.
+   * What it cost. An expert that a step of a layer needed was a hit, foretold, or loaded.
    *
-   * @param hits experts that were on a slot when a step of a layer needed them
-   * @param loads experts that had to be loaded first
-   * @param bytes loaded
+   * @param hits that were on a slot, not because they had just been foretold
+   * @param foretold whose copy had begun before the router spoke, because it was foretold
+   * @param arrived of these, whose copy had ended by then
+   * @param loads whose copy began when the router had spoken
+   * @param wasted foretold copies that left their slot without having been needed
+   * @param bytes copied, of both kinds of copies
    */
-  public record Use(long hits, long loads, long bytes) {
+  public record Use(long hits, long foretold, long arrived, long loads, long wasted, long bytes) {
     /** Nothing happened yet. */
-    public static final Use NONE = new Use(0, 0, 0);
+    public static final Use NONE = new Use(0, 0, 0, 0, 0, 0);
 
     /** Both together. */
     public Use plus(Use other) {
-      return new Use(hits + other.hits, loads + other.loads, bytes + other.bytes);
+      return new Use(
+          hits + other.hits,
+          foretold + other.foretold,
+          arrived + other.arrived,
+          loads + other.loads,
+          wasted + other.wasted,
+          bytes + other.bytes);
     }
 
     /** What came since. */
     public Use minus(Use earlier) {
-      return new Use(hits - earlier.hits, loads - earlier.loads, bytes - earlier.bytes);
+      return new Use(
+          hits - earlier.hits,
+          foretold - earlier.foretold,
+          arrived - earlier.arrived,
+          loads - earlier.loads,
+          wasted - earlier.wasted,
+          bytes - earlier.bytes);
     }
 
-    /** Share of the needed experts that were there; 0 if none was needed. */
+    /** Experts that steps of layers needed. */
+    public long needed() {
+      return hits + foretold + loads;
+    }
+
+    /** Share of the needed experts that were there anyway; 0 if none was needed. */
     public double hitRate() {
-      return hits + loads == 0 ? 0 : (double) hits / (hits + loads);
+      return share(hits);
+    }
+
+    /** Share of the needed experts that were foretold; 0 if none was needed. */
+    public double foretoldRate() {
+      return share(foretold);
+    }
+
+    private double share(long part) {
+      return needed() == 0 ? 0 : (double) part / needed();
     }
   }
 }

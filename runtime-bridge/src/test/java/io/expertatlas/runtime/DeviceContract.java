@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
@@ -515,15 +516,66 @@ public abstract class DeviceContract {
     device.add(slot, slot);
     device.store(slot, doubled);
     for (int round = 0; round < 5; round++) {
-      device.fetch(kept, slot).run();
+      device.fetch(kept, slot).join();
       device.add(slot, sum);
-      device.fetch(doubled, slot).run(); // behind the addition
+      device.fetch(doubled, slot).join(); // behind the addition
       device.add(slot, sum);
     }
 
     float[] found = device.readFloats(sum);
     for (int i = 0; i < count; i++) {
       assertThat(found[i]).isEqualTo(15f * i);
+    }
+  }
+
+  @Test
+  void copiesAheadEndInTheirOrderAndCanBeAwaited() {
+    int count = 1_000_003;
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = i;
+    }
+
+    Tensor first = device.allocate("first", DType.F32, count);
+    Tensor second = device.allocate("second", DType.F32, count);
+    Tensor kept = device.allocateOnHost("kept", DType.F32, count);
+    device.write(first, values);
+    device.store(first, kept);
+    device.add(first, first);
+    device.synchronize();
+    assertThat(device.isIdle()).isTrue();
+    HostCopy one = device.fetchAhead(kept, second);
+    HostCopy other = device.fetchAhead(kept, first);
+    one.join();
+    device.add(second, second);
+    other.await();
+
+    assertThat(other.isDone()).isTrue();
+    assertThat(one.isDone()).isTrue();
+    one.close();
+    other.close();
+    assertThat(device.readFloats(first)).isEqualTo(values);
+    assertThat(device.readFloats(second)[count - 1]).isEqualTo(2f * values[count - 1]);
+  }
+
+  @Test
+  void fewAndManyNumbersAreWrittenAlike() {
+    for (int count : new int[] {1, 5, 4096, 4097, 100_003}) {
+      Tensor ids = device.allocate("ids", DType.I32, count + 3L);
+      Tensor floats = device.allocate("floats", DType.F32, count + 3L);
+      int[] numbers = new int[count];
+      float[] values = new float[count];
+      for (int i = 0; i < count; i++) {
+        numbers[i] = i - 7;
+        values[i] = i / 8f;
+      }
+
+      device.write(device.rows(ids, 2, count), numbers);
+      device.write(device.rows(floats, 2, count), values);
+      assertThat(Arrays.copyOfRange(device.read(ids), 2, count + 2)).isEqualTo(numbers);
+      assertThat(Arrays.copyOfRange(device.readFloats(floats), 2, count + 2)).isEqualTo(values);
+      assertThat(device.read(ids)[1]).isZero();
+      assertThat(device.read(ids)[count + 2]).isZero();
     }
   }
 

@@ -50,4 +50,17 @@ final class Cuda {
           "CUDA failed at %s: %s".formatted(call, CUresult.stringFor(result)));
     }
   }
+
+  /**
+   * The answer of a driver call that asks whether work has ended.
+   *
+   * @throws IllegalStateException if it is an error, with the call
+   */
+  static boolean isDone(int result, String call) {
+    if (result != CUresult.CUDA_ERROR_NOT_READY) {
+      check(result, call);
+    }
+
+    return result == CUresult.CUDA_SUCCESS;
+  }
 }

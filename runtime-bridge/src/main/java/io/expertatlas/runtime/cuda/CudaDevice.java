@@ -7,6 +7,7 @@ import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExpertGroups;
 import io.expertatlas.runtime.ExpertWeights;
+import io.expertatlas.runtime.HostCopy;
 import io.expertatlas.runtime.RandomValues;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.TensorData;
@@ -164,8 +165,8 @@ public final class CudaDevice implements Device {
         "cuStreamCreate");
     this.graphs = new CudaGraphs(this, stream);
     this.memory = new CudaMemory(this, stream, graphs, Math.min(budget, free[0]));
-    this.staging = new Staging(stream);
     this.kernels = new Kernels(stream);
+    this.staging = new Staging(stream, kernels);
     this.marks = new Marks(rank, "compute", stream);
     this.hostLink = new HostLink(rank, stream, isTimed);
     this.cublas =
@@ -345,9 +346,21 @@ public final class CudaDevice implements Device {
   }
 
   @Override
-  public Runnable fetch(Tensor onHost, Tensor into) {
+  public HostCopy fetch(Tensor onHost, Tensor into) {
     use();
     return hostLink.fetch(onHost, (CudaTensor) into);
+  }
+
+  @Override
+  public HostCopy fetchAhead(Tensor onHost, Tensor into) {
+    use();
+    return hostLink.fetchAhead(onHost, (CudaTensor) into);
+  }
+
+  @Override
+  public boolean isIdle() {
+    use();
+    return Cuda.isDone(JCudaDriver.cuStreamQuery(stream), "asking " + name());
   }
 
   /** An event after all work so far. */

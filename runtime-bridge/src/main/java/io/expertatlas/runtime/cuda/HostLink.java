@@ -3,6 +3,7 @@ package io.expertatlas.runtime.cuda;
 import static io.expertatlas.runtime.cuda.Cuda.check;
 
 import io.expertatlas.runtime.DType;
+import io.expertatlas.runtime.HostCopy;
 import io.expertatlas.runtime.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -55,22 +56,50 @@ final class HostLink {
     check(JCudaDriver.cuStreamSynchronize(compute), "waiting for a copy");
   }
 
-  /** Begins to copy to the GPU behind what was called; gives what makes operations wait for it. */
-  Runnable fetch(Tensor onHost, CudaTensor into) {
-    Pinned source = same("fetch", into, onHost);
+  /** Begins to copy to the GPU behind what was called. */
+  HostCopy fetch(Tensor onHost, CudaTensor into) {
     CUevent called = event(compute);
     check(JCudaDriver.cuStreamWaitEvent(stream, called, 0), "waiting for operations");
     JCudaDriver.cuEventDestroy(called);
+    return fetchAhead(onHost, into);
+  }
+
+  /** Begins to copy to the GPU, beside what was called. */
+  HostCopy fetchAhead(Tensor onHost, CudaTensor into) {
+    Pinned source = same("fetch", into, onHost);
     mark("load");
     check(
         JCudaDriver.cuMemcpyHtoDAsync(into.pointer(), source.memory(), into.bytes(), stream),
         "copying %d bytes from the host".formatted(into.bytes()));
     mark("");
-    CUevent copied = event(stream);
-    return () -> {
+    return new Copy(compute, event(stream));
+  }
+
+  /**
+   * A copy.
+   *
+   * @param copied behind it
+   */
+  private record Copy(CUstream compute, CUevent copied) implements HostCopy {
+    @Override
+    public void join() {
       check(JCudaDriver.cuStreamWaitEvent(compute, copied, 0), "waiting for a copy");
+    }
+
+    @Override
+    public boolean isDone() {
+      return Cuda.isDone(JCudaDriver.cuEventQuery(copied), "asking for a copy");
+    }
+
+    @Override
+    public void await() {
+      check(JCudaDriver.cuEventSynchronize(copied), "waiting for a copy");
+    }
+
+    @Override
+    public void close() {
       JCudaDriver.cuEventDestroy(copied);
-    };
+    }
   }
 
   private static Pinned same(String operation, CudaTensor onDevice, Tensor onHost) {

@@ -13,15 +13,22 @@ import jcuda.driver.JCudaDriver;
 /** Page-locked memory through which all values pass between host and GPU. */
 final class Staging {
   private static final int BYTES = 32 << 20;
+  private static final int FEW_BYTES = 16 << 10;
 
   private final CUstream stream;
+  private final Kernels kernels;
   private final Pointer pinned = new Pointer();
+  private final Address seen = new Address(); // the same memory, as kernels see it
   private final ByteBuffer buffer;
   private final ByteBuffer raw = ByteBuffer.allocateDirect(BYTES).order(ByteOrder.LITTLE_ENDIAN);
 
-  Staging(CUstream stream) {
+  Staging(CUstream stream, Kernels kernels) {
     this.stream = stream;
-    check(JCudaDriver.cuMemHostAlloc(pinned, BYTES, 0), "locking %d bytes".formatted(BYTES));
+    this.kernels = kernels;
+    long bytes = BYTES + Integer.BYTES; // the last four are 0
+    check(JCudaDriver.cuMemHostAlloc(pinned, bytes, 0), "locking %d bytes".formatted(bytes));
+    check(JCudaDriver.cuMemHostGetDevicePointer(seen, pinned, 0), "cuMemHostGetDevicePointer");
+    pinned.getByteBuffer(BYTES, Integer.BYTES).putInt(0, 0);
     this.buffer = pinned.getByteBuffer(0, BYTES).order(ByteOrder.LITTLE_ENDIAN);
   }
 
@@ -67,7 +74,7 @@ final class Staging {
       int count = Math.min(BYTES / 4, values.length - first);
       buffer.clear();
       buffer.asIntBuffer().put(values, first, count);
-      send(into, 4L * first, count * 4);
+      sendWords(into, first, count);
     }
   }
 
@@ -76,7 +83,7 @@ final class Staging {
       int count = Math.min(BYTES / 4, values.length - first);
       buffer.clear();
       buffer.asFloatBuffer().put(values, first, count);
-      send(into, 4L * first, count * 4);
+      sendWords(into, first, count);
     }
   }
 
@@ -114,6 +121,26 @@ final class Staging {
         JCudaDriver.cuMemcpyHtoDAsync(
             into.view(offset, into.shape()).pointer(), pinned, bytes, stream),
         "copying %d bytes to the GPU".formatted(bytes));
+    check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
+  }
+
+  /**
+   * Copies numbers of four bytes. Few are read by a kernel: the engine that copies may be at work
+   * on an expert for milliseconds.
+   */
+  private void sendWords(CudaTensor into, int first, int count) {
+    if (4 * count > FEW_BYTES) {
+      send(into, 4L * first, 4 * count);
+      return;
+    }
+
+    kernels
+        .on("gather_4", 1, 256)
+        .with(seen.value())
+        .with(seen.value() + BYTES) // the row to take: 0
+        .with(into.address() + 4L * first)
+        .with(count)
+        .run();
     check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
   }
 

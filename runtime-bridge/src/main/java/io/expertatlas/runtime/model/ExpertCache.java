@@ -3,8 +3,8 @@ package io.expertatlas.runtime.model;
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExpertWeights;
+import io.expertatlas.runtime.HostCopy;
 import io.expertatlas.runtime.Offload;
-import io.expertatlas.runtime.Offload.Eviction;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.model.Loading.Part;
 import java.util.ArrayList;
@@ -12,49 +12,28 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 
 /** The experts of a rank in host memory, and the slots on its device that hold those in use. */
 final class ExpertCache {
-  private static final int NOBODY = -1;
+  private static final int NOBODY = ExpertSlots.NOBODY;
+  private static final int[] NONE = {};
+  private static final long PUMP_NANOS = 20_000; // a copy takes milliseconds
 
   private final Device device;
   private final Offload offload;
-  private final Map<Integer, Layer> layers = new HashMap<>();
-  private final List<Held> held = new ArrayList<>(); // by number of the expert on this rank
-  private final int[] owner; // [slot]: number of the expert in it, or NOBODY
+  private final Map<Integer, int[]> numbers = new HashMap<>(); // of a layer's experts, or NOBODY
+  private final List<List<Tensor>> onHost = new ArrayList<>(); // by number of the expert
   private List<Part> parts = List.of(); // of the first layer: their types and shapes hold for all
-  private ExpertWeights slots;
+  private ExpertWeights stacks;
   private Tensor local; // I32 [E], of the pass at work
-  private long clock;
-  private long hits;
-  private long loads;
-  private long bytes;
-
-  /** An expert. */
-  private static final class Held {
-    final List<Tensor> onHost;
-    int slot = NOBODY;
-    long uses;
-    long lastUse;
-
-    Held(List<Tensor> onHost) {
-      this.onHost = onHost;
-    }
-  }
-
-  /**
-   * The experts of a layer.
-   *
-   * @param numbers {@code [E]}: number of an expert on this rank, NOBODY if it is elsewhere
-   */
-  private record Layer(int[] numbers) {}
+  private Optional<ExpertSlots> slots = Optional.empty(); // once all layers are here
 
   ExpertCache(Device device, Offload offload) {
     this.device = device;
     this.offload = offload;
-    this.owner = new int[offload.slots()];
-    Arrays.fill(owner, NOBODY);
   }
 
   /**
@@ -69,30 +48,31 @@ final class ExpertCache {
       List<Part> layerParts,
       Function<List<Tensor>, ExpertWeights> make,
       Loading loading) {
-    if (slots == null) {
+    if (stacks == null) {
       parts = layerParts;
-      slots = make.apply(parts.stream().map(part -> loading.stack(part, owner.length)).toList());
+      stacks =
+          make.apply(parts.stream().map(part -> loading.stack(part, offload.slots())).toList());
       local = device.allocate("slots of experts", DType.I32, all);
     }
 
     checkSizes(layer, layerParts);
-    int[] numbers = new int[all];
-    Arrays.fill(numbers, NOBODY);
+    int[] ofLayer = new int[all];
+    Arrays.fill(ofLayer, NOBODY);
     for (int expert : here) {
-      numbers[expert] = held.size();
-      List<Tensor> onHost = new ArrayList<>();
+      ofLayer[expert] = onHost.size();
+      List<Tensor> copies = new ArrayList<>();
       for (int p = 0; p < layerParts.size(); p++) {
         Part part = layerParts.get(p);
-        Tensor loaded = loading.fill(part, expert, slots.stacks().get(p), 0);
+        Tensor loaded = loading.fill(part, expert, stacks.stacks().get(p), 0);
         Tensor copy = device.allocateOnHost(part.pattern(), part.type(), part.shape());
         device.store(loaded, copy);
-        onHost.add(copy);
+        copies.add(copy);
       }
 
-      held.add(new Held(onHost));
+      onHost.add(copies);
     }
 
-    layers.put(layer, new Layer(numbers));
+    numbers.put(layer, ofLayer);
   }
 
   private void checkSizes(int layer, List<Part> layerParts) {
@@ -108,6 +88,28 @@ final class ExpertCache {
     }
   }
 
+  private ExpertSlots slots() {
+    if (slots.isEmpty()) {
+      long bytes = stacks.stacks().stream().mapToLong(Tensor::bytes).sum() / offload.slots();
+      slots = Optional.of(new ExpertSlots(onHost.size(), bytes, offload, this::begin));
+    }
+
+    return slots.get();
+  }
+
+  private HostCopy begin(int number, int slot, boolean isAhead) {
+    HostCopy last = HostCopy.DONE;
+    for (int p = 0; p < parts.size(); p++) {
+      last.close(); // copies end in their order: the last one tells for all
+      Tensor from = onHost.get(number).get(p);
+      Tensor into =
+          device.reshape(device.rows(stacks.stacks().get(p), slot, 1), parts.get(p).shape());
+      last = isAhead ? device.fetchAhead(from, into) : device.fetch(from, into);
+    }
+
+    return last;
+  }
+
   /**
    * The experts of a layer that choices need, in sets that fit the slots: first those on slots
    * already, each set ascending.
@@ -115,29 +117,29 @@ final class ExpertCache {
    * @param choices of experts, or -1
    */
   List<int[]> passes(int layer, int[] choices) {
-    int[] numbers = layers.get(layer).numbers();
+    int[] ofLayer = numbers.get(layer);
     int[] needed =
         Arrays.stream(choices)
-            .filter(expert -> expert >= 0 && numbers[expert] != NOBODY)
+            .filter(expert -> expert >= 0 && ofLayer[expert] != NOBODY)
             .distinct()
             .sorted()
             .toArray();
-    if (needed.length <= owner.length) {
+    if (needed.length <= offload.slots()) {
       return List.of(needed);
     }
 
     List<Integer> order = new ArrayList<>();
     for (boolean there : new boolean[] {true, false}) {
       for (int expert : needed) {
-        if ((held.get(numbers[expert]).slot != NOBODY) == there) {
+        if ((slots().slot(ofLayer[expert]) != NOBODY) == there) {
           order.add(expert);
         }
       }
     }
 
     List<int[]> passes = new ArrayList<>();
-    for (int from = 0; from < needed.length; from += owner.length) {
-      int to = Math.min(needed.length, from + owner.length);
+    for (int from = 0; from < needed.length; from += offload.slots()) {
+      int to = Math.min(needed.length, from + offload.slots());
       passes.add(order.subList(from, to).stream().mapToInt(e -> e).sorted().toArray());
     }
 
@@ -146,75 +148,46 @@ final class ExpertCache {
 
   /** Brings experts of a layer to slots; operations called from now on find them there. */
   void bring(int layer, int[] experts) {
-    int[] numbers = layers.get(layer).numbers();
-    boolean[] needed = new boolean[held.size()];
-    for (int expert : experts) {
-      needed[numbers[expert]] = true;
-    }
+    bring(layer, experts, Foretold.NOTHING);
+  }
 
-    int[] place = new int[numbers.length];
+  /**
+   * The same, and begins to bring what the next layer may need to slots that are free till then.
+   */
+  void bring(int layer, int[] experts, Foretold foretold) {
+    int[] ofLayer = numbers.get(layer);
+    int[] next = foretold.experts().length == 0 ? NONE : next(foretold);
+    int[] needed = Arrays.stream(experts).map(expert -> ofLayer[expert]).toArray();
+    slots().need(needed, next);
+    int[] place = new int[ofLayer.length];
     Arrays.fill(place, NOBODY);
-    List<Runnable> arrivals = new ArrayList<>();
     for (int expert : experts) {
-      Held one = held.get(numbers[expert]);
-      if (one.slot == NOBODY) {
-        load(numbers[expert], freeSlot(needed), arrivals);
-      } else {
-        hits++;
-      }
-
-      one.uses++;
-      one.lastUse = ++clock;
-      place[expert] = one.slot;
+      place[expert] = slots().slot(ofLayer[expert]);
     }
 
+    slots().foretell(next);
     device.write(local, place);
-    arrivals.forEach(Runnable::run);
   }
 
-  private void load(int number, int slot, List<Runnable> arrivals) {
-    Held one = held.get(number);
-    for (int p = 0; p < parts.size(); p++) {
-      Tensor into =
-          device.reshape(device.rows(slots.stacks().get(p), slot, 1), parts.get(p).shape());
-      arrivals.add(device.fetch(one.onHost.get(p), into));
-      bytes += into.bytes();
-    }
-
-    loads++;
-    owner[slot] = number;
-    one.slot = slot;
+  private int[] next(Foretold foretold) {
+    int[] ofLayer = numbers.get(foretold.layer());
+    return Arrays.stream(foretold.experts())
+        .map(expert -> ofLayer[expert])
+        .filter(number -> number != NOBODY)
+        .toArray();
   }
 
-  /** An empty slot, or that of the expert that leaves. */
-  private int freeSlot(boolean[] needed) {
-    int best = NOBODY;
-    for (int slot = 0; slot < owner.length; slot++) {
-      if (owner[slot] == NOBODY) {
-        return slot;
-      }
-
-      if (!needed[owner[slot]]
-          && (best == NOBODY || leavesBefore(held.get(owner[slot]), held.get(owner[best])))) {
-        best = slot;
-      }
+  /** Waits until the device is idle, and meanwhile begins the foretold copies that wait. */
+  void pump() {
+    while (slots().isWaiting() && !device.isIdle()) {
+      slots().pump();
+      LockSupport.parkNanos(PUMP_NANOS);
     }
-
-    held.get(owner[best]).slot = NOBODY;
-    return best;
-  }
-
-  private boolean leavesBefore(Held one, Held other) {
-    if (offload.eviction() == Eviction.LRU) {
-      return one.lastUse < other.lastUse;
-    }
-
-    return one.uses != other.uses ? one.uses < other.uses : one.lastUse > other.lastUse;
   }
 
   /** The experts on slots, stacked. */
   ExpertWeights weights() {
-    return slots;
+    return stacks;
   }
 
   /** I32 [E]: the slot of each expert that was brought last, -1 for others. */
@@ -224,6 +197,6 @@ final class ExpertCache {
 
   /** What it cost so far. */
   Offload.Use use() {
-    return new Offload.Use(hits, loads, bytes);
+    return slots.map(ExpertSlots::use).orElse(Offload.Use.NONE);
   }
 }

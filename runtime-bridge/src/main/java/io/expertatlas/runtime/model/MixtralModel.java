@@ -205,6 +205,19 @@ public final class MixtralModel implements Model {
   }
 
   @Override
+  public void foretell(Foretelling by) {
+    if (plan.ranks() > 1 || plan.offload().isEmpty()) {
+      throw new IllegalArgumentException(
+          "Cannot fetch experts ahead: on %d ranks, %s offloaded; only offloaded ones on one rank"
+              .formatted(plan.ranks(), plan.offload().isEmpty() ? "not" : "all"));
+    }
+
+    List<Tensor> gates =
+        lanes.get(0).weights.layers().stream().map(MixtralWeights.Layer::router).toList();
+    experts.rank(0).foretellBy(by.begin(config.shape(), gates));
+  }
+
+  @Override
   public long vectorBytes() {
     return (long) config.hidden() * devices().get(0).activationType().bytes();
   }

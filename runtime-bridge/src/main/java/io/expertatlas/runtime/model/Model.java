@@ -47,6 +47,16 @@ public interface Model {
   /** What loading experts from the host cost since the model was made. */
   Offload.Use offloaded();
 
+  /**
+   * From now on, offloaded experts are fetched ahead as something foretells them.
+   *
+   * @throws IllegalArgumentException if this model's are not: those of Mixtral on one rank are
+   */
+  default void foretell(Foretelling by) {
+    throw new IllegalArgumentException(
+        "Cannot fetch experts ahead for %s: only for Mixtral".formatted(config().architecture()));
+  }
+
   /** Bytes of a hidden state vector as it is moved. */
   long vectorBytes();
 

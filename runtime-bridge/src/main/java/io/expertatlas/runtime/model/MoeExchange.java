@@ -87,7 +87,7 @@ final class MoeExchange {
     this.firstLayer = firstLayer;
     this.traffic = traffic;
     for (Rank rank : onRanks) {
-      ranks.add(new MoeRank(rank, shape, plan.offload(), hidden, inner, rows));
+      ranks.add(new MoeRank(rank, shape, renormalize, plan.offload(), hidden, inner, rows));
       if (plan.ranks() > 1) {
         posts.add(new Post(rank, shape.topK(), hidden, rows));
       }
@@ -120,7 +120,7 @@ final class MoeExchange {
     device.mark("router");
     Tensor input = rank.route(layer, moe, renormalize);
     device.mark("experts");
-    Tensor sum = rank.experts(moe, input, rank.chosen(layer), rank.weights(layer));
+    Tensor sum = rank.experts(layer, moe, input, routes.step());
     device.add(sum, rank.rank().hidden());
     device.mark("");
     if (layer == shape.layers() - 1) {

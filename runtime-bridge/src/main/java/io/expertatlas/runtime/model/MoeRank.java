@@ -7,6 +7,7 @@ import io.expertatlas.runtime.ExpertWeights;
 import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.trace.ModelShape;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -26,11 +27,20 @@ final class MoeRank {
   private final Buffer results; // [T * k, H]
   private final Buffer combined; // [T, H]
   private final Buffer partial; // [T, H], of a pass of offloaded experts
+  private final boolean renormalize;
+  private Foreteller foreteller = spoken -> Foretold.NOTHING;
 
   /** Plans the memory, for at most so many experts on the device at once. */
   MoeRank(
-      Rank rank, ModelShape shape, Optional<Offload> offload, int hidden, long inner, int rows) {
+      Rank rank,
+      ModelShape shape,
+      boolean renormalize,
+      Optional<Offload> offload,
+      int hidden,
+      long inner,
+      int rows) {
     this.rank = rank;
+    this.renormalize = renormalize;
     this.k = shape.topK();
     this.layers = shape.layers();
     Device device = rank.device();
@@ -85,27 +95,72 @@ final class MoeRank {
     return out;
   }
 
+  /** Foretells the next layer's experts from now on. */
+  void foretellBy(Foreteller other) {
+    foreteller = other;
+  }
+
+  /** Asks the gate of another layer, and puts its choices where those of that layer's router go. */
+  void guess(int layer, Tensor gate, Tensor input) {
+    Device device = rank.device();
+    Tensor scores = logits.rows(rank.rows());
+    device.linear(input, gate, scores);
+    device.route(scores, renormalize, chosen(layer), weights(layer));
+  }
+
+  /** Sum of weight * expert(input) over the choices of the rank's tokens, {@code [T, H]}. */
+  Tensor experts(int layer, MoeWeights moe, Tensor input, Step step) {
+    if (!(moe.experts() instanceof HeldExperts.Offloaded held)) {
+      return experts(moe, input, chosen(layer), weights(layer));
+    }
+
+    int rows = rank.rows();
+    boolean isAsked = foreteller.ask(layer, this, input);
+    held.cache().pump();
+    long first = (long) layer * rows;
+    int[] read =
+        rank.device().read(rank.device().rows(chosen.whole(), first, isAsked ? 2L * rows : rows));
+    int[] choices = Arrays.copyOf(read, rows * k);
+    int[] guesses = Arrays.copyOfRange(read, rows * k, read.length);
+    Foretold foretold =
+        foreteller.next(
+            new Foreteller.Spoken(
+                step, layer, choices, guesses, () -> rank.device().readFloats(input)));
+    Tensor sum = combined.rows(rows);
+    offloaded(held, input, chosen(layer), weights(layer), choices, foretold, sum);
+    return sum;
+  }
+
   /** Sum of weight * expert(input) over the choices that are computed here, {@code [T, H]}. */
   Tensor experts(MoeWeights moe, Tensor input, Tensor choices, Tensor factors) {
-    int rows = (int) input.size(0);
-    Tensor sum = combined.rows(rows);
-    if (moe.experts() instanceof HeldExperts.Resident resident) {
-      sum(resident.local(), resident.weights(), input, choices, factors, sum);
+    Tensor sum = combined.rows((int) input.size(0));
+    if (moe.experts() instanceof HeldExperts.Offloaded held) {
+      int[] ids = rank.device().read(choices);
+      offloaded(held, input, choices, factors, ids, Foretold.NOTHING, sum);
     } else {
-      offloaded((HeldExperts.Offloaded) moe.experts(), input, choices, factors, sum);
+      HeldExperts.Resident resident = (HeldExperts.Resident) moe.experts();
+      sum(resident.local(), resident.weights(), input, choices, factors, sum);
     }
 
     return sum;
   }
 
-  /** The same, an expert after the other coming to the device. */
+  /**
+   * The same, sets of experts coming one after the other; foretold ones only if there is one set.
+   */
   private void offloaded(
-      HeldExperts.Offloaded held, Tensor input, Tensor choices, Tensor factors, Tensor sum) {
+      HeldExperts.Offloaded held,
+      Tensor input,
+      Tensor choices,
+      Tensor factors,
+      int[] ids,
+      Foretold foretold,
+      Tensor sum) {
     Device device = rank.device();
     ExpertCache cache = held.cache();
-    List<int[]> passes = cache.passes(held.layer(), device.read(choices));
+    List<int[]> passes = cache.passes(held.layer(), ids);
     for (int pass = 0; pass < passes.size(); pass++) {
-      cache.bring(held.layer(), passes.get(pass));
+      cache.bring(held.layer(), passes.get(pass), passes.size() == 1 ? foretold : Foretold.NOTHING);
       Tensor part = pass == 0 ? sum : partial.rows((int) input.size(0));
       sum(cache.local(), cache.weights(), input, choices, factors, part);
       if (pass > 0) {

@@ -1,0 +1,264 @@
+package io.expertatlas.runtime.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.expertatlas.runtime.HostCopy;
+import io.expertatlas.runtime.Offload;
+import io.expertatlas.runtime.Offload.Eviction;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class ExpertSlotsTest {
+  private static final long BYTES = 10;
+
+  /** A link with a clock: copies follow each other and take the same time; waiting moves it. */
+  private static final class FakeLink implements ExpertSlots.Link {
+    private final long copyTime;
+    private final int[] content; // [slot]
+    private final List<Flight> flights = new ArrayList<>();
+    private final List<String> begun = new ArrayList<>();
+    private long now;
+    private long free;
+
+    FakeLink(int slots, long copyTime) {
+      this.copyTime = copyTime;
+      this.content = new int[slots];
+      Arrays.fill(content, -1);
+    }
+
+    private final class Flight implements HostCopy {
+      private final long end;
+      private final boolean isAhead;
+      private boolean joined;
+      private boolean closed;
+
+      Flight(long end, boolean isAhead) {
+        this.end = end;
+        this.isAhead = isAhead;
+      }
+
+      @Override
+      public void join() {
+        assertThat(closed).isFalse();
+        joined = true;
+      }
+
+      @Override
+      public boolean isDone() {
+        return end <= now;
+      }
+
+      @Override
+      public void await() {
+        now = Math.max(now, end);
+      }
+
+      @Override
+      public void close() {
+        assertThat(isDone()).isTrue();
+        closed = true;
+      }
+    }
+
+    @Override
+    public HostCopy begin(int expert, int slot, boolean isAhead) {
+      List<Flight> flying = flights.stream().filter(flight -> !flight.isDone()).toList();
+      assertThat(flying).hasSizeLessThan(2);
+      assertThat(isAhead && flying.stream().anyMatch(flight -> flight.isAhead)).isFalse();
+      content[slot] = expert;
+      begun.add((isAhead ? "ahead " : "") + expert + " to " + slot + " at " + now);
+      free = Math.max(free, now) + copyTime;
+      flights.add(new Flight(free, isAhead));
+      return flights.get(flights.size() - 1);
+    }
+  }
+
+  private static int[] ints(int... values) {
+    return values;
+  }
+
+  @Test
+  void whatWasForetoldCountsOnlyIfItsCopyHadBegun() {
+    FakeLink link = new FakeLink(4, 10);
+    ExpertSlots slots = new ExpertSlots(8, BYTES, new Offload(4, Eviction.LRU), link);
+    slots.need(ints(0), ints(1, 2));
+    slots.foretell(ints(1, 2)); // 1 goes behind 0; 2 waits, as 1 is under way
+    assertThat(link.begun).containsExactly("0 to 0 at 0", "ahead 1 to 1 at 0");
+    assertThat(slots.isWaiting()).isTrue();
+    link.now = 5;
+    slots.need(ints(1, 2), ints()); // 1 is under way; 2 had not begun and is loaded
+
+    assertThat(link.begun).last().isEqualTo("2 to 2 at 10"); // two were under way
+    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 1, 0, 2, 0, 3 * BYTES));
+    link.now = 100;
+    slots.foretell(ints(5));
+    link.now = 110;
+    slots.need(ints(5, 1), ints());
+    assertThat(slots.use()).isEqualTo(new Offload.Use(1, 2, 1, 2, 0, 4 * BYTES));
+  }
+
+  @Test
+  void aRealNeedWaitsForOneWrongCopyAtMost() {
+    FakeLink link = new FakeLink(6, 10);
+    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(6, Eviction.LRU), link);
+    slots.need(ints(0), ints(1, 2, 3));
+    slots.foretell(ints(1, 2, 3));
+    link.now = 10;
+    slots.pump(); // 1 runs, 2 must not be queued behind it
+    link.now = 12;
+    slots.need(ints(7), ints());
+
+    assertThat(link.begun).containsExactly("0 to 0 at 0", "ahead 1 to 1 at 0", "7 to 2 at 12");
+    assertThat(link.free).isEqualTo(30); // behind 1, which ends at 20
+    link.now = 30;
+    slots.pump(); // 2 and 3 were given up
+    assertThat(link.begun).hasSize(3);
+  }
+
+  @Test
+  void aForetoldExpertNeverTakesASlotThatTheLayerAtWorkOrTheNextOneNeeds() {
+    FakeLink link = new FakeLink(3, 0);
+    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(3, Eviction.LRU), link);
+    slots.need(ints(4, 0, 1), ints());
+    slots.foretell(ints(7, 8)); // all slots are needed
+    assertThat(link.begun).hasSize(3);
+    slots.need(ints(0), ints(4, 7, 8)); // 4 is there and stays: 7 takes the slot of 1
+    slots.foretell(ints(4, 7, 8));
+
+    assertThat(link.begun).last().isEqualTo("ahead 7 to 2 at 0");
+    assertThat(link.content).containsExactly(4, 0, 7);
+  }
+
+  @Test
+  void aForetoldCopyThatLeavesUnneededIsWasted() {
+    FakeLink link = new FakeLink(2, 0);
+    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(2, Eviction.LRU), link);
+    slots.need(ints(0), ints(1));
+    slots.foretell(ints(1));
+    slots.need(ints(2), ints());
+
+    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 0, 0, 2, 1, 3 * BYTES));
+  }
+
+  @Test
+  void ifAllOtherSlotsAreNeededTheOneOfAWrongCopyIsWaitedFor() {
+    FakeLink link = new FakeLink(2, 10);
+    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(2, Eviction.LRU), link);
+    slots.need(ints(0), ints(1));
+    slots.foretell(ints(1));
+    link.now = 11;
+    slots.need(ints(0, 2), ints());
+
+    assertThat(link.begun).last().isEqualTo("2 to 1 at 20");
+    assertThat(slots.use()).isEqualTo(new Offload.Use(1, 0, 0, 2, 1, 3 * BYTES));
+  }
+
+  @ParameterizedTest
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void walksAsTheSlowTwinDoes(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int layers = random.nextInt(1, 6);
+    int experts = random.nextInt(1, 9);
+    int slots = random.nextInt(1, layers * experts + 2);
+    long copyTime = random.nextInt(0, 5);
+    Offload offload = new Offload(slots, Eviction.values()[random.nextInt(2)]);
+    FakeLink link = new FakeLink(slots, copyTime);
+    ExpertSlots fast = new ExpertSlots(layers * experts, BYTES, offload, link);
+    SlowExpertSlots slow = new SlowExpertSlots(offload, copyTime);
+    long count = 0;
+    for (int turn = 0; turn < 60; turn++) {
+      int first = turn % layers * experts;
+      int behind = (turn + 1) % layers * experts;
+      int[] needed = draw(random, first, experts, Math.min(experts, slots));
+      int[] next = draw(random, behind, experts, experts);
+      fast.need(needed, next);
+      slow.need(list(needed), list(next));
+      count += needed.length;
+      assertThat(link.now).isEqualTo(slow.now);
+      for (int expert : needed) { // they are there, or on their way and waited for
+        assertThat(link.content[fast.slot(expert)]).isEqualTo(expert);
+      }
+
+      if (random.nextInt(4) > 0) { // else the layer took several sets
+        fast.foretell(next);
+        slow.foretell(list(next));
+      }
+
+      for (int pumps = random.nextInt(3); pumps > 0; pumps--) {
+        long pause = random.nextInt(4);
+        link.now += pause;
+        slow.now += pause;
+        fast.pump();
+        slow.pump();
+      }
+
+      for (int expert : needed) { // no foretold one took their places
+        assertThat(link.content[fast.slot(expert)]).isEqualTo(expert);
+      }
+
+      for (int expert = 0; expert < layers * experts; expert++) {
+        assertThat(fast.slot(expert)).isEqualTo(slow.slot(expert));
+      }
+
+      assertThat(fast.use()).isEqualTo(slow.use(BYTES));
+      assertThat(fast.use().needed()).isEqualTo(count);
+    }
+  }
+
+  @Test
+  void operationsWaitForWhatIsStillUnderWay() {
+    FakeLink link = new FakeLink(3, 10);
+    ExpertSlots slots = new ExpertSlots(5, BYTES, new Offload(3, Eviction.LRU), link);
+    slots.need(ints(0), ints(1));
+    slots.foretell(ints(1));
+    link.now = 15;
+    slots.need(ints(1), ints());
+
+    assertThat(link.flights.get(0).joined).isTrue();
+    assertThat(link.flights.get(0).closed).isTrue();
+    assertThat(link.flights.get(1).joined).isTrue();
+    link.now = 20;
+    slots.need(ints(1), ints()); // it is there: nothing to wait for
+    assertThat(link.flights.get(1).closed).isTrue();
+  }
+
+  /** Routes that are foretold as they come need no load but the first, if two layers fit. */
+  @ParameterizedTest
+  @CsvSource({"LRU, 1", "LRU, 7", "POPULARITY, 1", "POPULARITY, 7"})
+  void anOracleNeedsNoLoadsWhereTwoLayersFit(Eviction eviction, int layers) {
+    int experts = 8;
+    SplittableRandom random = new SplittableRandom(layers);
+    ExpertSlots slots =
+        new ExpertSlots(layers * experts, BYTES, new Offload(6, eviction), new FakeLink(6, 0));
+    int[] needed = draw(random, 0, experts, 3);
+    int first = needed.length;
+    for (int turn = 1; turn < 200; turn++) {
+      int[] next = draw(random, turn % layers * experts, experts, 3);
+      slots.need(needed, next);
+      slots.foretell(next);
+      needed = next;
+    }
+
+    assertThat(slots.use().loads()).isEqualTo(first);
+    assertThat(slots.use().foretold()).isPositive().isEqualTo(slots.use().arrived());
+    assertThat(slots.use().wasted()).isZero();
+  }
+
+  /** One to so many different experts of a layer, in any order. */
+  private static int[] draw(SplittableRandom random, int first, int experts, int most) {
+    int count = random.nextInt(1, most + 1);
+    List<Integer> left = new ArrayList<>(IntStream.range(first, first + experts).boxed().toList());
+    return IntStream.range(0, count).map(i -> left.remove(random.nextInt(left.size()))).toArray();
+  }
+
+  private static List<Integer> list(int[] values) {
+    return Arrays.stream(values).boxed().toList();
+  }
+}
