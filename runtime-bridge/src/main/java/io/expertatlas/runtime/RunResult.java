@@ -26,6 +26,7 @@ import java.util.List;
  * @param context keys and values between ranks
  * @param contextVectorBytes of a key or a value
  * @param expertTokens choices {@code [layer][expert]}
+ * @param predictor what foretold experts that were fetched ahead, or {@code none}
  * @param offloaded what loading experts from the host cost
  */
 public record RunResult(
@@ -49,4 +50,5 @@ public record RunResult(
     TrafficMatrix context,
     long contextVectorBytes,
     long[][] expertTokens,
+    String predictor,
     Offload.Use offloaded) {}

@@ -9,11 +9,17 @@ import java.util.List;
  * @param placement what placed the experts
  * @param mode how tokens travelled
  * @param ranks number of ranks
+ * @param predictor what foretold experts that were fetched ahead, or {@code none}
  * @param decode one entry for each batch
  * @param prefill of all prompts
  */
 public record Measurement(
-    String placement, String mode, int ranks, List<Decode> decode, Prefill prefill) {
+    String placement,
+    String mode,
+    int ranks,
+    String predictor,
+    List<Decode> decode,
+    Prefill prefill) {
   /**
    * Decode.
    *
@@ -22,7 +28,7 @@ public record Measurement(
    * @param stepBytes bytes that a step cannot do without
    * @param bytesMoved hidden states and partial sums between ranks, a step
    * @param contextBytesMoved keys and values between ranks, a step
-   * @param offloaded what loading experts from the host cost in the last round
+   * @param offloaded what loading experts from the host cost in the steps of the last round
    */
   public record Decode(
       int batch,

@@ -10,13 +10,17 @@ import io.expertatlas.runtime.benchmark.RunBenchmark;
 import io.expertatlas.runtime.benchmark.Settings;
 import io.expertatlas.runtime.benchmark.StepBytes;
 import io.expertatlas.runtime.json.BenchmarkJson;
+import io.expertatlas.runtime.model.Foretelling;
 import io.expertatlas.runtime.model.Limits;
 import io.expertatlas.runtime.model.Model;
 import io.expertatlas.runtime.model.Models;
+import io.expertatlas.runtime.model.RecordedRoutes;
+import io.expertatlas.runtime.model.RunObserver;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
@@ -61,6 +65,16 @@ final class BenchmarkRunCommand implements Callable<Integer> {
           "How tokens meet experts of other ranks, one or more of ${COMPLETION-CANDIDATES}"
               + " (default: all; with one rank they are the same).")
   private List<ParallelMode> modes = List.of();
+
+  @Option(
+      names = "--predictor",
+      split = ",",
+      defaultValue = "none",
+      paramLabel = "P",
+      description =
+          "As of run, one or more, measured in turns; for oracle a run of its own is recorded before"
+              + " (default: ${DEFAULT-VALUE}).")
+  private List<String> predictors;
 
   @Option(
       names = "--batch-sizes",
@@ -119,6 +133,8 @@ final class BenchmarkRunCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     device.check(spec);
+    List<Prefetch> prefetches = predictors.stream().map(Prefetch::new).toList();
+    prefetches.forEach(prefetch -> prefetch.check(spec, device));
     Settings settings = settings();
     ModelOptions.Loadable loadable = model.open(spec, seed);
     if (!(loadable.config() instanceof MixtralConfig config)) {
@@ -147,6 +163,17 @@ final class BenchmarkRunCommand implements Callable<Integer> {
       }
     }
 
+    RecordedRoutes routes = new RecordedRoutes(config.shape());
+    List<Foretelling> foretellings = new ArrayList<>();
+    for (Prefetch prefetch : prefetches) {
+      for (ExecutionPlan plan : plans) {
+        Foretelling by = prefetch.foretelling(config, plan, Optional.of(routes));
+        if (plan == plans.get(0)) {
+          foretellings.add(by);
+        }
+      }
+    }
+
     List<Measurement> measurements = new ArrayList<>();
     Machine machine;
     try (ProgressBar bar = Terminal.progress("measure", 1 + plans.size() * (batches.size() + 1L))) {
@@ -157,7 +184,9 @@ final class BenchmarkRunCommand implements Callable<Integer> {
 
       bar.step();
       for (int i = 0; i < plans.size(); i++) {
-        measurements.add(measure(loadable, config, plans.get(i), names.get(i), settings, bar));
+        measurements.addAll(
+            measure(
+                loadable, config, plans.get(i), names.get(i), settings, routes, foretellings, bar));
       }
     }
 
@@ -183,12 +212,14 @@ final class BenchmarkRunCommand implements Callable<Integer> {
     }
   }
 
-  private Measurement measure(
+  private List<Measurement> measure(
       ModelOptions.Loadable loadable,
       MixtralConfig config,
       ExecutionPlan plan,
       String placement,
       Settings settings,
+      RecordedRoutes routes,
+      List<Foretelling> foretellings,
       ProgressBar bar) {
     Limits limits =
         new Limits(
@@ -199,24 +230,43 @@ final class BenchmarkRunCommand implements Callable<Integer> {
     List<Device> devices = device.open(config, offloading, limits, false /* timeline */);
     try {
       StepBytes bytes = new StepBytes(config, devices.get(0).weightType().bytes());
-      Model loaded = Models.load(config, loadable.weights(), offloading, devices, limits, bytes);
-      RunBenchmark benchmark = new RunBenchmark(loaded, limits, settings, bytes);
-      List<Measurement.Decode> decode = new ArrayList<>();
+      RunObserver observer =
+          step -> {
+            bytes.routed(step);
+            routes.routed(step);
+          };
+      Model loaded = Models.load(config, loadable.weights(), offloading, devices, limits, observer);
+      RunBenchmark benchmark =
+          new RunBenchmark(loaded, limits, settings, bytes, routes, foretellings);
+      List<List<Measurement.Decode>> decode = new ArrayList<>(); // [batch][predictor]
       for (int batch : settings.batches()) {
         decode.add(benchmark.decode(batch));
         bar.step();
       }
 
-      Measurement.Prefill filled = benchmark.prefill();
+      List<Measurement.Prefill> filled = benchmark.prefill();
       bar.step();
-      return new Measurement(placement, plan.mode().word(), plan.ranks(), decode, filled);
+      List<Measurement> found = new ArrayList<>();
+      for (int p = 0; p < predictors.size(); p++) {
+        int at = p;
+        found.add(
+            new Measurement(
+                placement,
+                plan.mode().word(),
+                plan.ranks(),
+                predictors.get(p),
+                decode.stream().map(ofBatch -> ofBatch.get(at)).toList(),
+                filled.get(p)));
+      }
+
+      return found;
     } finally {
       devices.forEach(Device::close);
     }
   }
 
   private void print(Settings settings, Machine machine, List<Measurement> measurements) {
-    spec.commandLine().getErr().print(BenchmarkTable.of(machine, measurements));
+    spec.commandLine().getErr().print(BenchmarkTable.of(machine, measurements, settings.steps()));
     spec.commandLine().getErr().flush();
     if (json) {
       spec.commandLine()

@@ -10,7 +10,8 @@ import java.util.Locale;
 final class BenchmarkTable {
   private BenchmarkTable() {}
 
-  static String of(Machine machine, List<Measurement> measurements) {
+  /** The text; {@code steps} decode steps were in a round. */
+  static String of(Machine machine, List<Measurement> measurements, int steps) {
     StringBuilder text = new StringBuilder();
     line(
         text,
@@ -21,11 +22,12 @@ final class BenchmarkTable {
     for (Measurement one : measurements) {
       line(
           text,
-          "%s, %d rank%s, mode %s",
+          "%s, %d rank%s, mode %s%s",
           one.placement(),
           one.ranks(),
           one.ranks() == 1 ? "" : "s",
-          one.mode());
+          one.mode(),
+          one.predictor().equals("none") ? "" : ", foretold by " + one.predictor());
       for (Measurement.Decode decode : one.decode()) {
         line(
             text,
@@ -38,7 +40,7 @@ final class BenchmarkTable {
             decode.roofline(machine),
             decode.stepBytes() / 1e9,
             moved(one, decode.bytesMoved(), decode.contextBytesMoved()),
-            offloaded(decode.offloaded()));
+            offloaded(decode.offloaded(), steps));
       }
 
       Measurement.Prefill prefill = one.prefill();
@@ -62,14 +64,19 @@ final class BenchmarkTable {
             Locale.ROOT, ", moved %.0f bytes, keys and values %.0f bytes", bytes, context);
   }
 
-  private static String offloaded(Offload.Use use) {
-    return use.loads() == 0
+  private static String offloaded(Offload.Use use, int steps) {
+    return use.needed() == 0
         ? ""
         : String.format(
             Locale.ROOT,
-            ", experts of a round with its prefill: %.1f %% were there, %.1f GB loaded",
+            "; of %.1f experts a step %.1f %% were there, %.1f %% foretold (%.1f %% in time), the rest"
+                + " loaded; %.3f GB a step, %.1f copies wasted",
+            (double) use.needed() / steps,
             100 * use.hitRate(),
-            use.bytes() / 1e9);
+            100 * use.foretoldRate(),
+            100.0 * use.arrived() / use.needed(),
+            use.bytes() / 1e9 / steps,
+            (double) use.wasted() / steps);
   }
 
   private static void line(StringBuilder text, String form, Object... values) {

@@ -128,6 +128,11 @@ final class DeviceOptions {
     }
   }
 
+  /** Whether experts are kept in the host's memory. */
+  boolean offloads() {
+    return offload != null;
+  }
+
   /** What the devices are called in results. */
   String name() {
     return device.name().toLowerCase(Locale.ROOT);

@@ -9,6 +9,7 @@ import io.expertatlas.runtime.RunResult;
 import io.expertatlas.runtime.Timeline;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.json.RunJson;
+import io.expertatlas.runtime.model.Foretelling;
 import io.expertatlas.runtime.model.Generation;
 import io.expertatlas.runtime.model.Limits;
 import io.expertatlas.runtime.model.Model;
@@ -49,6 +50,23 @@ final class RunCommand implements Callable<Integer> {
   @Mixin private ModelOptions model;
 
   @Mixin private DeviceOptions device;
+
+  @Option(
+      names = "--predictor",
+      defaultValue = "none",
+      paramLabel = "P",
+      description =
+          "With --offload: what foretells the next layer's experts, which are then fetched ahead:"
+              + " none, popularity (chosen most so far), next-gate (the next layer's gate on this"
+              + " layer's input), oracle (what --routes holds), or the folder of a predictor of"
+              + " train-predictor (default: ${DEFAULT-VALUE}).")
+  private String predictor;
+
+  @Option(
+      names = "--routes",
+      paramLabel = "T",
+      description = "With --predictor oracle: an earlier run of the same prompts, of --record.")
+  private Path routes;
 
   @Option(
       names = "--placement",
@@ -170,6 +188,13 @@ final class RunCommand implements Callable<Integer> {
     prompts.check(spec);
     atLeast("--ranks", ranks, 0);
     device.check(spec);
+    prefetch().check(spec, device);
+    if (prefetch().isOracle() != (routes != null)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --routes: with --predictor oracle, and only with it, a recording is needed");
+    }
+
     atLeast("--max-new-tokens", maxNewTokens, 1);
     atLeast("--batch-size", batchSize, 1);
     atLeast("--prefill-tokens", prefillTokens, 1);
@@ -178,6 +203,10 @@ final class RunCommand implements Callable<Integer> {
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
+  }
+
+  private Prefetch prefetch() {
+    return new Prefetch(predictor);
   }
 
   private void atLeast(String option, int value, int least) {
@@ -214,12 +243,22 @@ final class RunCommand implements Callable<Integer> {
       throws IOException {
     ModelConfig config = loadable.config();
     Limits limits = limits(config, plan, ids);
+    Foretelling foretelling =
+        prefetch()
+            .foretelling(
+                config,
+                plan,
+                Optional.ofNullable(routes).map(path -> Prefetch.routes(path, config.shape())));
     ExecutionPlan offloading = device.offload(config, plan, limits);
     List<Device> devices = new ArrayList<>();
     RouteRecorder recorder = new RouteRecorder(config.shape(), recording.isPresent());
     try {
       devices.addAll(device.open(config, offloading, limits, timeline != null));
       Model loaded = Models.load(config, loadable.weights(), offloading, devices, limits, recorder);
+      if (!prefetch().isNone()) {
+        loaded.foretell(foretelling);
+      }
+
       RunResult result = generate(loaded, limits, plan, codec, ids, recorder);
       if (recording.isPresent()) {
         recording.get().write(folder -> write(config, recorder, folder));
@@ -300,6 +339,7 @@ final class RunCommand implements Callable<Integer> {
         loaded.context(),
         loaded.contextVectorBytes(),
         recorder.expertTokens(),
+        predictor,
         loaded.offloaded());
   }
 

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.cli;
 
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.RunResult;
 import java.util.Arrays;
 import java.util.Locale;
@@ -38,13 +39,25 @@ final class RunTable {
           result.context().total() * result.contextVectorBytes());
     }
 
-    if (result.offloaded().loads() > 0) {
+    Offload.Use use = result.offloaded();
+    if (use.needed() > 0) {
       line(
           text,
           "experts: %.1f %% of the needed ones were on the device, %d loaded, %d bytes",
-          100 * result.offloaded().hitRate(),
-          result.offloaded().loads(),
-          result.offloaded().bytes());
+          100 * use.hitRate(),
+          use.loads(),
+          use.bytes());
+    }
+
+    if (!result.predictor().equals("none")) {
+      line(
+          text,
+          "foretold by %s: %.1f %% of the needed ones, %d in time and %d under way; %d copies wasted",
+          result.predictor(),
+          100 * use.foretoldRate(),
+          use.arrived(),
+          use.foretold() - use.arrived(),
+          use.wasted());
     }
 
     double worst = 0;

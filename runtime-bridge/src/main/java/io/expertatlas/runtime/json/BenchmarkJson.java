@@ -34,16 +34,18 @@ public final class BenchmarkJson {
     root.put("bandwidth-measured", machine.isMeasured());
     root.put("product-milliseconds", machine.productNanos() / 1e6);
     for (Measurement one : measurements) {
-      measurement(root.withArrayProperty("measurements").addObject(), one, machine);
+      measurement(
+          root.withArrayProperty("measurements").addObject(), one, machine, settings.steps());
     }
 
     return root.toString();
   }
 
-  private static void measurement(ObjectNode into, Measurement one, Machine machine) {
+  private static void measurement(ObjectNode into, Measurement one, Machine machine, int steps) {
     into.put("placement", one.placement());
     into.put("mode", one.mode());
     into.put("ranks", one.ranks());
+    into.put("predictor", one.predictor());
     for (Measurement.Decode decode : one.decode()) {
       ObjectNode entry = into.withArrayProperty("decode").addObject();
       entry.put("batch-size", decode.batch());
@@ -54,9 +56,8 @@ public final class BenchmarkJson {
       entry.put("roofline-ratio", decode.tokensPerSecond() / decode.roofline(machine));
       entry.put("bytes-moved-per-step", decode.bytesMoved());
       entry.put("context-bytes-moved-per-step", decode.contextBytesMoved());
-      entry.put("expert-hits", decode.offloaded().hits());
-      entry.put("expert-loads", decode.offloaded().loads());
-      entry.put("expert-bytes-loaded", decode.offloaded().bytes());
+      RunJson.offloaded(entry, decode.offloaded());
+      entry.put("expert-bytes-loaded-per-step", (double) decode.offloaded().bytes() / steps);
     }
 
     Measurement.Prefill prefill = one.prefill();

@@ -3,6 +3,7 @@ package io.expertatlas.runtime.json;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.RunResult;
 import java.util.List;
 
@@ -49,10 +50,19 @@ public final class RunJson {
         "contextBytesMoved",
         MAPPER.valueToTree(result.context().toArray(result.contextVectorBytes())));
     root.set("expertTokens", MAPPER.valueToTree(result.expertTokens()));
-    root.put("expert-hits", result.offloaded().hits());
-    root.put("expert-loads", result.offloaded().loads());
-    root.put("expert-bytes-loaded", result.offloaded().bytes());
+    root.put("predictor", result.predictor());
+    offloaded(root, result.offloaded());
     return root.toString();
+  }
+
+  /** What loading experts cost. */
+  static void offloaded(ObjectNode into, Offload.Use use) {
+    into.put("expert-hits", use.hits());
+    into.put("expert-foretold", use.foretold());
+    into.put("expert-foretold-arrived", use.arrived());
+    into.put("expert-loads", use.loads());
+    into.put("expert-loads-wasted", use.wasted());
+    into.put("expert-bytes-loaded", use.bytes());
   }
 
   private static void ids(ArrayNode into, List<int[]> sequences) {

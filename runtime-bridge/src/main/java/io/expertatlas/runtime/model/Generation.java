@@ -2,6 +2,7 @@ package io.expertatlas.runtime.model;
 
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.trace.Phase;
 import java.util.ArrayList;
@@ -29,6 +30,7 @@ public final class Generation {
   private long decodeNanos;
   private long prefillTokens;
   private long decodeTokens;
+  private Offload.Use decodeUse = Offload.Use.NONE;
 
   /** Is told of tokens as they are done. */
   @FunctionalInterface
@@ -109,10 +111,12 @@ public final class Generation {
     model.devices().forEach(Device::synchronize);
     prefillTokens += prompts.stream().mapToLong(prompt -> prompt.length).sum();
     prefillNanos += System.nanoTime() - start;
+    Offload.Use before = model.offloaded();
     start = System.nanoTime();
     decode(length, found);
     model.devices().forEach(Device::synchronize);
     decodeNanos += System.nanoTime() - start;
+    decodeUse = decodeUse.plus(model.offloaded().minus(before));
     return found.stream().map(ids -> ids.stream().mapToInt(id -> id).toArray()).toList();
   }
 
@@ -254,6 +258,7 @@ public final class Generation {
     decodeNanos = 0;
     prefillTokens = 0;
     decodeTokens = 0;
+    decodeUse = Offload.Use.NONE;
   }
 
   /** What it runs. */
@@ -269,6 +274,11 @@ public final class Generation {
   /** New tokens a second after the first one of each sequence; 0 if there was none. */
   public double decodeTokensPerSecond() {
     return perSecond(decodeTokens, decodeNanos);
+  }
+
+  /** What loading experts from the host cost after the first new token of each sequence. */
+  public Offload.Use decodeOffloaded() {
+    return decodeUse;
   }
 
   private static double perSecond(long tokens, long nanos) {

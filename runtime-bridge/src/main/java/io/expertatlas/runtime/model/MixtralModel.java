@@ -206,10 +206,13 @@ public final class MixtralModel implements Model {
 
   @Override
   public void foretell(Foretelling by) {
-    if (plan.ranks() > 1 || plan.offload().isEmpty()) {
+    if (plan.offload().isEmpty()) {
+      throw new IllegalArgumentException("Cannot fetch experts ahead: all stay on the device");
+    }
+
+    if (plan.ranks() > 1) {
       throw new IllegalArgumentException(
-          "Cannot fetch experts ahead: on %d ranks, %s offloaded; only offloaded ones on one rank"
-              .formatted(plan.ranks(), plan.offload().isEmpty() ? "not" : "all"));
+          "Cannot fetch experts ahead on %d ranks: only on one".formatted(plan.ranks()));
     }
 
     List<Tensor> gates =

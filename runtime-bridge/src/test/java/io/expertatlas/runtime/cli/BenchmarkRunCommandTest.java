@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -97,6 +98,42 @@ class BenchmarkRunCommandTest {
     assertThat(coherent.get("prefill").get("context-bytes-moved").asDouble()).isPositive();
   }
 
+  @Test
+  void waysToForetellAreMeasuredInTurns() throws IOException {
+    JsonNode result =
+        json(
+            "--model "
+                + Goldens.data().resolve("mixtral")
+                + " --offload popularity --expert-slots 24 --predictor none,next-gate,oracle"
+                + " --batch-sizes 1,2 --context 5 --steps 6 --prefill 2x7 --rounds 2 --threads 1"
+                + " --bandwidth 1e10");
+
+    assertThat(result.get("measurements")).hasSize(3);
+    long[][] loads = new long[3][];
+    for (int p = 0; p < 3; p++) {
+      JsonNode one = result.get("measurements").get(p);
+      assertThat(one.get("predictor").asText())
+          .isEqualTo(List.of("none", "next-gate", "oracle").get(p));
+      assertThat(one.get("prefill").get("tokens-per-second").asDouble()).isPositive();
+      JsonNode alone = one.get("decode").get(0);
+      long hits = alone.get("expert-hits").asLong();
+      long foretold = alone.get("expert-foretold").asLong();
+      loads[p] = new long[] {alone.get("expert-loads").asLong(), foretold};
+      assertThat(hits + foretold + loads[p][0]).isEqualTo(6 * 12 * 2); // steps, layers, top-k
+      assertThat(alone.get("expert-foretold-arrived").asLong()).isEqualTo(foretold);
+      assertThat(alone.get("expert-loads-wasted").asLong()).isNotNegative();
+      assertThat(alone.get("expert-bytes-loaded-per-step").asDouble() * 6)
+          .isEqualTo(alone.get("expert-bytes-loaded").asDouble());
+      assertThat(one.get("decode").get(1).get("batch-size").asInt()).isEqualTo(2);
+    }
+
+    assertThat(loads[0][0]).isPositive();
+    assertThat(loads[0][1]).isZero();
+    assertThat(loads[1][0]).isBetween(1L, loads[0][0] / 2);
+    assertThat(loads[2][0]).isZero();
+    assertThat(err.toString()).contains("vanilla, 1 rank, mode home, foretold by oracle");
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -105,6 +142,7 @@ class BenchmarkRunCommandTest {
         "--random-weights mixtral-tiny --batch-sizes 0|2|Invalid benchmark: batches [0]",
         "--random-weights mixtral-tiny --bandwidth -1|2|Invalid --bandwidth: -1.0, 0 or more",
         "--random-weights mixtral-tiny --prefill 9999x9999|2|Invalid benchmark: prefill 9999 x 9999",
+        "--random-weights mixtral-tiny --predictor oracle|2|Invalid --predictor: oracle, experts stay",
         "--random-weights mixtral-tiny --ranks -1|2|Invalid --ranks: -1, at least 0",
         "--random-weights mixtral-tiny|1|1025 tokens of a sequence, the model has 256 positions"
       })

@@ -9,6 +9,13 @@ import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.TrafficReplay;
 import io.expertatlas.placement.format.ExFlowCsv;
+import io.expertatlas.predictor.PredictedModel;
+import io.expertatlas.predictor.PredictorKind;
+import io.expertatlas.predictor.Predictors;
+import io.expertatlas.predictor.SequenceSplit;
+import io.expertatlas.predictor.WeightTensor;
+import io.expertatlas.predictor.json.PredictorFiles;
+import io.expertatlas.predictor.json.SavedPredictor;
 import io.expertatlas.runtime.Goldens;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
@@ -29,6 +36,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -576,6 +584,81 @@ class RunCommandTest {
     assertThat(err.toString()).contains("% of the needed ones were on the device");
   }
 
+  @Test
+  void foretoldExpertsAreFetchedAheadAndCounted() throws IOException {
+    Path prompts = tokens(GOLDENS.prompts());
+    String routes = folder.resolve("routes").toString();
+    String common =
+        "--model %s --prompt-tokens %s --offload lru --expert-slots 20 --max-new-tokens 4";
+    String arguments = common.formatted(MIXTRAL, prompts);
+    JsonNode without = json((arguments + " --record " + routes).split(" "));
+    assertThat(without.get("predictor").asText()).isEqualTo("none");
+    Path previous = Files.createDirectory(folder.resolve("previous-token"));
+    PredictorFiles.write(previousToken(previous), previous);
+    for (String predictor :
+        List.of("popularity", "next-gate", previous.toString(), "oracle --routes " + routes)) {
+      out.getBuffer().setLength(0);
+      JsonNode with = json((arguments + " --predictor " + predictor).split(" "));
+
+      assertThat(with.get("newTokens")).isEqualTo(without.get("newTokens"));
+      assertThat(with.get("predictor").asText()).isEqualTo(predictor.split(" ")[0]);
+      assertThat(with.get("expert-foretold").asLong()).isPositive();
+      assertThat(with.get("expert-foretold-arrived")).isEqualTo(with.get("expert-foretold"));
+      assertThat(with.get("expert-loads").asLong())
+          .isLessThan(without.get("expert-loads").asLong());
+      assertThat(err.toString()).contains("foretold by " + predictor.split(" ")[0] + ": ");
+    }
+
+    JsonNode oracle = new ObjectMapper().readTree(out.toString());
+    assertThat(oracle.get("expert-loads").asLong()).isLessThanOrEqualTo(8); // the first layer's
+    assertThat(oracle.get("expert-loads-wasted").asLong()).isZero();
+  }
+
+  private static SavedPredictor previousToken(Path file) {
+    float[] flat = new float[12 * 8];
+    Arrays.fill(flat, 1 / 8f);
+    return new SavedPredictor(
+        Predictors.of(
+            PredictorKind.PREVIOUS_TOKEN,
+            new PredictedModel("", new ModelShape(12, 8, 2), 0),
+            1,
+            Map.of("popularity", new WeightTensor(List.of(12, 8), flat)),
+            file),
+        new SequenceSplit(1, new int[0], new int[0]),
+        new SavedPredictor.Training("", "", 0, 0, 0, 0, List.of()));
+  }
+
+  @Test
+  void whatDoesNotForetellThisModelIsRefusedBeforeItIsLoaded() throws IOException {
+    String offload = "--offload lru --expert-slots 9 --prompt-tokens " + tokens(GOLDENS.prompts());
+    String nllb = folder.resolve("nllb").toString();
+    assertThat(
+            run(("--model " + NLLB + " --prompt x --max-new-tokens 2 --record " + nllb).split(" ")))
+        .isZero();
+    assertFails(
+        1,
+        "atlas: Cannot foretell by the routes of " + nllb + "/encoder: Invalid ",
+        ("--model %s %s --predictor oracle --routes %s/encoder".formatted(MIXTRAL, offload, nllb))
+            .split(" "));
+    assertFails(
+        1,
+        "atlas: Cannot fetch experts ahead by popularity: Mixtral",
+        ("--model %s %s --predictor popularity --ranks 2".formatted(MIXTRAL, offload)).split(" "));
+    assertFails(
+        1,
+        "atlas: Cannot fetch experts ahead by next-gate: Nllb",
+        ("--model %s %s --predictor next-gate".formatted(NLLB, offload)).split(" "));
+    Path previous = Files.createDirectory(folder.resolve("other"));
+    PredictorFiles.write(previousToken(previous), previous);
+    assertFails(
+        1,
+        "atlas: Cannot use predictor " + previous + ": its MoE layers is 12, here it is 3",
+        ("--random-weights mixtral-tiny --random-prompts 1x2 --offload lru --expert-slots 9"
+                + " --predictor "
+                + previous)
+            .split(" "));
+  }
+
   private void assertFails(int code, String message, String... arguments) {
     out.getBuffer().setLength(0);
     err.getBuffer().setLength(0);
@@ -618,6 +701,10 @@ class RunCommandTest {
         "--offload lru|Missing --expert-slots: with --offload the CPU needs it",
         "--expert-slots 4|Invalid --expert-slots: experts stay on the device. Maybe add --offload",
         "--offload lru --expert-slots 513|Invalid --expert-slots: 513, 1 to 512",
+        "--predictor popularity|Invalid --predictor: popularity, experts stay on the device. Maybe add",
+        "--predictor best|Invalid --predictor: best, expected none, popularity, next-gate, oracle, or",
+        "--offload lru --expert-slots 4 --predictor oracle|Invalid --routes: with --predictor oracle",
+        "--routes T|Invalid --routes: with --predictor oracle, and only with it",
         "--offload random|Invalid value for option '--offload'",
         "--gpu-memory 1GB|Invalid --gpus or --gpu-memory: the device is the CPU",
         "--device cuda --gpu-memory 0.1B|Invalid size: 0.1B, expected bytes",
