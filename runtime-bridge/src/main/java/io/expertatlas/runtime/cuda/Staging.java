@@ -28,7 +28,7 @@ final class Staging {
     long bytes = BYTES + Integer.BYTES; // the last four are 0
     check(JCudaDriver.cuMemHostAlloc(pinned, bytes, 0), "locking %d bytes".formatted(bytes));
     check(JCudaDriver.cuMemHostGetDevicePointer(seen, pinned, 0), "cuMemHostGetDevicePointer");
-    pinned.getByteBuffer(BYTES, Integer.BYTES).putInt(0, 0);
+    pinned.getByteBuffer(0, bytes).putInt(BYTES, 0);
     this.buffer = pinned.getByteBuffer(0, BYTES).order(ByteOrder.LITTLE_ENDIAN);
   }
 

@@ -166,7 +166,8 @@ final class ExpertCache {
     }
 
     slots().foretell(next);
-    device.write(local, place);
+    device.write(local, place); // waits for what was called: that must not be a copy
+    slots().join();
   }
 
   private int[] next(Foretold foretold) {

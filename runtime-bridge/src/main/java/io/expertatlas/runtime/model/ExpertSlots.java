@@ -91,9 +91,9 @@ final class ExpertSlots {
   }
 
   /**
-   * A router has spoken. What was foretold of its layer and does not wait for a slot any more
-   * counts as such; the rest is given up, or asked for now. Operations that are called from now on
-   * find the experts on their slots.
+   * A router has spoken. What was foretold of its layer and is under way or there counts as such;
+   * the rest is given up, or asked for now. Behind {@link #join}, operations find the experts on
+   * their slots.
    *
    * @param experts that operations called next need, at most as many as there are slots
    * @param next what is foretold of the layer behind: leaves last
@@ -118,6 +118,10 @@ final class ExpertSlots {
     }
 
     beginDemanded();
+  }
+
+  /** Operations that are called from now on wait for the experts that they need. */
+  void join() {
     for (Copying one : underWay) {
       if (needed[one.expert()]) {
         one.copy().join();

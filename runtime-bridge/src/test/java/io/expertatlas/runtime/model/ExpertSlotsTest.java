@@ -219,13 +219,19 @@ class ExpertSlotsTest {
     slots.need(ints(0), ints(1));
     slots.foretell(ints(1));
     link.now = 15;
-    slots.need(ints(1), ints());
+    slots.need(ints(1, 2), ints());
+    slots.foretell(ints(3));
+    slots.join();
 
-    assertThat(link.flights.get(0).joined).isTrue();
-    assertThat(link.flights.get(0).closed).isTrue();
-    assertThat(link.flights.get(1).joined).isTrue();
+    assertThat(link.flights.get(0).closed).isTrue(); // 0 was there
+    assertThat(link.flights.get(0).joined).isFalse();
+    assertThat(link.flights.get(1).joined).isTrue(); // 1 is under way
+    assertThat(link.flights.get(2).joined).isTrue(); // 2 behind it
     link.now = 20;
-    slots.need(ints(1), ints()); // it is there: nothing to wait for
+    slots.pump();
+    slots.join();
+    assertThat(link.begun).last().isEqualTo("ahead 3 to 0 at 20");
+    assertThat(link.flights.get(3).joined).isFalse(); // it is not needed yet
     assertThat(link.flights.get(1).closed).isTrue();
   }
 
