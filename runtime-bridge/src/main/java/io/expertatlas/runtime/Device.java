@@ -93,11 +93,12 @@ public interface Device extends AutoCloseable {
   }
 
   /**
-   * The same, but behind the copies before it alone: beside operations that were called already,
-   * none of which uses {@code into}.
+   * The same of some entries of the first axis, but behind the copies before it alone: beside
+   * operations that were called already, none of which uses {@code into}.
    */
-  default HostCopy fetchAhead(Tensor onHost, Tensor into) {
-    return fetch(onHost, into);
+  default HostCopy fetchAhead(Tensor onHost, Tensor into, long first, long count) {
+    receive(this, rows(onHost, first, count), rows(into, first, count));
+    return HostCopy.DONE;
   }
 
   /** Whether all operations are done, copies from the host aside; does not wait. */

@@ -51,8 +51,9 @@ public record Offload(int slots, Eviction eviction) {
    * @param foretold whose copy had begun before the router spoke, because it was foretold
    * @param arrived of these, whose copy had ended by then
    * @param loads whose copy began when the router had spoken
-   * @param wasted foretold copies that left their slot without having been needed
-   * @param bytes copied, of both kinds of copies
+   * @param wasted foretold ones that were given up under way, or left their slot without having
+   *     been needed
+   * @param bytes copied, for all of these
    */
   public record Use(long hits, long foretold, long arrived, long loads, long wasted, long bytes) {
     /** Nothing happened yet. */

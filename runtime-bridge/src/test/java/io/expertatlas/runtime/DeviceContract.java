@@ -544,8 +544,9 @@ public abstract class DeviceContract {
     device.add(first, first);
     device.synchronize();
     assertThat(device.isIdle()).isTrue();
-    HostCopy one = device.fetchAhead(kept, second);
-    HostCopy other = device.fetchAhead(kept, first);
+    HostCopy one = device.fetchAhead(kept, second, 7, count - 7);
+    device.fetchAhead(kept, first, 0, 3).close();
+    HostCopy other = device.fetchAhead(kept, first, 3, count - 3);
     one.join();
     device.add(second, second);
     other.await();
@@ -555,7 +556,9 @@ public abstract class DeviceContract {
     one.close();
     other.close();
     assertThat(device.readFloats(first)).isEqualTo(values);
-    assertThat(device.readFloats(second)[count - 1]).isEqualTo(2f * values[count - 1]);
+    float[] doubled = device.readFloats(second);
+    assertThat(doubled[count - 1]).isEqualTo(2f * values[count - 1]);
+    assertThat(Arrays.copyOf(doubled, 9)).containsExactly(0, 0, 0, 0, 0, 0, 0, 14, 16);
   }
 
   @Test

@@ -352,9 +352,9 @@ public final class CudaDevice implements Device {
   }
 
   @Override
-  public HostCopy fetchAhead(Tensor onHost, Tensor into) {
+  public HostCopy fetchAhead(Tensor onHost, Tensor into, long first, long count) {
     use();
-    return hostLink.fetchAhead(onHost, (CudaTensor) into);
+    return hostLink.fetchAhead(onHost, (CudaTensor) into, first, count);
   }
 
   @Override

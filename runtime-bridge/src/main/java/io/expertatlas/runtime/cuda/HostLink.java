@@ -61,16 +61,21 @@ final class HostLink {
     CUevent called = event(compute);
     check(JCudaDriver.cuStreamWaitEvent(stream, called, 0), "waiting for operations");
     JCudaDriver.cuEventDestroy(called);
-    return fetchAhead(onHost, into);
+    return fetchAhead(onHost, into, 0, into.size(0));
   }
 
-  /** Begins to copy to the GPU, beside what was called. */
-  HostCopy fetchAhead(Tensor onHost, CudaTensor into) {
+  /** Begins to copy entries of the first axis to the GPU, beside what was called. */
+  HostCopy fetchAhead(Tensor onHost, CudaTensor into, long first, long count) {
     Pinned source = same("fetch", into, onHost);
+    long row = into.bytes() / into.size(0);
     mark("load");
     check(
-        JCudaDriver.cuMemcpyHtoDAsync(into.pointer(), source.memory(), into.bytes(), stream),
-        "copying %d bytes from the host".formatted(into.bytes()));
+        JCudaDriver.cuMemcpyHtoDAsync(
+            into.view(first * row, into.shape()).pointer(),
+            source.memory().withByteOffset(first * row),
+            count * row,
+            stream),
+        "copying %d bytes from the host".formatted(count * row));
     mark("");
     return new Copy(compute, event(stream));
   }

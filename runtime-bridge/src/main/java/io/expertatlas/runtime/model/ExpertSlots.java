@@ -7,22 +7,26 @@ import io.expertatlas.runtime.pipeline.DemandLoader;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
+import java.util.List;
 
 /**
  * Which of a rank's experts are on which slot of its device, and which are copied when. Experts are
  * numbers from 0, those of all layers. The queue is APTMoE's ({@link DemandLoader}): what a router
  * asks for goes before what was foretold, a copy under way is never interrupted.
  *
- * <p>Of foretold experts one copy is under way at most, so that a real need waits for no more than
- * one that it does not want.
+ * <p>A foretold expert is copied in pieces, of which two are under way at most: one runs, one is
+ * ready behind it. When a router does not want it, the other pieces are given up, and its slot is
+ * empty. So a real need waits for two pieces at most that it does not want.
  */
 final class ExpertSlots {
   static final int NOBODY = -1;
 
   private static final int DEMANDED = 0;
   private static final int AHEAD = 1;
+  private static final int PIECES_UNDER_WAY = 2;
 
   private final Offload offload;
+  private final long[] pieceBytes; // [piece of an expert]
   private final Link link;
   private final DemandLoader loader;
   private final int[] owner; // [slot]: the expert in it or on its way to it, or NOBODY
@@ -35,6 +39,7 @@ final class ExpertSlots {
   private final long[] uses; // [expert]
   private final long[] lastUse; // [expert]
   private final Deque<Copying> underWay = new ArrayDeque<>();
+  private final Deque<HostCopy> givenUp = new ArrayDeque<>(); // pieces under way of what was
   private int waiting;
   private int aheadUnderWay;
   private long clock;
@@ -49,27 +54,70 @@ final class ExpertSlots {
   @FunctionalInterface
   interface Link {
     /**
-     * Begins to copy an expert to a slot.
+     * Begins to copy pieces of an expert to a slot.
      *
+     * @param from the first piece
+     * @param to behind the last piece
      * @param isAhead whether no operation that was called already uses the slot
      */
-    HostCopy begin(int expert, int slot, boolean isAhead);
+    HostCopy begin(int expert, int slot, int from, int to, boolean isAhead);
   }
 
-  private record Copying(int expert, HostCopy copy, boolean isAhead) {}
+  /** An expert on its way. */
+  private final class Copying {
+    private final int expert;
+    private final boolean isAhead;
+    private final Deque<HostCopy> copies = new ArrayDeque<>(); // of pieces, those not done
+    private int begun;
+
+    Copying(int expert, boolean isAhead) {
+      this.expert = expert;
+      this.isAhead = isAhead;
+    }
+
+    void begin(int pieces) {
+      copies.add(link.begin(expert, slot[expert], begun, begun + pieces, isAhead));
+      for (int end = begun + pieces; begun < end; begun++) {
+        bytes += pieceBytes[begun];
+      }
+    }
+
+    boolean isBegun() {
+      return begun == pieceBytes.length;
+    }
+
+    /** Begins what is left. */
+    void finish() {
+      if (!isBegun()) {
+        begin(pieceBytes.length - begun);
+      }
+    }
+
+    /** Begins the next pieces, as far as they may be under way. */
+    void advance() {
+      endPieces(givenUp);
+      endPieces(copies);
+      while (!isBegun() && copies.size() + givenUp.size() < PIECES_UNDER_WAY) {
+        begin(1);
+        endPieces(copies);
+      }
+    }
+
+    boolean isDone() {
+      endPieces(copies);
+      return isBegun() && copies.isEmpty();
+    }
+  }
 
   /**
    * All slots are empty.
    *
-   * @param expertBytes of an expert
+   * @param pieceBytes of each piece of an expert
    */
-  ExpertSlots(int experts, long expertBytes, Offload offload, Link link) {
+  ExpertSlots(int experts, long[] pieceBytes, Offload offload, Link link) {
     this.offload = offload;
-    this.link =
-        (expert, into, isAhead) -> {
-          bytes += expertBytes;
-          return link.begin(expert, into, isAhead);
-        };
+    this.pieceBytes = pieceBytes.clone();
+    this.link = link;
     this.loader = new DemandLoader(experts, DemandLoader.OUTSTANDING);
     this.owner = new int[offload.slots()];
     this.slot = new int[experts];
@@ -123,14 +171,28 @@ final class ExpertSlots {
   /** Operations that are called from now on wait for the experts that they need. */
   void join() {
     for (Copying one : underWay) {
-      if (needed[one.expert()]) {
-        one.copy().join();
+      if (needed[one.expert] && !one.copies.isEmpty()) {
+        one.copies.getLast().join();
       }
     }
   }
 
-  /** What still waits was foretold of the layer at work, too late. */
+  /**
+   * What still waits was foretold of the layer at work, too late; what is under way and wanted
+   * comes first now.
+   */
   private void giveUp() {
+    for (Copying one : List.copyOf(underWay)) {
+      if (needed[one.expert]) {
+        one.finish();
+      } else if (!one.isBegun()) {
+        givenUp.addAll(one.copies);
+        end(one);
+        owner[slot[one.expert]] = NOBODY;
+        leave(one.expert);
+      }
+    }
+
     for (int expert = 0; expert < kept.length; expert++) {
       if (kept[expert] != NOBODY) {
         loader.cancel(expert, AHEAD);
@@ -199,14 +261,14 @@ final class ExpertSlots {
     pump();
   }
 
-  /** Whether a foretold expert waits for its copy to begin. */
+  /** Whether something of a foretold expert waits for its copy to begin. */
   boolean isWaiting() {
-    return waiting > 0;
+    return waiting > 0 || (!underWay.isEmpty() && !underWay.getLast().isBegun());
   }
 
   /** Begins what can begin. */
   void pump() {
-    endCopies();
+    advance();
     while (waiting > 0 && aheadUnderWay == 0) {
       int expert = loader.next();
       if (expert == NOBODY) {
@@ -218,37 +280,63 @@ final class ExpertSlots {
       unused[expert] = true;
       begin(expert, kept[expert], true);
       kept[expert] = NOBODY;
-      endCopies();
+      advance();
     }
+  }
+
+  private void advance() {
+    if (!underWay.isEmpty()) {
+      underWay.getLast().advance(); // a foretold one is behind those that were needed
+    }
+
+    endCopies();
   }
 
   private void begin(int expert, int into, boolean isAhead) {
     int before = owner[into];
     if (before != NOBODY) {
-      loader.drop(before);
-      slot[before] = NOBODY;
-      wasted += unused[before] ? 1 : 0;
-      unused[before] = false;
+      leave(before);
     }
 
     owner[into] = expert;
     slot[expert] = into;
-    underWay.add(new Copying(expert, link.begin(expert, into, isAhead), isAhead));
+    Copying one = new Copying(expert, isAhead);
+    underWay.add(one);
     aheadUnderWay += isAhead ? 1 : 0;
+    if (!isAhead) {
+      one.finish();
+    }
+  }
+
+  /** An expert is on no slot any more. */
+  private void leave(int expert) {
+    loader.drop(expert);
+    slot[expert] = NOBODY;
+    wasted += unused[expert] ? 1 : 0;
+    unused[expert] = false;
   }
 
   private void endOldest() {
-    underWay.getFirst().copy().await();
+    underWay.getFirst().copies.getLast().await();
     endCopies();
   }
 
   private void endCopies() {
-    while (!underWay.isEmpty() && underWay.getFirst().copy().isDone()) {
-      Copying one = underWay.removeFirst();
-      one.copy().close();
-      loader.completed(one.expert());
-      aheadUnderWay -= one.isAhead() ? 1 : 0;
+    while (!underWay.isEmpty() && underWay.getFirst().isDone()) {
+      end(underWay.getFirst());
     }
+  }
+
+  private static void endPieces(Deque<HostCopy> copies) {
+    while (!copies.isEmpty() && copies.getFirst().isDone()) {
+      copies.removeFirst().close();
+    }
+  }
+
+  private void end(Copying one) {
+    underWay.remove(one);
+    loader.completed(one.expert);
+    aheadUnderWay -= one.isAhead ? 1 : 0;
   }
 
   /**

@@ -17,18 +17,27 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class ExpertSlotsTest {
   private static final long BYTES = 10;
+  private static final long[] WHOLE = {BYTES}; // an expert is one piece
 
   /** A link with a clock: copies follow each other and take the same time; waiting moves it. */
   private static final class FakeLink implements ExpertSlots.Link {
-    private final long copyTime;
-    private final int[] content; // [slot]
+    private final int pieces;
+    private final long pieceTime;
+    private final int[] content; // [slot]: the whole expert in it, or -1
+    private final int[] partly; // [slot]: pieces that are there or under way
     private final List<Flight> flights = new ArrayList<>();
     private final List<String> begun = new ArrayList<>();
     private long now;
     private long free;
 
     FakeLink(int slots, long copyTime) {
-      this.copyTime = copyTime;
+      this(slots, 1, copyTime);
+    }
+
+    FakeLink(int slots, int pieces, long pieceTime) {
+      this.pieces = pieces;
+      this.pieceTime = pieceTime;
+      this.partly = new int[slots];
       this.content = new int[slots];
       Arrays.fill(content, -1);
     }
@@ -62,19 +71,26 @@ class ExpertSlotsTest {
 
       @Override
       public void close() {
-        assertThat(isDone()).isTrue();
         closed = true;
       }
     }
 
     @Override
-    public HostCopy begin(int expert, int slot, boolean isAhead) {
+    public HostCopy begin(int expert, int slot, int from, int to, boolean isAhead) {
       List<Flight> flying = flights.stream().filter(flight -> !flight.isDone()).toList();
-      assertThat(flying).hasSizeLessThan(2);
-      assertThat(isAhead && flying.stream().anyMatch(flight -> flight.isAhead)).isFalse();
-      content[slot] = expert;
-      begun.add((isAhead ? "ahead " : "") + expert + " to " + slot + " at " + now);
-      free = Math.max(free, now) + copyTime;
+      assertThat(from).isEqualTo(from == 0 ? 0 : partly[slot]);
+      if (isAhead && to < pieces) { // else it may be the rest of an expert that is needed
+        assertThat(flying.stream().filter(flight -> flight.isAhead).count()).isLessThan(2);
+      }
+
+      partly[slot] = to;
+      content[slot] = to == pieces ? expert : -1;
+      begun.add(
+          (isAhead ? "ahead " : "")
+              + expert
+              + (to - from < pieces ? " pieces %d-%d".formatted(from, to - 1) : "")
+              + " to %d at %d".formatted(slot, now));
+      free = Math.max(free, now) + (to - from) * pieceTime;
       flights.add(new Flight(free, isAhead));
       return flights.get(flights.size() - 1);
     }
@@ -87,7 +103,7 @@ class ExpertSlotsTest {
   @Test
   void whatWasForetoldCountsOnlyIfItsCopyHadBegun() {
     FakeLink link = new FakeLink(4, 10);
-    ExpertSlots slots = new ExpertSlots(8, BYTES, new Offload(4, Eviction.LRU), link);
+    ExpertSlots slots = new ExpertSlots(8, WHOLE, new Offload(4, Eviction.LRU), link);
     slots.need(ints(0), ints(1, 2));
     slots.foretell(ints(1, 2)); // 1 goes behind 0; 2 waits, as 1 is under way
     assertThat(link.begun).containsExactly("0 to 0 at 0", "ahead 1 to 1 at 0");
@@ -107,7 +123,7 @@ class ExpertSlotsTest {
   @Test
   void aRealNeedWaitsForOneWrongCopyAtMost() {
     FakeLink link = new FakeLink(6, 10);
-    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(6, Eviction.LRU), link);
+    ExpertSlots slots = new ExpertSlots(9, WHOLE, new Offload(6, Eviction.LRU), link);
     slots.need(ints(0), ints(1, 2, 3));
     slots.foretell(ints(1, 2, 3));
     link.now = 10;
@@ -125,7 +141,7 @@ class ExpertSlotsTest {
   @Test
   void aForetoldExpertNeverTakesASlotThatTheLayerAtWorkOrTheNextOneNeeds() {
     FakeLink link = new FakeLink(3, 0);
-    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(3, Eviction.LRU), link);
+    ExpertSlots slots = new ExpertSlots(9, WHOLE, new Offload(3, Eviction.LRU), link);
     slots.need(ints(4, 0, 1), ints());
     slots.foretell(ints(7, 8)); // all slots are needed
     assertThat(link.begun).hasSize(3);
@@ -139,7 +155,7 @@ class ExpertSlotsTest {
   @Test
   void aForetoldCopyThatLeavesUnneededIsWasted() {
     FakeLink link = new FakeLink(2, 0);
-    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(2, Eviction.LRU), link);
+    ExpertSlots slots = new ExpertSlots(9, WHOLE, new Offload(2, Eviction.LRU), link);
     slots.need(ints(0), ints(1));
     slots.foretell(ints(1));
     slots.need(ints(2), ints());
@@ -150,7 +166,7 @@ class ExpertSlotsTest {
   @Test
   void ifAllOtherSlotsAreNeededTheOneOfAWrongCopyIsWaitedFor() {
     FakeLink link = new FakeLink(2, 10);
-    ExpertSlots slots = new ExpertSlots(9, BYTES, new Offload(2, Eviction.LRU), link);
+    ExpertSlots slots = new ExpertSlots(9, WHOLE, new Offload(2, Eviction.LRU), link);
     slots.need(ints(0), ints(1));
     slots.foretell(ints(1));
     link.now = 11;
@@ -160,6 +176,39 @@ class ExpertSlotsTest {
     assertThat(slots.use()).isEqualTo(new Offload.Use(1, 0, 0, 2, 1, 3 * BYTES));
   }
 
+  @Test
+  void piecesOfAWrongExpertAreGivenUpAndThoseOfAWantedOneComeFirst() {
+    FakeLink link = new FakeLink(4, 5, 10);
+    long[] pieces = {1, 2, 3, 4, 5};
+    ExpertSlots slots = new ExpertSlots(9, pieces, new Offload(4, Eviction.LRU), link);
+    slots.need(ints(0), ints(1, 2));
+    slots.foretell(ints(1, 2)); // two pieces go behind 0, which ends at 50
+    link.now = 60;
+    slots.pump(); // one is there, another may go
+    slots.need(ints(7), ints(2));
+    slots.foretell(ints(2));
+
+    assertThat(slots.slot(1)).isEqualTo(-1);
+    assertThat(link.begun)
+        .containsExactly(
+            "0 to 0 at 0",
+            "ahead 1 pieces 0-0 to 1 at 0",
+            "ahead 1 pieces 1-1 to 1 at 0",
+            "ahead 1 pieces 2-2 to 1 at 60",
+            "7 to 1 at 60"); // behind two pieces
+    assertThat(link.free).isEqualTo(80 + 50);
+    link.now = 80;
+    slots.pump(); // the two are done
+    slots.need(ints(2, 8), ints());
+    assertThat(link.begun.subList(5, link.begun.size()))
+        .containsExactly(
+            "ahead 2 pieces 0-0 to 2 at 80",
+            "ahead 2 pieces 1-1 to 2 at 80",
+            "ahead 2 pieces 2-4 to 2 at 80",
+            "8 to 3 at 130"); // two were under way
+    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 1, 0, 3, 1, 3 * 15 + 6 + 15));
+  }
+
   @ParameterizedTest
   @MethodSource("io.expertatlas.trace.Cases#seededHundred")
   void walksAsTheSlowTwinDoes(long seed) {
@@ -167,11 +216,14 @@ class ExpertSlotsTest {
     int layers = random.nextInt(1, 6);
     int experts = random.nextInt(1, 9);
     int slots = random.nextInt(1, layers * experts + 2);
-    long copyTime = random.nextInt(0, 5);
+    int pieces = random.nextInt(1, 5);
+    long pieceTime = random.nextInt(0, 4);
+    long[] pieceBytes = new long[pieces];
+    Arrays.fill(pieceBytes, BYTES);
     Offload offload = new Offload(slots, Eviction.values()[random.nextInt(2)]);
-    FakeLink link = new FakeLink(slots, copyTime);
-    ExpertSlots fast = new ExpertSlots(layers * experts, BYTES, offload, link);
-    SlowExpertSlots slow = new SlowExpertSlots(offload, copyTime);
+    FakeLink link = new FakeLink(slots, pieces, pieceTime);
+    ExpertSlots fast = new ExpertSlots(layers * experts, pieceBytes, offload, link);
+    SlowExpertSlots slow = new SlowExpertSlots(offload, pieces, pieceTime);
     long count = 0;
     for (int turn = 0; turn < 60; turn++) {
       int first = turn % layers * experts;
@@ -191,8 +243,8 @@ class ExpertSlotsTest {
         slow.foretell(list(next));
       }
 
-      for (int pumps = random.nextInt(3); pumps > 0; pumps--) {
-        long pause = random.nextInt(4);
+      for (int pumps = random.nextInt(4); pumps > 0; pumps--) {
+        long pause = random.nextInt(6);
         link.now += pause;
         slow.now += pause;
         fast.pump();
@@ -215,7 +267,7 @@ class ExpertSlotsTest {
   @Test
   void operationsWaitForWhatIsStillUnderWay() {
     FakeLink link = new FakeLink(3, 10);
-    ExpertSlots slots = new ExpertSlots(5, BYTES, new Offload(3, Eviction.LRU), link);
+    ExpertSlots slots = new ExpertSlots(5, WHOLE, new Offload(3, Eviction.LRU), link);
     slots.need(ints(0), ints(1));
     slots.foretell(ints(1));
     link.now = 15;
@@ -242,7 +294,7 @@ class ExpertSlotsTest {
     int experts = 8;
     SplittableRandom random = new SplittableRandom(layers);
     ExpertSlots slots =
-        new ExpertSlots(layers * experts, BYTES, new Offload(6, eviction), new FakeLink(6, 0));
+        new ExpertSlots(layers * experts, WHOLE, new Offload(6, eviction), new FakeLink(6, 0));
     int[] needed = draw(random, 0, experts, 3);
     int first = needed.length;
     for (int turn = 1; turn < 200; turn++) {

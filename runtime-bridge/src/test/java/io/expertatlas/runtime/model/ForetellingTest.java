@@ -192,7 +192,7 @@ class ForetellingTest {
       int slots,
       Eviction eviction,
       BiFunction<Integer, Integer, List<Integer>> next) {
-    SlowExpertSlots slow = new SlowExpertSlots(new Offload(slots, eviction), 0);
+    SlowExpertSlots slow = new SlowExpertSlots(new Offload(slots, eviction), 1, 0);
     for (int step = 0; step < steps.size(); step++) {
       for (int layer = 0; layer < SHAPE.layers(); layer++) {
         int first = layer * SHAPE.experts();

@@ -6,14 +6,16 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * The twin of {@link ExpertSlots}: the same rules, walked on lists. It has a clock, and a link on
- * which every copy takes the same time.
+ * which every piece takes the same time.
  */
 final class SlowExpertSlots {
   private final Offload offload;
-  private final long copyTime;
+  private final int pieces;
+  private final long pieceTime;
   private final List<Integer> slots = new ArrayList<>(); // expert of each slot, -1: none
   private final List<Copy> flying = new ArrayList<>();
   private final List<Integer> queue = new ArrayList<>(); // foretold ones, not begun
@@ -23,6 +25,7 @@ final class SlowExpertSlots {
   private final List<Integer> unused = new ArrayList<>();
   private List<Integer> needed = List.of();
   private List<Integer> foretold = List.of();
+  private final List<Long> strays = new ArrayList<>(); // ends of pieces of experts given up
   private long linkFree;
   long now;
   private long hits;
@@ -30,13 +33,14 @@ final class SlowExpertSlots {
   private long arrived;
   private long loads;
   private long wasted;
-  private long copies;
+  private long copied; // pieces
 
-  private record Copy(int expert, long end, boolean isAhead) {}
+  private record Copy(int expert, boolean isAhead, List<Long> ends) {}
 
-  SlowExpertSlots(Offload offload, long copyTime) {
+  SlowExpertSlots(Offload offload, int pieces, long pieceTime) {
     this.offload = offload;
-    this.copyTime = copyTime;
+    this.pieces = pieces;
+    this.pieceTime = pieceTime;
     for (int slot = 0; slot < offload.slots(); slot++) {
       slots.add(-1);
     }
@@ -52,6 +56,17 @@ final class SlowExpertSlots {
     foretold = next;
     queue.clear();
     queueSlots.clear();
+    for (Copy copy : List.copyOf(flying)) {
+      if (needed.contains(copy.expert())) {
+        send(copy, pieces);
+      } else if (copy.ends().size() < pieces) {
+        flying.remove(copy);
+        strays.addAll(copy.ends());
+        slots.set(slot(copy.expert()), -1);
+        wasted += unused.removeIf(one -> one == copy.expert()) ? 1 : 0;
+      }
+    }
+
     List<Integer> missing = new ArrayList<>();
     for (int expert : experts) {
       boolean flies = flying.stream().anyMatch(copy -> copy.expert() == expert);
@@ -108,31 +123,53 @@ final class SlowExpertSlots {
   }
 
   void pump() {
-    land();
+    sendAhead();
     while (!queue.isEmpty() && flying.size() < 2 && flying.stream().noneMatch(Copy::isAhead)) {
       int expert = queue.remove(0);
       fresh.add(expert);
       begin(expert, queueSlots.remove(0), true);
       unused.add(expert);
-      land();
+      sendAhead();
+    }
+  }
+
+  /** Sends pieces of what flies ahead, two at a time, however many are there at once. */
+  private void sendAhead() {
+    for (Copy copy : flying) {
+      while (copy.ends().size() < pieces
+          && Stream.concat(copy.ends().stream(), strays.stream()).filter(end -> end > now).count()
+              < 2) {
+        send(copy, copy.ends().size() + 1);
+      }
+    }
+
+    land();
+  }
+
+  private void send(Copy copy, int until) {
+    while (copy.ends().size() < until) {
+      linkFree = Math.max(linkFree, now) + pieceTime;
+      copy.ends().add(linkFree);
+      copied++;
     }
   }
 
   private void begin(int expert, int slot, boolean isAhead) {
     wasted += unused.removeIf(one -> one.equals(slots.get(slot))) ? 1 : 0;
     slots.set(slot, expert);
-    linkFree = Math.max(linkFree, now) + copyTime;
-    flying.add(new Copy(expert, linkFree, isAhead));
-    copies++;
+    flying.add(new Copy(expert, isAhead, new ArrayList<>()));
+    if (!isAhead) {
+      send(flying.get(flying.size() - 1), pieces);
+    }
   }
 
   private void waitForOldest() {
-    now = Math.max(now, flying.get(0).end());
+    now = Math.max(now, flying.get(0).ends().get(pieces - 1));
     land();
   }
 
   private void land() {
-    flying.removeIf(copy -> copy.end() <= now);
+    flying.removeIf(copy -> copy.ends().size() == pieces && copy.ends().get(pieces - 1) <= now);
   }
 
   /** An empty slot, else that of the first expert in order of leaving. */
@@ -166,7 +203,7 @@ final class SlowExpertSlots {
                 : byUses.thenComparing(byLastUse.reversed()));
   }
 
-  Offload.Use use(long expertBytes) {
-    return new Offload.Use(hits, ahead, arrived, loads, wasted, copies * expertBytes);
+  Offload.Use use(long pieceBytes) {
+    return new Offload.Use(hits, ahead, arrived, loads, wasted, copied * pieceBytes);
   }
 }
