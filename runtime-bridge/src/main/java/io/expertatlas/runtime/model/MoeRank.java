@@ -9,6 +9,7 @@ import io.expertatlas.runtime.Tensor;
 import io.expertatlas.trace.ModelShape;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** The scratch of a rank's MoE layers: one set for all layers of a stack. */
 final class MoeRank {
@@ -26,10 +27,25 @@ final class MoeRank {
   private final Buffer results; // [T * k, H]
   private final Buffer combined; // [T, H]
   private final Buffer partial; // [T, H], of a pass of offloaded experts
+  private final float outputScale;
+  private final Buffer scaled; // F32 [T, k]: weights times it, if it is not 1
+  private final Buffer numbers; // I32 [T]: 0, 1, ...
 
-  /** Plans the memory, for at most so many experts on the device at once. */
+  /**
+   * Plans the memory.
+   *
+   * @param offload says how many experts are on the device at once
+   * @param inner numbers of scratch of an expert's row
+   * @param outputScale factor of the experts' results
+   */
   MoeRank(
-      Rank rank, ModelShape shape, Optional<Offload> offload, int hidden, long inner, int rows) {
+      Rank rank,
+      ModelShape shape,
+      Optional<Offload> offload,
+      int hidden,
+      long inner,
+      float outputScale,
+      int rows) {
     this.rank = rank;
     this.k = shape.topK();
     this.layers = shape.layers();
@@ -47,6 +63,11 @@ final class MoeRank {
     this.combined = rank.activations("weighted sums", rows, hidden);
     this.partial =
         rank.activations("sums of a pass of experts", offload.isPresent() ? rows : 0, hidden);
+    this.outputScale = outputScale;
+    int scaledRows = outputScale == 1 ? 0 : rows;
+    this.scaled = new Buffer(device, "scaled router weights", DType.F32, scaledRows, k);
+    this.numbers = new Buffer(device, "numbers of rows", DType.I32, scaledRows);
+    device.write(numbers.whole(), IntStream.range(0, scaledRows).toArray());
   }
 
   Rank rank() {
@@ -85,10 +106,13 @@ final class MoeRank {
     return out;
   }
 
-  /** Sum of weight * expert(input) over the choices that are computed here, {@code [T, H]}. */
-  Tensor experts(MoeWeights moe, Tensor input, Tensor choices, Tensor factors) {
+  /**
+   * Sum of scale * weight * expert(input) over the choices that are computed here, {@code [T, H]}.
+   */
+  Tensor experts(MoeWeights moe, Tensor input, Tensor choices, Tensor weightsOfChoices) {
     int rows = (int) input.size(0);
     Tensor sum = combined.rows(rows);
+    Tensor factors = scale(weightsOfChoices);
     if (moe.experts() instanceof HeldExperts.Resident resident) {
       sum(resident.local(), resident.weights(), input, choices, factors, sum);
     } else {
@@ -96,6 +120,17 @@ final class MoeRank {
     }
 
     return sum;
+  }
+
+  /** Weights times the scale of outputs; the router's own stay as they are, to be recorded. */
+  private Tensor scale(Tensor weightsOfChoices) {
+    if (outputScale == 1) {
+      return weightsOfChoices;
+    }
+
+    int rows = (int) weightsOfChoices.size(0);
+    rank.device().embed(numbers.rows(rows), weightsOfChoices, outputScale, scaled.rows(rows));
+    return scaled.rows(rows);
   }
 
   /** The same, an expert after the other coming to the device. */
@@ -160,7 +195,7 @@ final class MoeRank {
     device.combineAndNorm(
         results.rows(rows * k),
         groups,
-        weights(layer),
+        scale(weights(layer)),
         rank.hidden(),
         nextNorm.weight(),
         nextNorm.epsilon(),
