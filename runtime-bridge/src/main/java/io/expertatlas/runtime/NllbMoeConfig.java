@@ -20,6 +20,8 @@ import io.expertatlas.trace.ModelShape;
  * @param maxPositions positions it was made for
  * @param scaleEmbedding whether embeddings are multiplied by sqrt(H)
  * @param routerBias whether the router has a bias
+ * @param tokenDropout {@code moe_token_dropout}, share of expert outputs that training masked; at
+ *     inference an expert's output is multiplied by 1 minus it
  * @param padding id of padding; positions count from it
  * @param decoderStart first id of the decoder's input
  * @param endOfSequence id that ends a sequence
@@ -39,6 +41,7 @@ public record NllbMoeConfig(
     int maxPositions,
     boolean scaleEmbedding,
     boolean routerBias,
+    double tokenDropout,
     int padding,
     int decoderStart,
     int endOfSequence)
@@ -66,6 +69,12 @@ public record NllbMoeConfig(
     Checks.divisor("encoder_attention_heads", encoderHeads, "d_model", hidden);
     Checks.divisor("decoder_attention_heads", decoderHeads, "d_model", hidden);
     Checks.divisor("the halves of sinusoidal positions, 2,", 2, "d_model", hidden);
+    if (!(tokenDropout >= 0 && tokenDropout < 1)) {
+      throw new IllegalArgumentException(
+          "Invalid moe_token_dropout: %s, expected 0 or more and less than 1"
+              .formatted(tokenDropout));
+    }
+
     new ModelShape(
         encoderLayers / encoderSparseStep + decoderLayers / decoderSparseStep, experts, TOP_K);
   }

@@ -3,6 +3,7 @@ package io.expertatlas.runtime;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -54,6 +55,46 @@ public abstract class DeviceContract {
     device.write(pair.real(), values);
     reference.write(pair.expected(), values);
     return pair;
+  }
+
+  /** Weights, of the device's type, which holds them exactly. */
+  private Pair weights(SplittableRandom random, double size, long... shape) {
+    Pair pair =
+        new Pair(
+            device.allocate("test", device.weightType(), shape),
+            reference.allocate("test", DType.F32, shape));
+    float[] values = new float[(int) pair.real().elements()];
+    for (int i = 0; i < values.length; i++) {
+      float value = (float) (size * (random.nextDouble() * 2 - 1));
+      values[i] =
+          device.weightType() == DType.BF16
+              ? Float.intBitsToFloat(Float.floatToIntBits(value) & 0xffff0000)
+              : value;
+    }
+
+    device.load(new Values(values, pair.real().shape()), pair.real());
+    reference.write(pair.expected(), values);
+    return pair;
+  }
+
+  /** F32 values from an array. */
+  private record Values(float[] values, List<Long> shape) implements TensorData {
+    @Override
+    public String name() {
+      return "test";
+    }
+
+    @Override
+    public DType type() {
+      return DType.F32;
+    }
+
+    @Override
+    public void read(long firstElement, ByteBuffer into) {
+      for (int i = (int) firstElement; into.hasRemaining(); i++) {
+        into.putFloat(values[i]);
+      }
+    }
   }
 
   private Pair ints(int[] values, long... shape) {
@@ -109,6 +150,8 @@ public abstract class DeviceContract {
     Pair ids = ints(random(random, t, many), t);
     Pair out = floats(random, 1, t, width);
     same(out, 1, (d, real) -> d.embed(of(ids, real), of(table, real), 1.5f, of(out, real)));
+    Pair held = weights(random, 3, many, width);
+    same(out, 1, (d, real) -> d.embed(of(ids, real), of(held, real), 1.5f, of(out, real)));
     same(out, 1, (d, real) -> d.addRows(of(table, real), of(ids, real), of(out, real)));
     same(out, 1, (d, real) -> d.add(of(out, real), of(out, real)));
     Pair bias = floats(random, 1, width);
@@ -145,7 +188,7 @@ public abstract class DeviceContract {
     int in = random.nextInt(1, 130);
     int outs = random.nextInt(1, 90);
     Pair x = floats(random, 1, t, in);
-    Pair weight = floats(random, 1, outs, in);
+    Pair weight = weights(random, 1, outs, in);
     Pair bias = floats(random, 1, outs);
     Pair out = empty(DType.F32, t, outs);
     same(out, in, (d, real) -> d.linear(of(x, real), of(weight, real), of(out, real)));
@@ -279,9 +322,9 @@ public abstract class DeviceContract {
     compare(place, 0);
     compare(offsets, 0);
     Pair x = floats(random, 1, t, hidden);
-    Pair gate = floats(random, 1, here, inner, hidden);
-    Pair up = floats(random, 1, here, inner, hidden);
-    Pair down = floats(random, 1, here, hidden, inner);
+    Pair gate = weights(random, 1, here, inner, hidden);
+    Pair up = weights(random, 1, here, inner, hidden);
+    Pair down = weights(random, 1, here, hidden, inner);
     Pair upBias = floats(random, 1, here, inner);
     Pair downBias = floats(random, 1, here, hidden);
     Pair scratch = empty(DType.F32, (long) t * k, 2L * inner);
@@ -359,7 +402,7 @@ public abstract class DeviceContract {
     long width = keyHeads * 2L * half;
     long all = (heads + 2L * keyHeads) * 2 * half;
     Pair x = floats(random, 1, t, hidden);
-    Pair weight = floats(random, 1, all, hidden);
+    Pair weight = weights(random, 1, all, hidden);
     Pair frequency = floats(random, 1, half);
     Pair slots = ints(IntStream.range(0, t).toArray(), t);
     Pair positions = ints(random(random, t, capacity), t);

@@ -27,9 +27,13 @@ public record Goldens(List<int[]> prompts, List<int[]> greedy, float[][] logits)
 
   /** Reads {@code data/golden/NAME.json} and the array that it names. */
   public static Goldens read(String name) {
-    Path folder = data().resolve("golden");
+    return read(data().resolve("golden").resolve(name + ".json"));
+  }
+
+  /** Reads a file and the array beside it that it names. */
+  public static Goldens read(Path file) {
     try {
-      JsonNode root = new ObjectMapper().readTree(folder.resolve(name + ".json").toFile());
+      JsonNode root = new ObjectMapper().readTree(file.toFile());
       List<int[]> prompts = new ArrayList<>();
       List<int[]> greedy = new ArrayList<>();
       for (JsonNode prompt : root.get("prompts")) {
@@ -38,7 +42,7 @@ public record Goldens(List<int[]> prompts, List<int[]> greedy, float[][] logits)
       }
 
       return new Goldens(
-          prompts, greedy, array(folder.resolve(root.get("logits").asText()), prompts.size()));
+          prompts, greedy, array(file.resolveSibling(root.get("logits").asText()), prompts.size()));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -11,7 +11,8 @@ import io.expertatlas.trace.Phase;
  */
 public final class StepBytes implements RunObserver {
   private final MixtralConfig config;
-  private final int typeBytes;
+  private final int weightBytes;
+  private final int cacheBytes;
   private long steps;
   private long experts;
   private long entries;
@@ -19,11 +20,13 @@ public final class StepBytes implements RunObserver {
   /**
    * Counts from now on.
    *
-   * @param typeBytes bytes of a weight, of a key's or value's number
+   * @param weightBytes bytes of a weight
+   * @param cacheBytes bytes of a key's or value's number
    */
-  public StepBytes(MixtralConfig config, int typeBytes) {
+  public StepBytes(MixtralConfig config, int weightBytes, int cacheBytes) {
     this.config = config;
-    this.typeBytes = typeBytes;
+    this.weightBytes = weightBytes;
+    this.cacheBytes = cacheBytes;
   }
 
   @Override
@@ -63,11 +66,11 @@ public final class StepBytes implements RunObserver {
     long hidden = config.hidden();
     long queries = (long) config.heads() * config.headSize();
     long keys = (long) config.keyHeads() * config.headSize();
-    long layer = hidden * (2 * queries + 2 * keys) * typeBytes;
+    long layer = hidden * (2 * queries + 2 * keys) * weightBytes;
     long exact = (hidden * (config.experts() + 2L)) * Float.BYTES; // router and norms
-    long dense = config.layers() * (layer + exact) + hidden * config.vocabulary() * typeBytes;
-    double expert = 3.0 * hidden * config.inner() * typeBytes;
-    double cache = 2.0 * keys * config.layers() * typeBytes;
+    long dense = config.layers() * (layer + exact) + hidden * config.vocabulary() * weightBytes;
+    double expert = 3.0 * hidden * config.inner() * weightBytes;
+    double cache = 2.0 * keys * config.layers() * cacheBytes;
     return dense + (double) experts / steps * expert + (double) entries / steps * cache;
   }
 }

@@ -16,6 +16,9 @@ import java.nio.file.Path;
  * executor does not know are refused, not ignored.
  */
 final class ModelConfigParser {
+  /** transformers leaves out settings that have its default. */
+  private static final double TOKEN_DROPOUT = 0.2;
+
   private final Path file;
   private final JsonNode root;
 
@@ -103,12 +106,11 @@ final class ModelConfigParser {
 
   private NllbMoeConfig nllb() {
     only("activation_function", "relu");
-    only("moe_token_dropout", "0.0");
     only("second_expert_policy", "all");
     only("tie_word_embeddings", "true");
     only("router_ignore_padding_tokens", "true", "false");
     JsonNode fraction = root.path("moe_eval_capacity_token_fraction");
-    if (fraction.isNumber() && fraction.asDouble() < 1 && fraction.asDouble() > 0) {
+    if (fraction.isNumber() && fraction.asDouble() < 1) {
       throw unknown("moe_eval_capacity_token_fraction", fraction);
     }
 
@@ -127,6 +129,9 @@ final class ModelConfigParser {
         whole("max_position_embeddings"),
         root.path("scale_embedding").asBoolean(false),
         root.path("router_bias").asBoolean(false),
+        root.path("moe_token_dropout").isNumber()
+            ? number(root, "moe_token_dropout")
+            : TOKEN_DROPOUT,
         id("pad_token_id", 1),
         id("decoder_start_token_id", 2),
         id("eos_token_id", -1));

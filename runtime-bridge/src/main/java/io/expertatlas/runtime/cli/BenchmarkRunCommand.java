@@ -229,7 +229,9 @@ final class BenchmarkRunCommand implements Callable<Integer> {
     ExecutionPlan offloading = device.offload(config, plan, limits);
     List<Device> devices = device.open(config, offloading, limits, false /* timeline */);
     try {
-      StepBytes bytes = new StepBytes(config, devices.get(0).weightType().bytes());
+      StepBytes bytes =
+          new StepBytes(
+              config, devices.get(0).weightType().bytes(), devices.get(0).activationType().bytes());
       RunObserver observer =
           step -> {
             bytes.routed(step);

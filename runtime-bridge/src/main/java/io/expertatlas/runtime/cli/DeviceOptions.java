@@ -38,8 +38,8 @@ final class DeviceOptions {
       names = "--precision",
       paramLabel = "P",
       description =
-          "Numbers of weights and activations: ${COMPLETION-CANDIDATES} (default: bfloat16 on cuda,"
-              + " float32, the only one, on the CPU).")
+          "Numbers of weights and, on cuda, of activations: ${COMPLETION-CANDIDATES} (default:"
+              + " bfloat16 on cuda, float32 on the CPU).")
   private Precision precision;
 
   @Option(
@@ -117,8 +117,6 @@ final class DeviceOptions {
       wrong = "Invalid --expert-slots: experts stay on the device. Maybe add --offload popularity";
     } else if (device == Kind.CPU && offload != null && expertSlots == 0) {
       wrong = "Missing --expert-slots: with --offload the CPU needs it";
-    } else if (device == Kind.CPU && precision == Precision.BFLOAT16) {
-      wrong = "Invalid --precision: bfloat16, the CPU computes in float32. Maybe --device cuda";
     } else if (device == Kind.CPU && (gpus > 0 || gpuMemory > 0)) {
       wrong = "Invalid --gpus or --gpu-memory: the device is the CPU. Maybe add --device cuda";
     }
@@ -163,12 +161,26 @@ final class DeviceOptions {
     }
 
     List<Device> devices = new ArrayList<>();
-    int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     for (int rank = 0; rank < plan.ranks(); rank++) {
-      devices.add(isTimed ? CpuDevice.timed(rank, cores) : new CpuDevice(rank, cores));
+      devices.add(cpu(rank, isTimed));
     }
 
     return devices;
+  }
+
+  private Device cpu(int rank, boolean isTimed) {
+    DType weights = chosen().type;
+    if (weights == DType.BF16 && !CpuDevice.whyNoBfloat16().isEmpty()) {
+      throw new IllegalStateException(
+          "Cannot use --precision bfloat16 on the CPU: " + CpuDevice.whyNoBfloat16());
+    }
+
+    int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+    return isTimed ? CpuDevice.timed(rank, cores, weights) : new CpuDevice(rank, cores, weights);
+  }
+
+  private DType activations() {
+    return device == Kind.CPU ? DType.F32 : chosen().type;
   }
 
   /**
@@ -185,7 +197,9 @@ final class DeviceOptions {
         plan.with(
             new Offload(expertSlots > 0 ? expertSlots : mostSlots(config, plan, limits), offload));
     long needed =
-        MemoryPlan.of(config, offloading, limits, chosen().type, new int[plan.ranks()]).host();
+        MemoryPlan.of(
+                config, offloading, limits, chosen().type, activations(), new int[plan.ranks()])
+            .host();
     long available = HostMemory.available();
     if (needed > available) {
       throw new IllegalStateException(
@@ -198,10 +212,9 @@ final class DeviceOptions {
 
   /** One device for measurements of the machine, without a model. */
   Device openOne() {
-    int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     return device == Kind.CUDA
         ? new CudaDevice(0, 0, cudaPrecision(), gpuMemory == 0 ? Long.MAX_VALUE : gpuMemory)
-        : new CpuDevice(0, cores);
+        : cpu(0, false /* timeline */);
   }
 
   private CudaDevice.Precision cudaPrecision() {

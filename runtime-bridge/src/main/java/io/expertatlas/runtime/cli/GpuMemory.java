@@ -26,7 +26,7 @@ record GpuMemory(int[] gpuOf, long[] ofRank, long[] ofGpu) {
       gpuOf[rank] = rank % gpus;
     }
 
-    long[] ofRank = MemoryPlan.of(config, plan, limits, type, gpuOf).device();
+    long[] ofRank = MemoryPlan.of(config, plan, limits, type, type, gpuOf).device();
     long[] ofGpu = new long[gpus];
     for (int rank = 0; rank < gpuOf.length; rank++) {
       ofRank[rank] += ownBytes(config, limits);

@@ -20,17 +20,20 @@ import org.bytedeco.javacpp.Loader;
 import org.bytedeco.openblas.global.openblas;
 
 /**
- * The host as a device: a logical rank. Operations are done when they return. All tensors are F32
- * and I32; devices of one process share their memory, so that ranks can share weights. Every row's
- * result depends on its own inputs and, in matrix products, on the number of rows beside it alone.
+ * The host as a device: a logical rank. Operations are done when they return. Tensors are F32 and
+ * I32, weights BF16 if asked for: products with those round their input to BF16 and add in F32.
+ * Devices of one process share their memory, so that ranks can share weights. Every row's result
+ * depends on its own inputs and, in matrix products, on the number of rows beside it alone.
  */
 public final class CpuDevice implements Device {
   private final int rank;
+  private final DType weightType;
   private final boolean isTimed;
   private final CpuMemory memory = new CpuMemory();
   private final CpuRows rowWork = new CpuRows();
   private final CpuAttention attention;
   private final CpuRouter router = new CpuRouter();
+  private final CpuProducts products;
   private final CpuExperts experts;
   private final CpuChoice choice = new CpuChoice();
   private final List<Timeline.Span> spans = new ArrayList<>();
@@ -44,26 +47,48 @@ public final class CpuDevice implements Device {
    * @param threads of matrix products, of the whole process
    */
   public CpuDevice(int rank, int threads) {
-    this(rank, threads, false);
+    this(rank, threads, DType.F32);
+  }
+
+  /**
+   * Opens a device.
+   *
+   * @param weightType F32 or BF16
+   * @throws IllegalStateException if BF16 is asked for and {@link #whyNoBfloat16} says why not
+   */
+  public CpuDevice(int rank, int threads, DType weightType) {
+    this(rank, threads, weightType, false);
   }
 
   /** Opens a device that keeps a span for each mark. */
-  public static CpuDevice timed(int rank, int threads) {
-    return new CpuDevice(rank, threads, true);
+  public static CpuDevice timed(int rank, int threads, DType weightType) {
+    return new CpuDevice(rank, threads, weightType, true);
   }
 
-  private CpuDevice(int rank, int threads, boolean isTimed) {
-    if (rank < 0 || threads < 1) {
+  private CpuDevice(int rank, int threads, DType weightType, boolean isTimed) {
+    if (rank < 0 || threads < 1 || (weightType != DType.F32 && weightType != DType.BF16)) {
       throw new IllegalArgumentException(
-          "Invalid CPU device: rank %d, %d threads".formatted(rank, threads));
+          "Invalid CPU device: rank %d, %d threads, weights of %s"
+              .formatted(rank, threads, weightType));
+    }
+
+    if (weightType == DType.BF16 && !whyNoBfloat16().isEmpty()) {
+      throw new IllegalStateException("Cannot use bf16 weights on the CPU: " + whyNoBfloat16());
     }
 
     this.rank = rank;
+    this.weightType = weightType;
     this.isTimed = isTimed;
     this.attention = new CpuAttention(memory);
-    this.experts = new CpuExperts(memory);
+    this.products = new CpuProducts(memory);
+    this.experts = new CpuExperts(memory, products);
     Loader.load(openblas.class);
     ProductThreads.set(threads);
+  }
+
+  /** Why weights cannot be BF16 on this machine; empty if they can. */
+  public static String whyNoBfloat16() {
+    return OneDnn.whyNone();
   }
 
   @Override
@@ -73,7 +98,7 @@ public final class CpuDevice implements Device {
 
   @Override
   public DType weightType() {
-    return DType.F32;
+    return weightType;
   }
 
   @Override
@@ -88,9 +113,10 @@ public final class CpuDevice implements Device {
 
   @Override
   public Tensor allocate(String name, DType type, long... shape) {
-    if (type != DType.F32 && type != DType.I32) {
+    if (type != DType.F32 && type != DType.I32 && type != weightType) {
       throw new IllegalArgumentException(
-          "Invalid type of tensor %s on the CPU: %s, F32 or I32".formatted(name, type));
+          "Invalid type of tensor %s on the CPU: %s, I32, F32 or that of weights, %s"
+              .formatted(name, type, weightType));
     }
 
     long bytes = type.bytes();
@@ -125,7 +151,7 @@ public final class CpuDevice implements Device {
   @Override
   public void load(TensorData values, Tensor into) {
     CpuTensor tensor = CpuTensor.of(into);
-    if (values.elements() != tensor.elements() || tensor.type() != DType.F32) {
+    if (values.elements() != tensor.elements() || tensor.type() == DType.I32) {
       throw new IllegalArgumentException(
           "Invalid values for %s: %s has %s %s"
               .formatted(tensor, values.name(), values.type(), values.shape()));
@@ -172,6 +198,8 @@ public final class CpuDevice implements Device {
         into);
     if (source.type() == DType.I32) {
       target.ints().put(0, source.ints(), 0, (int) source.elements());
+    } else if (source.type() == DType.BF16) {
+      target.copy(source);
     } else {
       target.floats().put(0, source.floats(), 0, (int) source.elements());
     }
@@ -240,9 +268,10 @@ public final class CpuDevice implements Device {
         weight,
         out);
     if (out.elements() > 0) {
-      Products.linear(
+      products.linear(
           CpuTensor.of(x).pointer(),
-          CpuTensor.of(weight).pointer(),
+          CpuTensor.of(weight),
+          0,
           CpuTensor.of(x).rowCount(),
           Math.toIntExact(x.width()),
           Math.toIntExact(out.width()),

@@ -11,9 +11,11 @@ final class CpuExperts {
   private final CpuMemory memory;
   private CpuTensor packed;
   private final HeapRow row = new HeapRow();
+  private final CpuProducts products;
 
-  CpuExperts(CpuMemory memory) {
+  CpuExperts(CpuMemory memory, CpuProducts products) {
     this.memory = memory;
+    this.products = products;
   }
 
   void run(
@@ -66,7 +68,7 @@ final class CpuExperts {
     return packed.pointer();
   }
 
-  private static void swiglu(
+  private void swiglu(
       ExpertWeights.Swiglu weights,
       int e,
       FloatPointer rows,
@@ -76,21 +78,18 @@ final class CpuExperts {
       FloatPointer out) {
     int size = (int) weights.inner();
     long matrix = (long) size * hidden;
-    FloatPointer gate = ((CpuTensor) weights.gate()).pointer(e * matrix);
-    FloatPointer up = ((CpuTensor) weights.up()).pointer(e * matrix);
-    FloatPointer down = ((CpuTensor) weights.down()).pointer(e * matrix);
     int half = count * size;
-    Products.linear(rows, gate, count, hidden, size, 0, inner.pointer());
-    Products.linear(rows, up, count, hidden, size, 0, inner.pointer(half));
+    products.linear(rows, weights.gate(), e * matrix, count, hidden, size, inner.pointer());
+    products.linear(rows, weights.up(), e * matrix, count, hidden, size, inner.pointer(half));
     FloatBuffer values = inner.floats();
     for (int i = 0; i < half; i++) {
       values.put(i, FloatMath.silu(values.get(i)) * values.get(half + i));
     }
 
-    Products.linear(inner.pointer(), down, count, size, hidden, 0, out);
+    products.linear(inner.pointer(), weights.down(), e * matrix, count, size, hidden, out);
   }
 
-  private static void relu(
+  private void relu(
       ExpertWeights.Relu weights,
       int e,
       FloatPointer rows,
@@ -101,14 +100,7 @@ final class CpuExperts {
       int first) {
     int size = (int) weights.inner();
     long matrix = (long) size * hidden;
-    Products.linear(
-        rows,
-        ((CpuTensor) weights.up()).pointer(e * matrix),
-        count,
-        hidden,
-        size,
-        0,
-        inner.pointer());
+    products.linear(rows, weights.up(), e * matrix, count, hidden, size, inner.pointer());
     FloatBuffer values = inner.floats();
     FloatBuffer upBias = ((CpuTensor) weights.upBias()).floats();
     for (int i = 0; i < count * size; i++) {
@@ -116,14 +108,7 @@ final class CpuExperts {
     }
 
     FloatPointer result = out.pointer((long) first * hidden);
-    Products.linear(
-        inner.pointer(),
-        ((CpuTensor) weights.down()).pointer(e * matrix),
-        count,
-        size,
-        hidden,
-        0,
-        result);
+    products.linear(inner.pointer(), weights.down(), e * matrix, count, size, hidden, result);
     FloatBuffer sums = out.floats();
     FloatBuffer downBias = ((CpuTensor) weights.downBias()).floats();
     for (int i = 0; i < count * hidden; i++) {

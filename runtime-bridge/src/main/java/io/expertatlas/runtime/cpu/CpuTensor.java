@@ -8,8 +8,9 @@ import java.util.List;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.ShortPointer;
 
-/** A tensor, or a view of one, in memory outside the heap. F32 and I32 only. */
+/** A tensor, or a view of one, in memory outside the heap: F32, I32, or BF16 weights. */
 final class CpuTensor implements Tensor {
   private final CpuMemory memory;
   private final DType type;
@@ -17,6 +18,7 @@ final class CpuTensor implements Tensor {
   private final long elements;
   private final long width;
   private final FloatPointer floats; // at the first element, if F32
+  private final ShortPointer shorts; // at the first element, if BF16
   private final IntPointer ints; // at the first element, if I32
   private FloatBuffer floatBuffer;
   private IntBuffer intBuffer;
@@ -28,6 +30,7 @@ final class CpuTensor implements Tensor {
     this.elements = Tensor.super.elements();
     this.width = Tensor.super.width();
     this.floats = type == DType.F32 ? new FloatPointer(base).position(firstElement) : null;
+    this.shorts = type == DType.BF16 ? new ShortPointer(base).position(firstElement) : null;
     this.ints = type == DType.I32 ? new IntPointer(base).position(firstElement) : null;
   }
 
@@ -43,7 +46,7 @@ final class CpuTensor implements Tensor {
 
   /** A view from an element on. */
   CpuTensor view(long firstElement, List<Long> viewShape) {
-    Pointer base = type == DType.F32 ? floats : ints;
+    Pointer base = type == DType.F32 ? floats : type == DType.BF16 ? shorts : ints;
     return new CpuTensor(memory, type, viewShape, base, base.position() + firstElement);
   }
 
@@ -72,7 +75,7 @@ final class CpuTensor implements Tensor {
     return Math.toIntExact(shape.get(0));
   }
 
-  /** Where native code finds the first element. */
+  /** Where native code finds the first element of an F32 tensor. */
   FloatPointer pointer() {
     return floats;
   }
@@ -82,7 +85,18 @@ final class CpuTensor implements Tensor {
     return element == 0 ? floats : new FloatPointer(floats).position(floats.position() + element);
   }
 
-  /** The elements as a buffer, for tensors below 2 GiB: activations, indices. */
+  /** Where native code finds an element of a BF16 tensor. */
+  ShortPointer shorts(long element) {
+    return new ShortPointer(shorts).position(shorts.position() + element);
+  }
+
+  /** Copies as many elements of another BF16 tensor. */
+  void copy(CpuTensor from) {
+    ShortPointer source = from.shorts(0);
+    shorts(0).put(source.limit(source.position() + elements));
+  }
+
+  /** The elements as a buffer, for F32 tensors below 2 GiB: activations, indices. */
   FloatBuffer floats() {
     if (floatBuffer == null) {
       checkSize();
@@ -129,18 +143,26 @@ final class CpuTensor implements Tensor {
     }
   }
 
-  /** Copies elements to the heap; of tensors of any size. */
+  /** Copies elements to the heap, widened; of tensors of any size. */
   void get(long first, float[] into, int count) {
-    if (bytes() <= Integer.MAX_VALUE) {
+    if (type == DType.BF16) {
+      short[] values = new short[count];
+      shorts(first).get(values, 0, count);
+      Bf16.widen(values, into, count);
+    } else if (bytes() <= Integer.MAX_VALUE) {
       floats().get((int) first, into, 0, count);
     } else {
       pointer(first).get(into, 0, count);
     }
   }
 
-  /** Copies elements from the heap; to tensors of any size. */
+  /** Copies elements from the heap, rounded; to tensors of any size. */
   void put(long first, float[] from, int count) {
-    if (bytes() <= Integer.MAX_VALUE) {
+    if (type == DType.BF16) {
+      short[] values = new short[count];
+      Bf16.round(from, values, count);
+      shorts(first).put(values, 0, count);
+    } else if (bytes() <= Integer.MAX_VALUE) {
       floats().put((int) first, from, 0, count);
     } else {
       pointer(first).put(from, 0, count);

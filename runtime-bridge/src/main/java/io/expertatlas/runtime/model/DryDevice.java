@@ -15,7 +15,8 @@ import java.util.List;
 /** A device without memory: adds up what is allocated, so that a model can be planned on it. */
 final class DryDevice implements Device {
   private final int memory;
-  private final DType type;
+  private final DType weights;
+  private final DType activations;
   private long bytes;
   private long hostBytes;
 
@@ -26,11 +27,13 @@ final class DryDevice implements Device {
    * Opens a device.
    *
    * @param memory its number: devices of one memory share it
-   * @param type of weights and activations
+   * @param weights type of weights
+   * @param activations type of activations
    */
-  DryDevice(int memory, DType type) {
+  DryDevice(int memory, DType weights, DType activations) {
     this.memory = memory;
-    this.type = type;
+    this.weights = weights;
+    this.activations = activations;
   }
 
   /** All that was allocated. */
@@ -50,12 +53,12 @@ final class DryDevice implements Device {
 
   @Override
   public DType weightType() {
-    return type;
+    return weights;
   }
 
   @Override
   public DType activationType() {
-    return type;
+    return activations;
   }
 
   @Override

@@ -35,15 +35,21 @@ public record MemoryPlan(long[] device, long host) {
    * Bytes of the tensors of a model and a {@link Generation}: the model is built on devices that
    * add up.
    *
-   * @param type of weights and activations
+   * @param weights type of weights
+   * @param activations type of activations
    * @param memories which memory each rank has: ranks of one share weights, which are counted with
    *     the first of them
    */
   public static MemoryPlan of(
-      ModelConfig config, ExecutionPlan plan, Limits limits, DType type, int[] memories) {
+      ModelConfig config,
+      ExecutionPlan plan,
+      Limits limits,
+      DType weights,
+      DType activations,
+      int[] memories) {
     List<Device> devices = new ArrayList<>();
     for (int rank = 0; rank < plan.ranks(); rank++) {
-      devices.add(new DryDevice(memories[rank], type));
+      devices.add(new DryDevice(memories[rank], weights, activations));
     }
 
     WeightSource source = (name, shape) -> new Nothing(name, Arrays.stream(shape).boxed().toList());

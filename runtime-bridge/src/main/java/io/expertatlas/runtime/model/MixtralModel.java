@@ -62,6 +62,7 @@ public final class MixtralModel implements Model {
             ranks,
             config.hidden(),
             2L * config.inner(),
+            1,
             limits.rows(),
             moved);
     this.context =

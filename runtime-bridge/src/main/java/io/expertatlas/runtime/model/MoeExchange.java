@@ -69,6 +69,7 @@ final class MoeExchange {
    * @param layers the MoE layers of the stack
    * @param firstLayer which of the model's MoE layers is its first
    * @param inner numbers of scratch of an expert's row
+   * @param outputScale factor of the experts' results
    * @param traffic counts, of the whole model
    */
   MoeExchange(
@@ -79,6 +80,7 @@ final class MoeExchange {
       List<Rank> onRanks,
       int hidden,
       long inner,
+      float outputScale,
       int rows,
       TrafficMatrix traffic) {
     this.plan = plan;
@@ -87,7 +89,9 @@ final class MoeExchange {
     this.firstLayer = firstLayer;
     this.traffic = traffic;
     for (Rank rank : onRanks) {
-      ranks.add(new MoeRank(rank, shape, renormalize, plan.offload(), hidden, inner, rows));
+      ranks.add(
+          new MoeRank(
+              rank, shape, renormalize, plan.offload(), hidden, inner, outputScale, rows));
       if (plan.ranks() > 1) {
         posts.add(new Post(rank, shape.topK(), hidden, rows));
       }

@@ -10,6 +10,7 @@ import io.expertatlas.trace.ModelShape;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** The scratch of a rank's MoE layers: one set for all layers of a stack. */
 final class MoeRank {
@@ -27,10 +28,20 @@ final class MoeRank {
   private final Buffer results; // [T * k, H]
   private final Buffer combined; // [T, H]
   private final Buffer partial; // [T, H], of a pass of offloaded experts
+  private final float outputScale;
+  private final Buffer scaled; // F32 [T, k]: weights times it, if it is not 1
+  private final Buffer numbers; // I32 [T]: 0, 1, ...
   private final boolean renormalize;
   private Foreteller foreteller = spoken -> Foretold.NOTHING;
 
-  /** Plans the memory, for at most so many experts on the device at once. */
+  /**
+   * Plans the memory.
+   *
+   * @param renormalize whether a token's weights are made to sum to 1
+   * @param offload says how many experts are on the device at once
+   * @param inner numbers of scratch of an expert's row
+   * @param outputScale factor of the experts' results
+   */
   MoeRank(
       Rank rank,
       ModelShape shape,
@@ -38,6 +49,7 @@ final class MoeRank {
       Optional<Offload> offload,
       int hidden,
       long inner,
+      float outputScale,
       int rows) {
     this.rank = rank;
     this.renormalize = renormalize;
@@ -57,6 +69,11 @@ final class MoeRank {
     this.combined = rank.activations("weighted sums", rows, hidden);
     this.partial =
         rank.activations("sums of a pass of experts", offload.isPresent() ? rows : 0, hidden);
+    this.outputScale = outputScale;
+    int scaledRows = outputScale == 1 ? 0 : rows;
+    this.scaled = new Buffer(device, "scaled router weights", DType.F32, scaledRows, k);
+    this.numbers = new Buffer(device, "numbers of rows", DType.I32, scaledRows);
+    device.write(numbers.whole(), IntStream.range(0, scaledRows).toArray());
   }
 
   Rank rank() {
@@ -108,7 +125,7 @@ final class MoeRank {
     device.route(scores, renormalize, chosen(layer), weights(layer));
   }
 
-  /** Sum of weight * expert(input) over the choices of the rank's tokens, {@code [T, H]}. */
+  /** Sum of scale * weight * expert(input) over the choices of the rank's tokens, {@code [T, H]}. */
   Tensor experts(int layer, MoeWeights moe, Tensor input, Step step) {
     if (!(moe.experts() instanceof HeldExperts.Offloaded held)) {
       return experts(moe, input, chosen(layer), weights(layer));
@@ -127,13 +144,16 @@ final class MoeRank {
             new Foreteller.Spoken(
                 step, layer, choices, guesses, () -> rank.device().readFloats(input)));
     Tensor sum = combined.rows(rows);
-    offloaded(held, input, chosen(layer), weights(layer), choices, foretold, sum);
+    offloaded(held, input, chosen(layer), scale(weights(layer)), choices, foretold, sum);
     return sum;
   }
 
-  /** Sum of weight * expert(input) over the choices that are computed here, {@code [T, H]}. */
-  Tensor experts(MoeWeights moe, Tensor input, Tensor choices, Tensor factors) {
+  /**
+   * Sum of scale * weight * expert(input) over the choices that are computed here, {@code [T, H]}.
+   */
+  Tensor experts(MoeWeights moe, Tensor input, Tensor choices, Tensor weightsOfChoices) {
     Tensor sum = combined.rows((int) input.size(0));
+    Tensor factors = scale(weightsOfChoices);
     if (moe.experts() instanceof HeldExperts.Offloaded held) {
       int[] ids = rank.device().read(choices);
       offloaded(held, input, choices, factors, ids, Foretold.NOTHING, sum);
@@ -143,6 +163,17 @@ final class MoeRank {
     }
 
     return sum;
+  }
+
+  /** Weights times the scale of outputs; the router's own stay as they are, to be recorded. */
+  private Tensor scale(Tensor weightsOfChoices) {
+    if (outputScale == 1) {
+      return weightsOfChoices;
+    }
+
+    int rows = (int) weightsOfChoices.size(0);
+    rank.device().embed(numbers.rows(rows), weightsOfChoices, outputScale, scaled.rows(rows));
+    return scaled.rows(rows);
   }
 
   /**
@@ -215,7 +246,7 @@ final class MoeRank {
     device.combineAndNorm(
         results.rows(rows * k),
         groups,
-        weights(layer),
+        scale(weights(layer)),
         rank.hidden(),
         nextNorm.weight(),
         nextNorm.epsilon(),

@@ -81,7 +81,16 @@ public final class NllbMoeModel implements Model {
 
   private MoeExchange exchange(int layers, int firstLayer, long inner) {
     return new MoeExchange(
-        plan, layers, firstLayer, true, ranks(), config.hidden(), inner, limits.rows(), moved);
+        plan,
+        layers,
+        firstLayer,
+        true,
+        ranks(),
+        config.hidden(),
+        inner,
+        (float) (1 - config.tokenDropout()),
+        limits.rows(),
+        moved);
   }
 
   private ContextExchange context(List<List<ContextExchange.Cache>> caches, int firstLayer) {

@@ -58,7 +58,8 @@ class CheckpointTest {
 
     assertThat(checkpoint.config())
         .isEqualTo(
-            new NllbMoeConfig(6, 6, 2, 2, 16, 128, 64, 64, 4, 4, 4096, 512, true, false, 1, 2, 2));
+            new NllbMoeConfig(
+                6, 6, 2, 2, 16, 128, 64, 64, 4, 4, 4096, 512, true, false, 0, 1, 2, 2));
     assertThat(checkpoint.tensor("model.shared.weight", 4096, 128).elements())
         .isEqualTo(4096 * 128);
   }
@@ -168,6 +169,19 @@ class CheckpointTest {
     assertOpen("Invalid hidden_size in " + config + ": missing, expected a whole number");
     Files.writeString(config, text.replace("MixtralForCausalLM", "Gpt2"));
     assertOpen("Cannot run Gpt2 of " + config);
+    text = Files.readString(Goldens.data().resolve("nllb-moe/config.json"));
+    Files.writeString(
+        config, text.replace("\"moe_token_dropout\": 0.0", "\"moe_token_dropout\": 1"));
+    assertOpen(
+        "Cannot use "
+            + config
+            + ": Invalid moe_token_dropout: 1.0, expected 0 or more and less than 1");
+    String fraction = "\"moe_eval_capacity_token_fraction\": ";
+    Files.writeString(config, text.replace(fraction + "1.0", fraction + "-1.0"));
+    assertOpen(
+        "Cannot run the model of "
+            + config
+            + ": moe_eval_capacity_token_fraction is -1.0, which is not built");
     Files.writeString(config, "{");
     assertOpen("Invalid JSON in " + config);
   }

@@ -17,6 +17,7 @@ import io.expertatlas.predictor.WeightTensor;
 import io.expertatlas.predictor.json.PredictorFiles;
 import io.expertatlas.predictor.json.SavedPredictor;
 import io.expertatlas.runtime.Goldens;
+import io.expertatlas.runtime.cpu.CpuDevice;
 import io.expertatlas.trace.ModelShape;
 import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TokenSelection;
@@ -140,6 +141,35 @@ class RunCommandTest {
     assertThat(result.get("precision").asText()).isEqualTo("float32");
     assertThat(result.get("prefillTokensPerSecond").asDouble()).isPositive();
     assertThat(result.get("decodeTokensPerSecond").asDouble()).isPositive();
+  }
+
+  @Test
+  void bf16WeightsOnTheCpuRunOrAreRefusedWithTheReason() throws IOException {
+    int code =
+        run(
+            "--model",
+            MIXTRAL,
+            "--prompt",
+            "def mean(values):",
+            "--precision",
+            "bfloat16",
+            "--max-new-tokens",
+            "4",
+            "--ignore-eos",
+            "--json");
+
+    if (!CpuDevice.whyNoBfloat16().isEmpty()) {
+      assertThat(code).isEqualTo(1);
+      assertThat(err.toString())
+          .contains("Cannot use --precision bfloat16 on the CPU: " + CpuDevice.whyNoBfloat16());
+      return;
+    }
+
+    assertThat(code).as(err.toString()).isZero();
+    JsonNode result = new ObjectMapper().readTree(out.toString());
+    assertThat(result.get("precision").asText()).isEqualTo("bfloat16");
+    assertThat(result.get("vector-bytes").asInt()).as("activations are F32").isEqualTo(4 * 192);
+    assertThat(result.get("newTokens").get(0)).hasSize(4);
   }
 
   @Test
@@ -696,7 +726,7 @@ class RunCommandTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "--precision bfloat16|Invalid --precision: bfloat16, the CPU computes in float32",
+        "--precision float16|Invalid value for option '--precision'",
         "--gpus 2|Invalid --gpus or --gpu-memory: the device is the CPU",
         "--offload lru|Missing --expert-slots: with --offload the CPU needs it",
         "--expert-slots 4|Invalid --expert-slots: experts stay on the device. Maybe add --offload",

@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.runtime.DType;
@@ -18,8 +19,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class MemoryPlanTest {
   /** A device that counts what is allocated on it. */
-  private static Device counting(int rank, long[] bytes) {
-    CpuDevice device = new CpuDevice(rank, 1);
+  private static Device counting(int rank, DType weights, long[] bytes) {
+    CpuDevice device = new CpuDevice(rank, 1, weights);
     return (Device)
         Proxy.newProxyInstance(
             MemoryPlanTest.class.getClassLoader(),
@@ -44,21 +45,28 @@ class MemoryPlanTest {
 
   @ParameterizedTest
   @CsvSource({
-    "mixtral, 1, HOME",
-    "mixtral, 3, HOME",
-    "mixtral, 2, COHERENT",
-    "nllb-moe, 1, HOME",
-    "nllb-moe, 3, COHERENT"
+    "mixtral, 1, HOME, F32",
+    "mixtral, 3, HOME, F32",
+    "mixtral, 2, COHERENT, F32",
+    "nllb-moe, 1, HOME, F32",
+    "nllb-moe, 3, COHERENT, F32",
+    "mixtral, 1, HOME, BF16",
+    "nllb-moe, 3, COHERENT, BF16"
   })
-  void planIsWhatIsAllocated(String name, int ranks, ParallelMode mode) {
+  void planIsWhatIsAllocated(String name, int ranks, ParallelMode mode, DType weights) {
+    assumeTrue(
+        weights == DType.F32 || CpuDevice.whyNoBfloat16().isEmpty(),
+        () -> "skipped: " + CpuDevice.whyNoBfloat16());
     ExecutionPlan plan = Runs.random(Runs.config(name).shape(), ranks, mode, 5);
     Limits limits = new Limits(6, 40, 20);
     long[] allocated = new long[ranks];
-    try (Runs runs = new Runs(name, plan, limits, rank -> counting(rank, allocated))) {
+    try (Runs runs = new Runs(name, plan, limits, rank -> counting(rank, weights, allocated))) {
       new Generation(runs.model, limits, Sampler.GREEDY, 1, false, tokens -> {});
     }
 
-    assertThat(MemoryPlan.of(Runs.config(name), plan, limits, DType.F32, new int[ranks]).device())
+    int[] memories = new int[ranks];
+    assertThat(
+            MemoryPlan.of(Runs.config(name), plan, limits, weights, DType.F32, memories).device())
         .containsExactly(allocated);
   }
 
@@ -67,8 +75,12 @@ class MemoryPlanTest {
     MixtralConfig config = NamedShapes.find("mixtral-8x7b");
     ExecutionPlan plan = Runs.vanilla(config.shape(), 4, ParallelMode.HOME);
     Limits limits = new Limits(4, 512, 512);
-    long[] apart = MemoryPlan.of(config, plan, limits, DType.BF16, new int[] {0, 1, 2, 3}).device();
-    long[] pairs = MemoryPlan.of(config, plan, limits, DType.BF16, new int[] {0, 1, 0, 1}).device();
+    long[] apart =
+        MemoryPlan.of(config, plan, limits, DType.BF16, DType.BF16, new int[] {0, 1, 2, 3})
+            .device();
+    long[] pairs =
+        MemoryPlan.of(config, plan, limits, DType.BF16, DType.BF16, new int[] {0, 1, 0, 1})
+            .device();
     long parameters = 46_702_792_704L;
     long experts = 32L * 8 * 3 * 4096 * 14336;
     long dense = (parameters - experts) * 2;

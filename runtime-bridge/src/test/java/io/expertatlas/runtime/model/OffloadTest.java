@@ -164,7 +164,8 @@ class OffloadTest {
   }
 
   private static MemoryPlan plan(ExecutionPlan plan, Limits limits) {
-    return MemoryPlan.of(Runs.config("mixtral"), plan, limits, DType.F32, new int[plan.ranks()]);
+    return MemoryPlan.of(
+        Runs.config("mixtral"), plan, limits, DType.F32, DType.F32, new int[plan.ranks()]);
   }
 
   @Test
