@@ -165,13 +165,9 @@ final class BenchmarkRunCommand implements Callable<Integer> {
 
     RecordedRoutes routes = new RecordedRoutes(config.shape());
     List<Foretelling> foretellings = new ArrayList<>();
+    int mostRanks = plans.stream().mapToInt(ExecutionPlan::ranks).max().orElseThrow();
     for (Prefetch prefetch : prefetches) {
-      for (ExecutionPlan plan : plans) {
-        Foretelling by = prefetch.foretelling(config, plan, Optional.of(routes));
-        if (plan == plans.get(0)) {
-          foretellings.add(by);
-        }
-      }
+      foretellings.add(prefetch.foretelling(config, mostRanks, Optional.of(routes)));
     }
 
     List<Measurement> measurements = new ArrayList<>();

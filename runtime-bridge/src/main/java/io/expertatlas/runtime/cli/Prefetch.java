@@ -3,7 +3,6 @@ package io.expertatlas.runtime.cli;
 import io.expertatlas.predictor.PredictedModel;
 import io.expertatlas.predictor.json.PredictorFiles;
 import io.expertatlas.predictor.json.SavedPredictor;
-import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.model.Foretelling;
@@ -70,20 +69,20 @@ record Prefetch(String text) {
    * Makes it for a model.
    *
    * @param routes what the oracle says; empty: for others
-   * @throws IllegalArgumentException if experts of this model, or on this plan, are not fetched
+   * @throws IllegalArgumentException if experts of this model, or on so many ranks, are not fetched
    *     ahead
    * @throws IOException if a predictor cannot be read
    */
-  Foretelling foretelling(ModelConfig config, ExecutionPlan plan, Optional<RecordedRoutes> routes)
+  Foretelling foretelling(ModelConfig config, int ranks, Optional<RecordedRoutes> routes)
       throws IOException {
     if (isNone()) {
       return Foretelling.NONE;
     }
 
-    if (!(config instanceof MixtralConfig mixtral) || plan.ranks() > 1) {
+    if (!(config instanceof MixtralConfig mixtral) || ranks > 1) {
       throw new IllegalArgumentException(
           "Cannot fetch experts ahead by %s: %s on %d ranks, only Mixtral on one rank"
-              .formatted(text, config.architecture(), plan.ranks()));
+              .formatted(text, config.architecture(), ranks));
     }
 
     if (isOracle()) {

@@ -247,7 +247,7 @@ final class RunCommand implements Callable<Integer> {
         prefetch()
             .foretelling(
                 config,
-                plan,
+                plan.ranks(),
                 Optional.ofNullable(routes).map(path -> Prefetch.routes(path, config.shape())));
     ExecutionPlan offloading = device.offload(config, plan, limits);
     List<Device> devices = new ArrayList<>();
