@@ -48,7 +48,7 @@ final class ModelOptions {
         paramLabel = "SHAPE",
         description =
             "Random weights, by --seed, of a known shape: mixtral-8x7b, mixtral-8x22b,"
-                + " mixtral-8x100m, mixtral-tiny.")
+                + " mixtral-8x7b-layer (one layer of it), mixtral-8x100m, mixtral-tiny.")
     private String randomWeights;
   }
 

@@ -7,7 +7,7 @@ final class Bf16 {
   /** To the nearest, of two equally near ones to the even one; what is not a number stays so. */
   static short round(float value) {
     int bits = Float.floatToRawIntBits(value);
-    return value != value // NaN
+    return Float.isNaN(value)
         ? (short) (bits >>> 16 | 0x40)
         : (short) (bits + 0x7fff + (bits >>> 16 & 1) >>> 16);
   }

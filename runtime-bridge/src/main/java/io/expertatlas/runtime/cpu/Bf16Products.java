@@ -20,14 +20,17 @@ final class Bf16Products {
 
   private static final int LEAST_OUTPUTS = 256;
 
+  /** Numbers rounded at a time. */
+  private static final int ROUNDED = 1 << 14;
+
   /** Multiplications that are worth waking other threads for. */
   private static final long LARGE = 8_000_000;
 
   private static final Queue<Bf16Kernels> FREE = new ConcurrentLinkedQueue<>();
 
   private final CpuMemory memory;
-  private final HeapRow row = new HeapRow();
-  private short[] rounded = {};
+  private final float[] values = new float[ROUNDED];
+  private final short[] rounded = new short[ROUNDED];
   private Pointer x;
   private long room;
 
@@ -88,17 +91,14 @@ final class Bf16Products {
       x = memory.allocate("rounded input of products", room);
     }
 
-    if (rounded.length < in) {
-      rounded = new short[in];
-    }
-
-    float[] values = row.of(in);
     FloatPointer from = new FloatPointer(input);
     ShortPointer into = new ShortPointer(x);
-    for (long t = 0; t < rows; t++) {
-      from.position(input.position() + t * in).get(values, 0, in);
-      Bf16.round(values, rounded, in);
-      into.position(t * in).put(rounded, 0, in);
+    long all = (long) rows * in;
+    for (long first = 0; first < all; first += ROUNDED) {
+      int count = (int) Math.min(ROUNDED, all - first);
+      from.position(input.position() + first).get(values, 0, count);
+      Bf16.round(values, rounded, count);
+      into.position(first).put(rounded, 0, count);
     }
   }
 }

@@ -16,6 +16,9 @@ public final class NamedShapes {
         "mixtral-8x22b",
         new MixtralConfig(56, 8, 2, 6144, 16384, 48, 8, 128, 32768, 65536, 1e-5, 1e6, -1, 2));
     ALL.put(
+        "mixtral-8x7b-layer", // one layer of it, 1.7e9 parameters: for hosts
+        new MixtralConfig(1, 8, 2, 4096, 14336, 32, 8, 128, 32000, 32768, 1e-5, 1e6, -1, 2));
+    ALL.put(
         "mixtral-8x100m",
         new MixtralConfig(12, 8, 2, 768, 2048, 12, 4, 64, 32000, 4096, 1e-5, 1e6, -1, 2));
     ALL.put(

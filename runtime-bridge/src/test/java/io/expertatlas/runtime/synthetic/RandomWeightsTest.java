@@ -79,7 +79,8 @@ class RandomWeightsTest {
     assertThatThrownBy(() -> NamedShapes.find("gpt"))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
-            "Invalid shape: gpt, one of mixtral-8x7b, mixtral-8x22b, mixtral-8x100m, mixtral-tiny");
+            "Invalid shape: gpt, one of mixtral-8x7b, mixtral-8x22b, mixtral-8x7b-layer,"
+                + " mixtral-8x100m, mixtral-tiny");
   }
 
   @Test
