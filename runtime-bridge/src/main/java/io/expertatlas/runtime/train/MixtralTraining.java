@@ -1,5 +1,8 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Rotary;
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
@@ -72,7 +75,7 @@ public final class MixtralTraining implements TrainableModel {
         output,
         expertNorm,
         new MoeBlock(layer, router, experts, ExpertMath.SWIGLU, config.topK(), true),
-        new CausalAttention(config.heads(), config.keyHeads(), config.headSize()),
+        new Heads(config.heads(), config.keyHeads(), config.headSize()),
         new Rotary(config.headSize(), config.ropeTheta()),
         config.normEpsilon());
   }
@@ -121,12 +124,12 @@ public final class MixtralTraining implements TrainableModel {
 
   @Override
   public void embedBackward(int[] ids, Matrix gradient, Copies copies) {
-    Embedding.addGradient(ids, gradient, copies.gradient(embedding));
+    copies.gradient(embedding).addRowsAt(ids, gradient);
   }
 
   @Override
   public Matrix logits(Matrix x, Copies copies) {
-    return Norms.rms(x, copies.value(norm), config.normEpsilon()).linear(copies.value(head));
+    return x.rmsNorm(copies.value(norm), config.normEpsilon()).linear(copies.value(head));
   }
 
   @Override

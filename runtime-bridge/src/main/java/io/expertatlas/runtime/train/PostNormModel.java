@@ -1,5 +1,7 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.runtime.cpu.HostFloats;
@@ -59,7 +61,7 @@ public final class PostNormModel implements TrainableModel {
         attentionNorm,
         expertNorm,
         new MoeBlock(layer, router, experts, ExpertMath.RELU, config.topK(), config.topK() > 1),
-        new CausalAttention(config.heads(), config.heads(), config.hidden() / config.heads()),
+        new Heads(config.heads(), config.heads(), config.hidden() / config.heads()),
         config.epsilon());
   }
 
@@ -111,19 +113,20 @@ public final class PostNormModel implements TrainableModel {
   @Override
   public Matrix embed(int[] ids, int length, Copies copies) {
     Matrix x = copies.value(embedding).gather(ids);
-    for (int token = 0; token < ids.length; token++) {
-      for (int i = 0; i < x.columns; i++) {
-        double angle = token % length * Math.pow(10_000, -(i - i % 2.0) / x.columns);
-        x.values[token * x.columns + i] += i % 2 == 0 ? Math.sin(angle) : Math.cos(angle);
-      }
+    int width = config.hidden();
+    double[] positions = new double[ids.length * width];
+    for (int i = 0; i < positions.length; i++) {
+      int column = i % width;
+      double angle = i / width % length * Math.pow(10_000, -(column - column % 2.0) / width);
+      positions[i] = column % 2 == 0 ? Math.sin(angle) : Math.cos(angle);
     }
 
-    return x;
+    return x.add(copies.device().of(ids.length, width, positions));
   }
 
   @Override
   public void embedBackward(int[] ids, Matrix gradient, Copies copies) {
-    Embedding.addGradient(ids, gradient, copies.gradient(embedding));
+    copies.gradient(embedding).addRowsAt(ids, gradient);
   }
 
   @Override
