@@ -12,6 +12,7 @@ import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.model.Models;
 import io.expertatlas.runtime.tokenizer.TextCodec;
+import io.expertatlas.runtime.train.HostMemory;
 import io.expertatlas.runtime.train.HostNeed;
 import io.expertatlas.runtime.train.MixtralTraining;
 import io.expertatlas.runtime.train.StepExecutor;
@@ -125,7 +126,7 @@ final class FinetuneCommand implements Callable<Integer> {
           });
     }
 
-    TrainableModel trained = new MixtralTraining(config, checkpoint, false);
+    TrainableModel trained = new MixtralTraining(config, checkpoint, false, HostMemory.JVM);
     print(train(finetuning, settings, rows, trained));
     return 0;
   }

@@ -4,6 +4,7 @@ import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.MeasuredCosts;
 import io.expertatlas.runtime.train.PipelineExecutor;
 import io.expertatlas.runtime.train.PipelineOptions;
@@ -75,6 +76,12 @@ final class PipelineMixin {
               + " ${DEFAULT-VALUE}).")
   private int cpuThreads;
 
+  @Option(
+      names = "--recompute",
+      description =
+          "In a pipeline, keep only the layers' inputs for backward, and compute each layer again.")
+  private boolean recomputes;
+
   /** Whether there is a pipeline. */
   boolean isThere() {
     return !pipeline.equals(NONE);
@@ -138,7 +145,9 @@ final class PipelineMixin {
             memory == null ? Long.MAX_VALUE : memory,
             cpuThreads,
             settings.seed()),
-        settings.batch() / settings.microBatches() * settings.sequenceLength());
+        Backend.doubles(devices, recomputes),
+        settings.batch() / settings.microBatches() * settings.sequenceLength(),
+        settings.sequenceLength());
   }
 
   /** The options by name, for reports. */

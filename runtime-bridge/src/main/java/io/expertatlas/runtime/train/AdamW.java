@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.train;
 
+import java.nio.FloatBuffer;
 import java.util.List;
 
 /**
@@ -38,21 +39,25 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     double meanScale = 1 / (1 - Math.pow(beta1, number));
     double rootScale = 1 / Math.sqrt(1 - Math.pow(beta2, number));
     double kept = 1 - rate * weightDecay;
-    for (Parameter parameter : parameters) {
-      float[] value = parameter.value;
-      float[] mean = parameter.mean;
-      float[] variance = parameter.variance;
-      for (int i = 0; i < value.length; i++) {
-        double gradient = parameter.gradient[i];
-        double first = beta1 * mean[i] + (1 - beta1) * gradient;
-        double second = beta2 * variance[i] + (1 - beta2) * gradient * gradient;
-        mean[i] = (float) first;
-        variance[i] = (float) second;
-        value[i] =
-            (float)
-                (kept * value[i]
-                    - rate * (first * meanScale) / (Math.sqrt(second) * rootScale + epsilon));
-      }
-    }
+    HostWork.forEach(
+        parameters,
+        parameter -> {
+          FloatBuffer value = parameter.value();
+          FloatBuffer gradients = parameter.gradient();
+          float[] mean = parameter.mean();
+          float[] variance = parameter.variance();
+          for (int i = 0; i < mean.length; i++) {
+            double gradient = gradients.get(i);
+            double first = beta1 * mean[i] + (1 - beta1) * gradient;
+            double second = beta2 * variance[i] + (1 - beta2) * gradient * gradient;
+            mean[i] = (float) first;
+            variance[i] = (float) second;
+            value.put(
+                i,
+                (float)
+                    (kept * value.get(i)
+                        - rate * (first * meanScale) / (Math.sqrt(second) * rootScale + epsilon)));
+          }
+        });
   }
 }

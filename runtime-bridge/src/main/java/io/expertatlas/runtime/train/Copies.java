@@ -1,7 +1,7 @@
 package io.expertatlas.runtime.train;
 
-import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 
 /** The numbers that a computation works with: copies of parameters, and sums of gradients. */
 interface Copies {

@@ -1,7 +1,7 @@
 package io.expertatlas.runtime.train;
 
-import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.List;
 
 /** What an expert computes, of the rows that are its own. Stateless. */

@@ -1,6 +1,9 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.cpu.DoubleProducts;
+import io.expertatlas.runtime.matrix.DoubleDevice;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.TokenCurve;
 import java.util.Arrays;
@@ -61,20 +64,24 @@ public final class MeasuredCosts implements ExpertCosts {
 
   private static Matrix random(int rows, int columns) {
     SplittableRandom random = new SplittableRandom(1);
-    Matrix matrix = new Matrix(rows, columns);
-    Arrays.setAll(matrix.values, i -> random.nextDouble() - 0.5);
-    return matrix;
+    double[] values = new double[rows * columns];
+    Arrays.setAll(values, i -> random.nextDouble() - 0.5);
+    return DoubleDevice.INSTANCE.of(rows, columns, values);
   }
 
   private static double load(Block block) {
     double[] samples = new double[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
       long begin = System.nanoTime();
-      block.parameters().forEach(Parameter::widened);
+      block.parameters().forEach(MeasuredCosts::copy);
       samples[round] = Math.max(1, System.nanoTime() - begin);
     }
 
     return TokenCurve.median(samples);
+  }
+
+  private static Matrix copy(Parameter parameter) {
+    return DoubleDevice.INSTANCE.load(parameter.value(), parameter.rows(), parameter.columns());
   }
 
   /** Copies made when they are asked for, as the CPU's experts have them. */
@@ -82,13 +89,18 @@ public final class MeasuredCosts implements ExpertCosts {
     private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
 
     @Override
+    public MatrixDevice device() {
+      return DoubleDevice.INSTANCE;
+    }
+
+    @Override
     public Matrix value(Parameter parameter) {
-      return parameter.widened();
+      return copy(parameter);
     }
 
     @Override
     public Matrix gradient(Parameter parameter) {
-      return gradients.computeIfAbsent(parameter, one -> new Matrix(one.rows(), one.columns()));
+      return gradients.computeIfAbsent(parameter, one -> device().zeros(one.rows(), one.columns()));
     }
   }
 

@@ -1,8 +1,8 @@
 package io.expertatlas.runtime.train;
 
-import io.expertatlas.runtime.matrix.Rotary;
 import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.Rotary;
 import java.util.List;
 
 /**
@@ -98,8 +98,9 @@ record MixtralLayer(
       throws InterruptedException {
     Kept kept = (Kept) tape;
     Matrix middle =
-        Norms.rmsBackward(
-                kept.middle,
+        kept
+            .middle
+            .rmsNormBackward(
                 copies.value(expertNorm),
                 epsilon,
                 moe.backward(kept.moe, gradient, copies, runner),
@@ -118,8 +119,10 @@ record MixtralLayer(
             .times(copies.value(query))
             .add(back.keys().times(copies.value(key)))
             .add(back.values().times(copies.value(value)));
-    return Norms.rmsBackward(
-            kept.x, copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))
+    return kept
+        .x
+        .rmsNormBackward(
+            copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))
         .add(middle);
   }
 }

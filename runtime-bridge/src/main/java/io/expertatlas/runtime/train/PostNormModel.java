@@ -1,10 +1,9 @@
 package io.expertatlas.runtime.train;
 
-import io.expertatlas.runtime.matrix.Heads;
-import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
-import io.expertatlas.runtime.cpu.HostFloats;
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -12,6 +11,7 @@ import java.util.List;
 public final class PostNormModel implements TrainableModel {
   private final PostNormConfig config;
   private final WeightSource source;
+  private final HostMemory memory;
   private final List<Parameter> parameters = new ArrayList<>();
   private final Parameter embedding; // [V, H]
   private final List<PostNormLayer> layers = new ArrayList<>();
@@ -21,10 +21,12 @@ public final class PostNormModel implements TrainableModel {
    * Reads the weights.
    *
    * @param source such as {@link InitialWeights}
+   * @param memory for values and gradients
    * @throws io.expertatlas.runtime.CheckpointException if a tensor is missing or misshapen
    */
-  public PostNormModel(PostNormConfig config, WeightSource source) {
+  public PostNormModel(PostNormConfig config, WeightSource source, HostMemory memory) {
     this.config = config;
+    this.memory = memory;
     this.source = source;
     int hidden = config.hidden();
     this.embedding = read("embedding.weight", config.vocabulary(), hidden);
@@ -33,7 +35,7 @@ public final class PostNormModel implements TrainableModel {
     }
 
     this.head =
-        config.tied() ? embedding.secondUse() : read("head.weight", config.vocabulary(), hidden);
+        config.tied() ? embedding.secondUse(memory) : read("head.weight", config.vocabulary(), hidden);
   }
 
   private PostNormLayer layer(int layer) {
@@ -75,7 +77,7 @@ public final class PostNormModel implements TrainableModel {
 
   private Parameter read(String name, long... shape) {
     TensorData tensor = source.tensor(name, shape);
-    Parameter parameter = new Parameter(name, tensor.shape(), HostFloats.read(tensor));
+    Parameter parameter = new Parameter(name, tensor, memory);
     parameters.add(parameter);
     return parameter;
   }
