@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -25,16 +26,16 @@ public final class TensorFile {
    *
    * @param name in the file
    * @param shape of the tensor
-   * @param values row-major, as many as the shape says
+   * @param values row-major from position 0, as many as the shape says
    */
-  public record Entry(String name, List<Long> shape, float[] values) {
+  public record Entry(String name, List<Long> shape, FloatBuffer values) {
     /** Checks that there are as many values as the shape says. */
     public Entry {
       shape = List.copyOf(shape);
       if (shape.stream().mapToLong(Long::longValue).reduce(1, Math::multiplyExact)
-          != values.length) {
+          != values.limit()) {
         throw new IllegalArgumentException(
-            "Invalid tensor %s: %s of %d numbers".formatted(name, shape, values.length));
+            "Invalid tensor %s: %s of %d numbers".formatted(name, shape, values.limit()));
       }
     }
   }
@@ -52,7 +53,7 @@ public final class TensorFile {
       ObjectNode node = header.putObject(tensor.name());
       node.put("dtype", "F32");
       node.set("shape", new ObjectMapper().valueToTree(tensor.shape()));
-      long end = at + (long) tensor.values().length * Float.BYTES;
+      long end = at + (long) tensor.values().limit() * Float.BYTES;
       node.putArray("data_offsets").add(at).add(end);
       at = end;
     }
@@ -64,10 +65,10 @@ public final class TensorFile {
     out.write(bytes.putLong(padded.length).array(), 0, Long.BYTES);
     out.write(padded);
     for (Entry tensor : tensors) {
-      for (int first = 0; first < tensor.values().length; first += PIECE) {
-        int count = Math.min(PIECE, tensor.values().length - first);
+      for (int first = 0; first < tensor.values().limit(); first += PIECE) {
+        int count = Math.min(PIECE, tensor.values().limit() - first);
         bytes.clear();
-        bytes.asFloatBuffer().put(tensor.values(), first, count);
+        bytes.asFloatBuffer().put(tensor.values().slice(first, count));
         out.write(bytes.array(), 0, count * Float.BYTES);
       }
     }

@@ -10,6 +10,7 @@ import io.expertatlas.runtime.checkpoint.TensorFile;
 import io.expertatlas.runtime.checkpoint.TensorFile.Entry;
 import io.expertatlas.runtime.train.Parameter;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -76,8 +77,8 @@ final class CheckpointFolder {
     List<Entry> entries = new ArrayList<>();
     for (Parameter one : parameters) {
       entries.add(new Entry("value/" + one.name(), one.shape(), one.value()));
-      entries.add(new Entry("mean/" + one.name(), one.shape(), one.mean()));
-      entries.add(new Entry("variance/" + one.name(), one.shape(), one.variance()));
+      entries.add(new Entry("mean/" + one.name(), one.shape(), FloatBuffer.wrap(one.mean())));
+      entries.add(new Entry("variance/" + one.name(), one.shape(), FloatBuffer.wrap(one.variance())));
     }
 
     files.write(aside.resolve("state.safetensors"), out -> TensorFile.write(entries, out));

@@ -174,7 +174,8 @@ public record Finetuning(
         ByteBuffer bytes = ByteBuffer.allocate(rowBytes(parameter));
         for (int first = 0; first < parameter.elements(); first += bytes.capacity() / Float.BYTES) {
           bytes.clear();
-          bytes.asFloatBuffer().put(parameter.value(), first, bytes.capacity() / Float.BYTES);
+          int count = bytes.capacity() / Float.BYTES;
+          bytes.asFloatBuffer().put(parameter.value().slice(first, count));
           digest.update(bytes);
         }
       }

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.List;
 
 /**
@@ -14,8 +15,8 @@ record Block(String name, List<Parameter> parameters) {
     parameters = List.copyOf(parameters);
   }
 
-  /** Bytes of a copy in doubles. */
-  long copyBytes() {
-    return parameters.stream().mapToLong(Parameter::copyBytes).sum();
+  /** Bytes of a copy. */
+  long copyBytes(MatrixDevice device) {
+    return parameters.stream().mapToLong(one -> one.copyBytes(device)).sum();
   }
 }

@@ -1,10 +1,16 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.HierarchicalLoading;
 import io.expertatlas.runtime.pipeline.LayerSplit;
+import io.expertatlas.runtime.train.ExpertRunner.Pass;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
@@ -18,8 +24,10 @@ final class DeviceExperts implements ExpertRunner {
   private final boolean splits;
   private final DeviceMemory memory;
   private final HierarchicalLoading hierarchy;
+  private final HostCopies cpu;
   private final ExecutorService pool;
   private final SpanLog spans;
+  private final Map<Integer, boolean[]> backward = new HashMap<>(); // by layer, of this visit
 
   /**
    * Experts of a device.
@@ -31,25 +39,27 @@ final class DeviceExperts implements ExpertRunner {
       boolean splits,
       DeviceMemory memory,
       HierarchicalLoading hierarchy,
+      MatrixDevice cpu,
       ExecutorService pool,
       SpanLog spans) {
     this.device = device;
     this.splits = splits;
     this.memory = memory;
     this.hierarchy = hierarchy;
+    this.cpu = new HostCopies(cpu, memory);
     this.pool = pool;
     this.spans = spans;
   }
 
   @Override
-  public void run(int layer, int[] counts, boolean backward, Work work)
-      throws InterruptedException {
+  public void run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException {
     List<Integer> here = new ArrayList<>();
     List<Integer> elsewhere = new ArrayList<>();
-    memory.ask(() -> assign(layer, counts, backward, here, elsewhere));
-    List<Future<?>> onPool = new ArrayList<>();
+    memory.ask(() -> assign(layer, counts, pass, here, elsewhere));
+    List<Future<Matrix>> onPool = new ArrayList<>();
     for (int expert : elsewhere) {
-      onPool.add(pool.submit(() -> runOnCpu(layer, expert, work)));
+      Matrix input = cpu.device().take(work.input(expert));
+      onPool.add(pool.submit(() -> computeOnCpu(layer, expert, input, work)));
     }
 
     while (!here.isEmpty()) {
@@ -58,18 +68,19 @@ final class DeviceExperts implements ExpertRunner {
       work.run(here.remove(memory.awaitAny(blocks)), memory);
     }
 
-    for (Future<?> one : onPool) {
-      await(layer, one);
+    for (int i = 0; i < onPool.size(); i++) {
+      Matrix made = await(layer, onPool.get(i));
+      work.output(elsewhere.get(i), memory.device().take(made));
     }
 
-    if (splits && !backward) {
+    if (splits && pass == Pass.FORWARD) {
       memory.ask(() -> hierarchy.endLayer(layer));
     }
   }
 
-  private static void await(int layer, Future<?> onPool) throws InterruptedException {
+  private static Matrix await(int layer, Future<Matrix> onPool) throws InterruptedException {
     try {
-      onPool.get();
+      return onPool.get();
     } catch (ExecutionException e) {
       throw new IllegalStateException(
           "an expert of layer %d failed on the CPU: %s".formatted(layer, e.getCause().getMessage()),
@@ -78,18 +89,8 @@ final class DeviceExperts implements ExpertRunner {
   }
 
   private void assign(
-      int layer, int[] counts, boolean backward, List<Integer> here, List<Integer> elsewhere) {
-    boolean[] belongs = new boolean[counts.length];
-    if (splits) {
-      LayerSplit split = backward ? hierarchy.split(layer) : hierarchy.routed(layer, counts);
-      for (int expert = 0; expert < counts.length; expert++) {
-        int block = memory.ids().expert(layer, expert);
-        belongs[expert] = split.isOnGpu(expert) || memory.loader().isResident(block);
-      }
-    } else {
-      Arrays.fill(belongs, true);
-    }
-
+      int layer, int[] counts, Pass pass, List<Integer> here, List<Integer> elsewhere) {
+    boolean[] belongs = belongs(layer, counts, pass);
     for (int expert = 0; expert < counts.length; expert++) {
       if (counts[expert] > 0) {
         (belongs[expert] ? here : elsewhere).add(expert);
@@ -97,22 +98,44 @@ final class DeviceExperts implements ExpertRunner {
     }
   }
 
-  /** With copies of its own, and the device's sums of gradients. */
-  private void runOnCpu(int layer, int expert, Work work) {
-    long begin = System.nanoTime();
-    work.run(
-        expert,
-        new Copies() {
-          @Override
-          public Matrix value(Parameter parameter) {
-            return parameter.widened();
-          }
+  /** Which experts belong on the device. Backward stays with what it was for the first chunk. */
+  private boolean[] belongs(int layer, int[] counts, Pass pass) {
+    boolean[] belongs = new boolean[counts.length];
+    if (!splits) {
+      Arrays.fill(belongs, true);
+    } else if (pass == Pass.FORWARD) {
+      belongs = belongs(layer, hierarchy.routed(layer, counts));
+    } else {
+      belongs = backward.computeIfAbsent(layer, l -> belongs(l, hierarchy.split(l)));
+    }
 
-          @Override
-          public Matrix gradient(Parameter parameter) {
-            return memory.gradient(parameter);
-          }
-        });
+    return belongs;
+  }
+
+  private boolean[] belongs(int layer, LayerSplit split) {
+    boolean[] belongs = new boolean[memory.ids().experts()];
+    for (int expert = 0; expert < belongs.length; expert++) {
+      belongs[expert] =
+          split.isOnGpu(expert) || memory.loader().isResident(memory.ids().expert(layer, expert));
+    }
+
+    return belongs;
+  }
+
+  /** A visit has ended. */
+  void endVisit() {
+    backward.clear();
+  }
+
+  private Matrix computeOnCpu(int layer, int expert, Matrix input, Work work) {
+    long begin = System.nanoTime();
+    Matrix made = work.compute(expert, input, cpu);
     spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
+    return made;
+  }
+
+  /** The sum of what the CPU added to a parameter's gradient, if that is not the device's. */
+  Optional<Matrix> takeGradient(Parameter parameter) {
+    return cpu.takeGradient(parameter);
   }
 }

@@ -1,11 +1,14 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.BlockIds;
 import io.expertatlas.runtime.pipeline.DemandLoader;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The copies of weights on a device, and the thread that makes them in the order that the rules of
@@ -16,6 +19,7 @@ import java.util.Map;
 final class DeviceMemory implements Copies, AutoCloseable {
   private final int device;
   private final BlockIds ids;
+  private final MatrixDevice matrices;
   private final Arena arena;
   private final SpanLog spans;
   private final DemandLoader loader;
@@ -24,12 +28,15 @@ final class DeviceMemory implements Copies, AutoCloseable {
   private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
   private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
   private final Thread thread;
+  private long loadedBytes;
   private String failure = "";
 
-  DeviceMemory(int device, TrainableModel model, Arena arena, SpanLog spans) {
+  DeviceMemory(
+      int device, TrainableModel model, MatrixDevice matrices, Arena arena, SpanLog spans) {
     int layers = model.layers().size();
     this.device = device;
     this.ids = new BlockIds(layers, model.layers().get(0).experts().size());
+    this.matrices = matrices;
     this.arena = arena;
     this.spans = spans;
     this.loader = new DemandLoader(ids.count(), 1);
@@ -81,7 +88,11 @@ final class DeviceMemory implements Copies, AutoCloseable {
         long bytes = bytes(block);
         arena.reserve(ids.describe(block), bytes);
         long begin = System.nanoTime();
-        List<Matrix> copies = blocks.get(block).stream().map(Parameter::widened).toList();
+        List<Matrix> copies = new ArrayList<>();
+        for (Parameter one : blocks.get(block)) {
+          copies.add(matrices.load(one.value(), one.rows(), one.columns()));
+        }
+
         spans.add(device, SpanLog.LOAD, "load " + ids.describe(block), begin);
         arrived(block, copies);
       }
@@ -103,7 +114,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
   }
 
   private long bytes(int block) {
-    return blocks.get(block).stream().mapToLong(Parameter::copyBytes).sum();
+    return blocks.get(block).stream().mapToLong(one -> one.copyBytes(matrices)).sum();
   }
 
   private synchronized void arrived(int block, List<Matrix> copies) {
@@ -112,6 +123,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
     }
 
     loader.completed(block);
+    loadedBytes += bytes(block);
     notifyAll();
   }
 
@@ -120,10 +132,20 @@ final class DeviceMemory implements Copies, AutoCloseable {
     notifyAll();
   }
 
+  /** Bytes of all copies so far. */
+  synchronized long loadedBytes() {
+    return loadedBytes;
+  }
+
   private void check() {
     if (!failure.isEmpty()) {
       throw new IllegalStateException(failure);
     }
+  }
+
+  @Override
+  public MatrixDevice device() {
+    return matrices;
   }
 
   @Override
@@ -167,11 +189,13 @@ final class DeviceMemory implements Copies, AutoCloseable {
 
   @Override
   public synchronized Matrix gradient(Parameter parameter) {
-    return gradients.computeIfAbsent(parameter, one -> new Matrix(one.rows(), one.columns()));
+    return gradients.computeIfAbsent(
+        parameter, one -> matrices.zeros(one.rows(), one.columns()));
   }
 
-  synchronized void clearGradients() {
-    gradients.clear();
+  /** The sum of a parameter's gradients, which belongs to the caller; none if there is none. */
+  synchronized Optional<Matrix> takeGradient(Parameter parameter) {
+    return Optional.ofNullable(gradients.remove(parameter));
   }
 
   /** Gives layers up: copies that wait are not made, those that are there go. */
@@ -186,7 +210,10 @@ final class DeviceMemory implements Copies, AutoCloseable {
       }
 
       if (loader.drop(block)) {
-        blocks.get(block).forEach(values::remove);
+        for (Parameter parameter : blocks.get(block)) {
+          matrices.release(values.remove(parameter));
+        }
+
         arena.release(bytes(block));
       }
     }

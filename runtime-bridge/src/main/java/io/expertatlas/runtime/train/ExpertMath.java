@@ -1,5 +1,7 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.List;
 
 /** What an expert computes, of the rows that are its own. Stateless. */
@@ -15,27 +17,22 @@ enum ExpertMath {
     Tape forward(Matrix x, List<Parameter> p, Copies copies) {
       Matrix gate = x.linear(copies.value(p.get(0)));
       Matrix up = x.linear(copies.value(p.get(2)));
-      Matrix inner = swiglu(gate, up);
-      return new Tape(x, List.of(gate, up), inner.linear(copies.value(p.get(1))));
+      Matrix out = gate.swiglu(up).linear(copies.value(p.get(1)));
+      return new Tape(x, List.of(gate, up), out);
     }
 
     @Override
     Matrix backward(Tape tape, Matrix gradient, List<Parameter> p, Copies copies) {
       Matrix gate = tape.inner.get(0);
       Matrix up = tape.inner.get(1);
-      copies.gradient(p.get(1)).addOuter(gradient, swiglu(gate, up));
-      Matrix down = gradient.times(copies.value(p.get(1)));
-      Matrix upGradient = new Matrix(up.rows, up.columns);
-      for (int i = 0; i < down.values.length; i++) {
-        double sigmoid = sigmoid(gate.values[i]);
-        double silu = gate.values[i] * sigmoid;
-        upGradient.values[i] = down.values[i] * silu;
-        down.values[i] *= up.values[i] * (sigmoid + silu * (1 - sigmoid));
-      }
-
-      copies.gradient(p.get(0)).addOuter(down, tape.x);
-      copies.gradient(p.get(2)).addOuter(upGradient, tape.x);
-      return down.times(copies.value(p.get(0))).add(upGradient.times(copies.value(p.get(2))));
+      copies.gradient(p.get(1)).addOuter(gradient, gate.swiglu(up));
+      Matrix.SwigluGradients back =
+          gate.swigluBackward(up, gradient.times(copies.value(p.get(1))));
+      copies.gradient(p.get(0)).addOuter(back.gate(), tape.x);
+      copies.gradient(p.get(2)).addOuter(back.up(), tape.x);
+      return back.gate()
+          .times(copies.value(p.get(0)))
+          .add(back.up().times(copies.value(p.get(2))));
     }
   },
 
@@ -48,11 +45,7 @@ enum ExpertMath {
 
     @Override
     Tape forward(Matrix x, List<Parameter> p, Copies copies) {
-      Matrix inner = x.linear(copies.value(p.get(0))).addRow(copies.value(p.get(1)));
-      for (int i = 0; i < inner.values.length; i++) {
-        inner.values[i] = Math.max(0, inner.values[i]);
-      }
-
+      Matrix inner = x.linear(copies.value(p.get(0))).addRow(copies.value(p.get(1))).relu();
       Matrix out = inner.linear(copies.value(p.get(2))).addRow(copies.value(p.get(3)));
       return new Tape(x, List.of(inner), out);
     }
@@ -62,11 +55,7 @@ enum ExpertMath {
       Matrix inner = tape.inner.get(0);
       copies.gradient(p.get(2)).addOuter(gradient, inner);
       copies.gradient(p.get(3)).addRowsOf(gradient);
-      Matrix down = gradient.times(copies.value(p.get(2)));
-      for (int i = 0; i < down.values.length; i++) {
-        down.values[i] = inner.values[i] > 0 ? down.values[i] : 0;
-      }
-
+      Matrix down = gradient.times(copies.value(p.get(2))).reluBackward(inner);
       copies.gradient(p.get(0)).addOuter(down, tape.x);
       copies.gradient(p.get(1)).addRowsOf(down);
       return down.times(copies.value(p.get(0)));
@@ -81,6 +70,12 @@ enum ExpertMath {
    * @param output {@code [row, H]}
    */
   record Tape(Matrix x, List<Matrix> inner, Matrix output) {
+    /** The same where an expert is to be computed. */
+    Tape on(MatrixDevice device) {
+      return new Tape(
+          device.take(x), inner.stream().map(device::take).toList(), device.take(output));
+    }
+
     long bytes() {
       return x.bytes() + output.bytes() + inner.stream().mapToLong(Matrix::bytes).sum();
     }
@@ -93,17 +88,4 @@ enum ExpertMath {
 
   /** Adds the parameters' gradients and returns that of x. */
   abstract Matrix backward(Tape tape, Matrix gradient, List<Parameter> parameters, Copies copies);
-
-  private static Matrix swiglu(Matrix gate, Matrix up) {
-    Matrix out = new Matrix(gate.rows, gate.columns);
-    for (int i = 0; i < out.values.length; i++) {
-      out.values[i] = gate.values[i] * sigmoid(gate.values[i]) * up.values[i];
-    }
-
-    return out;
-  }
-
-  private static double sigmoid(double x) {
-    return 1 / (1 + Math.exp(-x));
-  }
 }

@@ -1,11 +1,39 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
+
 /** Decides where the experts of a layer are computed, and waits for them. */
 interface ExpertRunner {
-  /** The work of one expert. */
+  /** The work of a layer's experts. */
   interface Work {
-    /** Computes with these copies; different experts may run at the same time. */
-    void run(int expert, Copies copies);
+    /** What an expert is given, on the layer's device. */
+    Matrix input(int expert);
+
+    /**
+     * Computes an expert where its copies are; different experts may run at the same time.
+     *
+     * @param input there
+     * @return what it makes, there
+     */
+    Matrix compute(int expert, Matrix input, Copies copies);
+
+    /** Takes what an expert made, on the layer's device. */
+    void output(int expert, Matrix made);
+
+    /** All of it where the layer is. */
+    default void run(int expert, Copies copies) {
+      output(expert, compute(expert, input(expert), copies));
+    }
+  }
+
+  /** Which pass asks. */
+  enum Pass {
+    /** Forward. */
+    FORWARD,
+    /** Forward once more, for a backward that follows. */
+    AGAIN,
+    /** Backward. */
+    BACKWARD
   }
 
   /**
@@ -13,13 +41,12 @@ interface ExpertRunner {
    *
    * @param layer of the model
    * @param counts tokens of each expert
-   * @param backward whether gradients are computed
    */
-  void run(int layer, int[] counts, boolean backward, Work work) throws InterruptedException;
+  void run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException;
 
   /** All on the thread that asks, in order, with the same copies. */
   static ExpertRunner inOrder(Copies copies) {
-    return (layer, counts, backward, work) -> {
+    return (layer, counts, pass, work) -> {
       for (int expert = 0; expert < counts.length; expert++) {
         if (counts[expert] > 0) {
           work.run(expert, copies);

@@ -1,5 +1,7 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
 import java.util.List;
 
 /** A layer of a model: attention, then experts. */
@@ -13,7 +15,10 @@ interface Layer {
     long bytes();
   }
 
-  /** Bytes of the tape of so many tokens, whatever their routing. */
+  /** Its heads of attention. */
+  Heads heads();
+
+  /** Bytes of the tape of so many tokens in doubles, whatever their routing. */
   long tapeBytes(int tokens);
 
   /** Attention with its norms. */

@@ -1,5 +1,8 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.Rotary;
 import java.util.List;
 
 /**
@@ -21,7 +24,7 @@ record MixtralLayer(
     Parameter output,
     Parameter expertNorm,
     MoeBlock moe,
-    CausalAttention heads,
+    Heads heads,
     Rotary rotary,
     double epsilon)
     implements Layer {
@@ -77,16 +80,16 @@ record MixtralLayer(
   @Override
   public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
       throws InterruptedException {
-    Matrix normed = Norms.rms(x, copies.value(attentionNorm), epsilon);
+    Matrix normed = x.rmsNorm(copies.value(attentionNorm), epsilon);
     Matrix q = normed.linear(copies.value(query));
     Matrix k = normed.linear(copies.value(key));
     Matrix v = normed.linear(copies.value(value));
-    rotary.turn(q, length, false);
-    rotary.turn(k, length, false);
-    Matrix seen = heads.forward(q, k, v, length);
+    q.turn(rotary, length, false);
+    k.turn(rotary, length, false);
+    Matrix seen = q.attend(heads, k, v, length);
     Matrix middle = seen.linear(copies.value(output)).add(x);
     MoeBlock.Result experts =
-        moe.forward(Norms.rms(middle, copies.value(expertNorm), epsilon), copies, runner);
+        moe.forward(middle.rmsNorm(copies.value(expertNorm), epsilon), copies, runner);
     return new Kept(x, normed, q, k, v, seen, middle, experts.tape(), experts.output().add(middle));
   }
 
@@ -95,28 +98,31 @@ record MixtralLayer(
       throws InterruptedException {
     Kept kept = (Kept) tape;
     Matrix middle =
-        Norms.rmsBackward(
-                kept.middle,
+        kept
+            .middle
+            .rmsNormBackward(
                 copies.value(expertNorm),
                 epsilon,
                 moe.backward(kept.moe, gradient, copies, runner),
                 copies.gradient(expertNorm))
             .add(gradient);
     copies.gradient(output).addOuter(middle, kept.seen);
-    CausalAttention.Gradients back =
-        heads.backward(kept.q, kept.k, kept.v, length, middle.times(copies.value(output)));
-    rotary.turn(back.q(), length, true);
-    rotary.turn(back.k(), length, true);
-    copies.gradient(query).addOuter(back.q(), kept.normed);
-    copies.gradient(key).addOuter(back.k(), kept.normed);
-    copies.gradient(value).addOuter(back.v(), kept.normed);
+    Matrix.AttentionGradients back =
+        kept.q.attendBackward(heads, kept.k, kept.v, length, middle.times(copies.value(output)));
+    back.queries().turn(rotary, length, true);
+    back.keys().turn(rotary, length, true);
+    copies.gradient(query).addOuter(back.queries(), kept.normed);
+    copies.gradient(key).addOuter(back.keys(), kept.normed);
+    copies.gradient(value).addOuter(back.values(), kept.normed);
     Matrix normed =
-        back.q()
+        back.queries()
             .times(copies.value(query))
-            .add(back.k().times(copies.value(key)))
-            .add(back.v().times(copies.value(value)));
-    return Norms.rmsBackward(
-            kept.x, copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))
+            .add(back.keys().times(copies.value(key)))
+            .add(back.values().times(copies.value(value)));
+    return kept
+        .x
+        .rmsNormBackward(
+            copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))
         .add(middle);
   }
 }

@@ -3,7 +3,9 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
-import io.expertatlas.runtime.cpu.HostFloats;
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.Rotary;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -14,6 +16,7 @@ import java.util.List;
  */
 public final class MixtralTraining implements TrainableModel {
   private final MixtralConfig config;
+  private final ParameterMemory memory;
   private final List<Parameter> parameters = new ArrayList<>();
   private final Parameter embedding; // [V, H]
   private final List<MixtralLayer> layers = new ArrayList<>();
@@ -24,9 +27,12 @@ public final class MixtralTraining implements TrainableModel {
    * Reads the weights.
    *
    * @param tied whether the embedding is the head too; {@code lm_head.weight} is not read then
+   * @param memory for values and gradients
    * @throws io.expertatlas.runtime.CheckpointException if a tensor is missing or misshapen
    */
-  public MixtralTraining(MixtralConfig config, WeightSource source, boolean tied) {
+  public MixtralTraining(
+      MixtralConfig config, WeightSource source, boolean tied, ParameterMemory memory) {
+    this.memory = memory;
     this.config = config;
     int hidden = config.hidden();
     this.embedding = read(source, "model.embed_tokens.weight", config.vocabulary(), hidden);
@@ -36,7 +42,8 @@ public final class MixtralTraining implements TrainableModel {
 
     this.norm = read(source, "model.norm.weight", hidden);
     this.head =
-        tied ? embedding.secondUse() : read(source, "lm_head.weight", config.vocabulary(), hidden);
+        tied ? embedding.secondUse(memory) : read(source, "lm_head.weight", config.vocabulary(), hidden);
+    HostWork.forEach(parameters, Parameter::read);
   }
 
   private MixtralLayer layer(WeightSource source, int layer) {
@@ -72,14 +79,14 @@ public final class MixtralTraining implements TrainableModel {
         output,
         expertNorm,
         new MoeBlock(layer, router, experts, ExpertMath.SWIGLU, config.topK(), true),
-        new CausalAttention(config.heads(), config.keyHeads(), config.headSize()),
+        new Heads(config.heads(), config.keyHeads(), config.headSize()),
         new Rotary(config.headSize(), config.ropeTheta()),
         config.normEpsilon());
   }
 
   private Parameter read(WeightSource source, String name, long... shape) {
     TensorData tensor = source.tensor(name, shape);
-    Parameter parameter = new Parameter(name, tensor.shape(), HostFloats.read(tensor));
+    Parameter parameter = new Parameter(name, tensor, memory);
     parameters.add(parameter);
     return parameter;
   }
@@ -121,19 +128,19 @@ public final class MixtralTraining implements TrainableModel {
 
   @Override
   public void embedBackward(int[] ids, Matrix gradient, Copies copies) {
-    Embedding.addGradient(ids, gradient, copies.gradient(embedding));
+    copies.gradient(embedding).addRowsAt(ids, gradient);
   }
 
   @Override
   public Matrix logits(Matrix x, Copies copies) {
-    return Norms.rms(x, copies.value(norm), config.normEpsilon()).linear(copies.value(head));
+    return x.rmsNorm(copies.value(norm), config.normEpsilon()).linear(copies.value(head));
   }
 
   @Override
   public Matrix logitsBackward(Matrix x, Matrix gradient, Copies copies) {
     Matrix gain = copies.value(norm);
-    copies.gradient(head).addOuter(gradient, Norms.rms(x, gain, config.normEpsilon()));
-    return Norms.rmsBackward(
-        x, gain, config.normEpsilon(), gradient.times(copies.value(head)), copies.gradient(norm));
+    copies.gradient(head).addOuter(gradient, x.rmsNorm(gain, config.normEpsilon()));
+    return x.rmsNormBackward(
+        gain, config.normEpsilon(), gradient.times(copies.value(head)), copies.gradient(norm));
   }
 }

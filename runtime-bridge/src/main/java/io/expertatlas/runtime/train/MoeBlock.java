@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
 import java.util.List;
 
 /**
@@ -50,13 +51,26 @@ record MoeBlock(
     runner.run(
         layer,
         routing.counts(),
-        false,
-        (expert, own) -> {
-          Matrix rows = x.gather(routing.tokens(expert));
-          tapes[expert] = math.forward(rows, experts.get(expert).parameters(), own);
-          outputs[expert] = tapes[expert].output();
+        ExpertRunner.Pass.FORWARD,
+        new ExpertRunner.Work() {
+          @Override
+          public Matrix input(int expert) {
+            return x.gather(routing.tokens(expert));
+          }
+
+          @Override
+          public Matrix compute(int expert, Matrix input, Copies own) {
+            tapes[expert] = math.forward(input, experts.get(expert).parameters(), own);
+            return tapes[expert].output();
+          }
+
+          @Override
+          public void output(int expert, Matrix made) {
+            outputs[expert] = made;
+          }
         });
-    return new Result(new Tape(x, routing, tapes, outputs), routing.combine(outputs, x.columns));
+    Matrix sum = routing.combine(outputs, x.columns(), x.device());
+    return new Result(new Tape(x, routing, tapes, outputs), sum);
   }
 
   /** Adds the parameters' gradients and returns that of x. */
@@ -67,16 +81,31 @@ record MoeBlock(
     runner.run(
         layer,
         routing.counts(),
-        true,
-        (expert, own) ->
-            inputs[expert] =
-                math.backward(
-                    tape.experts[expert],
-                    routing.outputGradient(expert, gradient),
-                    experts.get(expert).parameters(),
-                    own));
+        ExpertRunner.Pass.BACKWARD,
+        new ExpertRunner.Work() {
+          @Override
+          public Matrix input(int expert) {
+            return routing.outputGradient(expert, gradient);
+          }
+
+          @Override
+          public Matrix compute(int expert, Matrix input, Copies own) {
+            return math.backward(
+                tape.experts[expert].on(own.device()),
+                input,
+                experts.get(expert).parameters(),
+                own);
+          }
+
+          @Override
+          public void output(int expert, Matrix made) {
+            inputs[expert] = made;
+          }
+        });
     Matrix logits = routing.logitsGradient(tape.outputs, gradient);
     copies.gradient(router).addOuter(logits, tape.x);
-    return routing.sum(inputs, gradient.columns).add(logits.times(copies.value(router)));
+    return routing
+        .sum(inputs, gradient.columns(), gradient.device())
+        .add(logits.times(copies.value(router)));
   }
 }

@@ -1,8 +1,11 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.runtime.cpu.HostFloats;
-import java.util.Arrays;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.nio.FloatBuffer;
 import java.util.List;
 
 /**
@@ -14,54 +17,68 @@ public final class Parameter {
   public static final int BYTES = 16;
 
   private final String name;
+  private final TensorData tensor;
   private final List<Long> shape;
   private final int rows;
   private final int columns;
-  final float[] value;
-  final float[] gradient;
-  final float[] mean;
-  final float[] variance;
+  private final FloatBuffer value;
+  private final FloatBuffer gradient;
+  private final float[] mean;
+  private final float[] variance;
+  private boolean written; // whether the gradient is this step's
+  private Parameter second; // use, or null
 
   /**
    * A parameter with zero gradient and moments.
    *
-   * @param shape of one or two axes
-   * @param value owned by the parameter from now on
-   * @throws IllegalArgumentException if the values are not as many as the shape says
+   * @param tensor of one or two axes, whose values {@link #read} takes
    */
-  Parameter(String name, List<Long> shape, float[] value) {
+  Parameter(String name, TensorData tensor, ParameterMemory memory) {
     this.name = name;
-    this.shape = List.copyOf(shape);
+    this.shape = List.copyOf(tensor.shape());
     this.rows = shape.size() == 1 ? 1 : Math.toIntExact(shape.get(0));
     this.columns = Math.toIntExact(shape.get(shape.size() - 1));
-    if (shape.size() > 2 || (long) rows * columns != value.length) {
+    if (shape.size() > 2) {
       throw new IllegalArgumentException(
-          "Invalid parameter %s: %s of %d numbers".formatted(name, shape, value.length));
+          "Invalid parameter %s: %s, one or two axes".formatted(name, shape));
     }
 
-    this.value = value;
-    this.gradient = new float[value.length];
-    this.mean = new float[value.length];
-    this.variance = new float[value.length];
+    int elements = Math.multiplyExact(rows, columns);
+    this.tensor = tensor;
+    this.value = memory.allocate(elements);
+    this.gradient = memory.allocate(elements);
+    this.mean = new float[elements];
+    this.variance = new float[elements];
   }
 
-  private Parameter(Parameter other) {
+  private Parameter(Parameter other, ParameterMemory memory) {
     this.name = other.name;
+    this.tensor = other.tensor;
     this.shape = other.shape;
     this.rows = other.rows;
     this.columns = other.columns;
     this.value = other.value;
-    this.gradient = other.gradient;
+    this.gradient = memory.allocate(other.elements());
     this.mean = other.mean;
     this.variance = other.variance;
   }
 
   /**
-   * The same numbers for a second use, a tied head: with a copy and a sum of gradients of its own,
-   * so that the uses may be computed in different places.
+   * Takes the first values.
+   *
+   * @throws io.expertatlas.runtime.CheckpointException if they cannot be read
    */
-  Parameter secondUse() {
-    return new Parameter(this);
+  void read() {
+    value.put(0, HostFloats.read(tensor));
+  }
+
+  /**
+   * The same numbers for a second use, a tied head: with copies and a gradient of its own, so that
+   * the uses may be computed in different places.
+   */
+  Parameter secondUse(ParameterMemory memory) {
+    second = new Parameter(this, memory);
+    return second;
   }
 
   /** Its name in checkpoints. */
@@ -76,17 +93,17 @@ public final class Parameter {
 
   /** Number of numbers. */
   public int elements() {
-    return value.length;
+    return mean.length;
   }
 
   /** The numbers themselves, to be read. */
-  public float[] value() {
-    return value;
+  public FloatBuffer value() {
+    return value.duplicate();
   }
 
   /** Gradient of the last step, to be read. */
-  public float[] gradient() {
-    return gradient;
+  public FloatBuffer gradient() {
+    return gradient.duplicate();
   }
 
   /** Adam's first moment. */
@@ -107,49 +124,75 @@ public final class Parameter {
     return columns;
   }
 
-  /** Bytes of a copy in doubles. */
-  long copyBytes() {
-    return (long) value.length * Double.BYTES;
+  /** Bytes of a copy. */
+  long copyBytes(MatrixDevice device) {
+    return (long) elements() * device.numberBytes();
   }
 
-  /** A copy of the value in doubles. */
-  Matrix widened() {
-    Matrix copy = new Matrix(rows, columns);
-    for (int i = 0; i < value.length; i++) {
-      copy.values[i] = value[i];
+  /** Begins a step: the gradient is the last one's. */
+  void clearGradient() {
+    written = false;
+    if (second != null) {
+      second.clearGradient();
+    }
+  }
+
+  /** Takes the gradient of a step from a device, which gives its sum up; once a step. */
+  void storeGradient(Matrix sum) {
+    if (written) {
+      throw new IllegalStateException("The gradient of %s came twice".formatted(name));
     }
 
-    return copy;
+    written = true;
+    sum.device().store(sum, gradient);
   }
 
-  void clearGradient() {
-    Arrays.fill(gradient, 0);
+  /** Ends a step: of a parameter that nothing used the gradient is 0, of two uses their sum. */
+  void completeGradient() {
+    if (!written) {
+      transform((i, number) -> 0);
+      written = true;
+    }
+
+    if (second != null) {
+      second.completeGradient();
+      transform((i, number) -> number + second.gradient.get(i));
+    }
   }
 
-  /** Adds what a step's micro-batches gave, rounded once. */
-  void addGradient(Matrix sum) {
-    for (int i = 0; i < gradient.length; i++) {
-      gradient[i] = (float) (gradient[i] + sum.values[i]);
+  private interface Change {
+    float of(int i, float number);
+  }
+
+  private void transform(Change change) {
+    for (int i = 0; i < mean.length; i++) {
+      gradient.put(i, change.of(i, gradient.get(i)));
     }
   }
 
   /** Multiplies the gradient. */
   public void scaleGradient(double scale) {
-    for (int i = 0; i < gradient.length; i++) {
-      gradient[i] = (float) (gradient[i] * scale);
-    }
+    transform((i, number) -> (float) (number * scale));
   }
 
   /** The root of the sum of squares of all gradients. */
   public static double gradientNorm(List<Parameter> parameters) {
+    return Math.sqrt(
+        HostWork.map(parameters, Parameter::squares).stream().mapToDouble(d -> d).sum());
+  }
+
+  private double squares() {
+    float[] piece = new float[Math.min(HostWork.PIECE, elements())];
     double squares = 0;
-    for (Parameter parameter : parameters) {
-      for (float number : parameter.gradient) {
-        squares += (double) number * number;
+    for (int first = 0; first < elements(); first += piece.length) {
+      int count = Math.min(piece.length, elements() - first);
+      gradient.get(first, piece, 0, count);
+      for (int i = 0; i < count; i++) {
+        squares += (double) piece[i] * piece[i];
       }
     }
 
-    return Math.sqrt(squares);
+    return squares;
   }
 
   /**
@@ -159,14 +202,13 @@ public final class Parameter {
    * @throws io.expertatlas.runtime.CheckpointException if one is missing or misshapen
    */
   public void restore(WeightSource source) {
-    restore(source, "value/", value);
-    restore(source, "mean/", mean);
-    restore(source, "variance/", variance);
+    value.put(0, stored(source, "value/"));
+    System.arraycopy(stored(source, "mean/"), 0, mean, 0, mean.length);
+    System.arraycopy(stored(source, "variance/"), 0, variance, 0, variance.length);
   }
 
-  private void restore(WeightSource source, String kind, float[] into) {
+  private float[] stored(WeightSource source, String kind) {
     long[] axes = shape.stream().mapToLong(Long::longValue).toArray();
-    float[] stored = HostFloats.read(source.tensor(kind + name, axes));
-    System.arraycopy(stored, 0, into, 0, into.length);
+    return HostFloats.read(source.tensor(kind + name, axes));
   }
 }

@@ -1,14 +1,18 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.Action;
 import io.expertatlas.runtime.pipeline.ActionLists;
 import io.expertatlas.runtime.pipeline.HierarchicalLoading;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.Visit;
+import io.expertatlas.runtime.train.Stage.Keep;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.ExecutorService;
 
@@ -24,6 +28,9 @@ final class PipelineDevice implements AutoCloseable {
 
   private final int device;
   private final PipelineOptions options;
+  private final MatrixDevice matrices;
+  private final Keep keep;
+  private final long kept; // bytes of layers' inputs, per token of a micro-batch
   private final List<Stage> stages;
   private final Arena arena;
   private final DeviceMemory memory;
@@ -42,6 +49,7 @@ final class PipelineDevice implements AutoCloseable {
   PipelineDevice(
       int device,
       PipelineOptions options,
+      Backend backend,
       List<Stage> stages,
       Arena arena,
       ExecutorService pool,
@@ -51,13 +59,15 @@ final class PipelineDevice implements AutoCloseable {
       ActionProbe probe) {
     this.device = device;
     this.options = options;
+    this.matrices = backend.devices().get(device);
+    this.keep = backward ? backend.keep() : Keep.NOTHING;
     this.stages = stages;
     this.arena = arena;
     this.spans = spans;
     this.chunks = chunks;
     this.backward = backward;
     this.probe = probe;
-    this.memory = new DeviceMemory(device, stages.get(0).model(), arena, spans);
+    this.memory = new DeviceMemory(device, stages.get(0).model(), matrices, arena, spans);
     this.hierarchy =
         new HierarchicalLoading(
             options.plan(),
@@ -67,7 +77,9 @@ final class PipelineDevice implements AutoCloseable {
             options.policy(),
             new SplittableRandom(options.seed() + device),
             memory.loader());
-    this.experts = new DeviceExperts(device, splits(), memory, hierarchy, pool, spans);
+    this.kept =
+        keep == Keep.INPUTS ? PipelineNeed.keptBytes(options, backend, stages, device, 1) : 0;
+    this.experts = new DeviceExperts(device, splits(), memory, hierarchy, backend.cpu(), pool, spans);
   }
 
   private boolean splits() {
@@ -94,7 +106,7 @@ final class PipelineDevice implements AutoCloseable {
     private final List<Visit> visits = Visit.of(plan, device, backward, true);
     private final double[] losses = new double[chunks];
     private final Map<Integer, Stage.Tape> tapes = new HashMap<>(); // by stage * chunks + chunk
-    private Matrix result = new Matrix(0, 0); // of the last computation, to be sent
+    private Optional<Matrix> result = Optional.empty(); // of the last computation, to be sent
     private int visit;
     private int requested; // visits whose weights were asked for
 
@@ -105,6 +117,7 @@ final class PipelineDevice implements AutoCloseable {
     }
 
     double[] run() throws InterruptedException {
+      arena.reserve("inputs of layers", kept * parts.get(0).tokens());
       for (Action action : ActionLists.of(plan, device, chunks, backward)) {
         probe.before(device, action);
         try {
@@ -115,6 +128,8 @@ final class PipelineDevice implements AutoCloseable {
         }
       }
 
+      matrices.synchronize();
+      arena.release(kept * parts.get(0).tokens());
       memory.ask(hierarchy::endStep);
       return losses;
     }
@@ -123,7 +138,11 @@ final class PipelineDevice implements AutoCloseable {
       if (action.isSend()) {
         boolean down = action.what() == Action.What.SEND_GRAD;
         long begin = System.nanoTime();
-        network.send(down, action.peer(), action.chunk(), result);
+        if (plan.owner(action.peer()) != device) {
+          matrices.synchronize();
+        }
+
+        network.send(down, action.peer(), action.chunk(), result.orElseThrow());
         spans.add(device, SpanLog.SEND, action.toString(), begin);
       } else if (action.isForward() || action.isBackward()) {
         Visit current = visits.get(visit);
@@ -158,7 +177,9 @@ final class PipelineDevice implements AutoCloseable {
 
     /** Activations of a micro-batch, and gradients. */
     private long reserved(Visit current, Stage stage) {
-      return stage.tapeBytes(parts.get(0).tokens()) + (current.backward() ? stage.copyBytes() : 0);
+      TokenBatch part = parts.get(0);
+      return stage.tapeBytes(part.tokens(), part.length(), keep, matrices)
+          + (current.backward() ? stage.copyBytes(matrices) : 0);
     }
 
     private void request(Visit wanted) {
@@ -204,20 +225,21 @@ final class PipelineDevice implements AutoCloseable {
 
     private void forward(Action action) throws InterruptedException {
       Stage stage = stages.get(action.stage());
-      Matrix input =
-          stage.isFirst()
-              ? new Matrix(0, 0)
-              : network.receive(false, action.stage(), action.chunk());
+      Optional<Matrix> input =
+          stage.isFirst() ? Optional.empty() : receive(false, action.stage(), action.chunk());
       long begin = System.nanoTime();
-      Stage.Tape tape = stage.forward(parts.get(action.chunk()), input, targets, memory, experts);
+      Stage.Tape tape =
+          stage.forward(parts.get(action.chunk()), input, targets, keep, memory, experts);
       spans.add(device, SpanLog.GPU, action.toString(), begin);
-      result = tape.output();
+      result = Optional.of(tape.output());
       if (stage.isLast()) {
         losses[action.chunk()] = tape.loss();
       }
 
       if (backward) {
         tapes.put(action.stage() * chunks + action.chunk(), tape);
+      } else if (stage.isLast()) {
+        matrices.release(tape.output());
       }
     }
 
@@ -234,25 +256,46 @@ final class PipelineDevice implements AutoCloseable {
             });
       }
 
-      Matrix gradient =
-          stage.isLast() ? new Matrix(0, 0) : network.receive(true, action.stage(), action.chunk());
+      Optional<Matrix> gradient =
+          stage.isLast() ? Optional.empty() : receive(true, action.stage(), action.chunk());
       Stage.Tape tape = tapes.remove(action.stage() * chunks + action.chunk());
       long begin = System.nanoTime();
-      result = stage.backward(tape, gradient, memory, experts);
+      result = stage.backward(tape, gradient, targets, memory, experts);
       spans.add(device, SpanLog.GPU, action.toString(), begin);
+    }
+
+    /** What another device made is copied here, and given up there. */
+    private Optional<Matrix> receive(boolean down, int stage, int chunk)
+        throws InterruptedException {
+      Matrix sent = network.receive(down, stage, chunk);
+      try (MatrixDevice.Scope scope = matrices.scope()) {
+        Matrix here = matrices.take(sent);
+        if (here != sent) {
+          scope.keep(here);
+          matrices.synchronize();
+          sent.device().release(sent);
+        }
+
+        return Optional.of(here);
+      }
     }
 
     private void end(Visit current) throws InterruptedException {
       Stage stage = stages.get(current.stage());
       if (current.backward()) {
-        stage.flush(memory);
-        memory.clearGradients();
+        stage.storeGradients(
+            parameter -> memory.takeGradient(parameter).or(() -> experts.takeGradient(parameter)));
       }
 
+      experts.endVisit();
       memory.drop(stage.first(), stage.end());
       arena.release(reserved(current, stage));
       visit++;
     }
+  }
+
+  long loadedBytes() {
+    return memory.loadedBytes();
   }
 
   @Override

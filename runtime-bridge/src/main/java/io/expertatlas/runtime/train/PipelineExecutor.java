@@ -1,7 +1,7 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.Timeline;
-import io.expertatlas.runtime.cpu.DoubleProducts;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -16,13 +16,14 @@ import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A model over a pipeline of logical devices on the CPU, a thread each: GPipe, GPipeOffload, Mobius
- * or APTMoE. Loss and gradients are those of {@link PlainExecutor}, to the last bit. If a device
- * fails, all stop, and the executor is of no more use.
+ * A model over a pipeline of devices, a thread each: GPipe, GPipeOffload, Mobius or APTMoE. On
+ * logical devices of the CPU loss and gradients are those of {@link PlainExecutor}, to the last
+ * bit. If a device fails, all stop, and the executor is of no more use.
  */
 public final class PipelineExecutor implements StepExecutor {
   private final TrainableModel model;
   private final PipelineOptions options;
+  private final Backend backend;
   private final ExecutorService threads;
   private final ExecutorService pool;
   private final SpanLog spans = new SpanLog();
@@ -36,18 +37,23 @@ public final class PipelineExecutor implements StepExecutor {
   /**
    * Opens the devices.
    *
+   * @param backend what the devices compute with
    * @param chunkTokens tokens of a micro-batch at most
+   * @param length tokens of a sequence at most
    * @throws IllegalArgumentException if the plan is for another model, or two stages do not fit a
    *     device's memory, with the numbers
    */
-  public PipelineExecutor(TrainableModel model, PipelineOptions options, int chunkTokens) {
-    this(model, options, chunkTokens, (device, action) -> {});
+  public PipelineExecutor(
+      TrainableModel model, PipelineOptions options, Backend backend, int chunkTokens, int length) {
+    this(model, options, backend, chunkTokens, length, (device, action) -> {});
   }
 
   PipelineExecutor(
       TrainableModel model,
       PipelineOptions options,
+      Backend backend,
       int chunkTokens,
+      int length,
       PipelineDevice.ActionProbe probe) {
     StagePlan plan = options.plan();
     if (plan.layers() != model.layers().size()) {
@@ -58,23 +64,27 @@ public final class PipelineExecutor implements StepExecutor {
 
     this.model = model;
     this.options = options;
+    this.backend = backend;
     this.chunkTokens = chunkTokens;
     List<Stage> stages = new ArrayList<>();
     for (int stage = 0; stage < plan.stages(); stage++) {
       stages.add(new Stage(model, plan.firstLayer(stage), plan.endLayer(stage)));
     }
 
-    PipelineNeed.check(options, stages, chunkTokens);
-    DoubleProducts.useOneThread();
+    PipelineNeed.check(options, backend, stages, chunkTokens, length);
+    backend.useThreads(options.cpuThreads());
     this.threads = Executors.newFixedThreadPool(plan.devices(), named("device"));
-    this.pool = Executors.newFixedThreadPool(options.cpuThreads(), named("cpu-experts"));
+    int workers = backend.isThreaded() ? 1 : options.cpuThreads();
+    this.pool = Executors.newFixedThreadPool(workers, named("cpu-experts"));
     for (int device = 0; device < plan.devices(); device++) {
       Arena arena = new Arena(options.deviceBytes());
       arenas.add(arena);
       training.add(
           new PipelineDevice(
-              device, options, stages, arena, pool, spans, options.chunks(), true, probe));
-      scoring.add(new PipelineDevice(device, options, stages, arena, pool, spans, 1, false, probe));
+              device, options, backend, stages, arena, pool, spans, options.chunks(), true, probe));
+      scoring.add(
+          new PipelineDevice(
+              device, options, backend, stages, arena, pool, spans, 1, false, probe));
     }
   }
 
@@ -90,6 +100,7 @@ public final class PipelineExecutor implements StepExecutor {
   public double gradients(TokenBatch batch) throws InterruptedException {
     model.parameters().forEach(Parameter::clearGradient);
     double loss = run(training, batch.split(options.chunks()), batch.targets());
+    HostWork.forEach(model.parameters(), Parameter::completeGradient);
     timeline = spans.take();
     return loss;
   }
@@ -149,13 +160,25 @@ public final class PipelineExecutor implements StepExecutor {
   }
 
   @Override
+  public boolean isInDoubles() {
+    return backend.devices().get(0).numberBytes() == Double.BYTES;
+  }
+
+  @Override
   public Timeline timeline() {
     return timeline;
   }
 
   @Override
   public long peakBytes() {
-    return arenas.stream().mapToLong(Arena::peak).max().orElse(0);
+    return backend.devices().stream().mapToLong(MatrixDevice::peakBytes).anyMatch(b -> b > 0)
+        ? backend.devices().stream().mapToLong(MatrixDevice::peakBytes).max().orElse(0)
+        : arenas.stream().mapToLong(Arena::peak).max().orElse(0);
+  }
+
+  /** Bytes of weights that were copied to devices so far. */
+  public long loadedBytes() {
+    return training.stream().mapToLong(PipelineDevice::loadedBytes).sum();
   }
 
   /** Bytes in use; between steps none. */

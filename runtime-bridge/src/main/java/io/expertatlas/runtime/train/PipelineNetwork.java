@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
@@ -19,6 +20,7 @@ final class PipelineNetwork {
 
   private record Parcel(int chunk, Matrix content) {}
 
+  /** Hands content over: it belongs to the receiver. */
   void send(boolean backward, int toStage, int chunk, Matrix content) {
     (backward ? gradients : activations).get(toStage).add(new Parcel(chunk, content));
   }

@@ -1,9 +1,14 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.cpu.DoubleProducts;
+import io.expertatlas.runtime.matrix.DoubleDevice;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import io.expertatlas.runtime.train.Stage.Keep;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The whole model on the thread that asks, micro-batch by micro-batch; the twin that pipelines are
@@ -20,7 +25,7 @@ public final class PlainExecutor implements StepExecutor {
     this.model = model;
     this.stage = new Stage(model, 0, model.layers().size());
     this.microBatches = microBatches;
-    DoubleProducts.useOneThread();
+    DoubleProducts.useThreads(1);
   }
 
   /** Copies of all parameters. */
@@ -31,12 +36,21 @@ public final class PlainExecutor implements StepExecutor {
     All(Stage stage, boolean withGradients) {
       for (Block block : stage.blocks()) {
         for (Parameter parameter : block.parameters()) {
-          values.put(parameter, parameter.widened());
+          values.put(parameter, load(parameter));
           if (withGradients) {
-            gradients.put(parameter, new Matrix(parameter.rows(), parameter.columns()));
+            gradients.put(parameter, device().zeros(parameter.rows(), parameter.columns()));
           }
         }
       }
+    }
+
+    private Matrix load(Parameter parameter) {
+      return DoubleDevice.INSTANCE.load(parameter.value(), parameter.rows(), parameter.columns());
+    }
+
+    @Override
+    public MatrixDevice device() {
+      return DoubleDevice.INSTANCE;
     }
 
     @Override
@@ -53,28 +67,32 @@ public final class PlainExecutor implements StepExecutor {
   @Override
   public double gradients(TokenBatch batch) throws InterruptedException {
     List<TokenBatch> parts = batch.split(microBatches);
-    note(2 * stage.copyBytes(), parts.get(0));
+    note(2 * stage.copyBytes(DoubleDevice.INSTANCE), parts.get(0));
     All copies = new All(stage, true);
     ExpertRunner runner = ExpertRunner.inOrder(copies);
     double loss = 0;
     for (TokenBatch part : parts) {
-      Stage.Tape tape = stage.forward(part, new Matrix(0, 0), batch.targets(), copies, runner);
+      Stage.Tape tape =
+          stage.forward(part, Optional.empty(), batch.targets(), Keep.TAPES, copies, runner);
       loss += tape.loss();
-      stage.backward(tape, new Matrix(0, 0), copies, runner);
+      stage.backward(tape, Optional.empty(), batch.targets(), copies, runner);
     }
 
     model.parameters().forEach(Parameter::clearGradient);
-    stage.flush(copies);
+    stage.storeGradients(parameter -> Optional.of(copies.gradient(parameter)));
+    HostWork.forEach(model.parameters(), Parameter::completeGradient);
 
     return loss / batch.targets();
   }
 
   @Override
   public double loss(TokenBatch batch) throws InterruptedException {
-    note(stage.copyBytes(), batch);
+    note(stage.copyBytes(DoubleDevice.INSTANCE), batch);
     All copies = new All(stage, false);
     ExpertRunner runner = ExpertRunner.inOrder(copies);
-    return stage.forward(batch, new Matrix(0, 0), batch.targets(), copies, runner).loss()
+    return stage
+            .forward(batch, Optional.empty(), batch.targets(), Keep.NOTHING, copies, runner)
+            .loss()
         / batch.targets();
   }
 
@@ -84,7 +102,7 @@ public final class PlainExecutor implements StepExecutor {
   }
 
   private void note(long copies, TokenBatch part) {
-    peakBytes = Math.max(peakBytes, copies + stage.tapeBytes(part.tokens()));
+    peakBytes = Math.max(peakBytes, copies + stage.tapeBytes(part.tokens(), part.length(), Keep.TAPES, DoubleDevice.INSTANCE));
   }
 
   @Override

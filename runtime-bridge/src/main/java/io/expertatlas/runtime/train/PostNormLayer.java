@@ -1,5 +1,7 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
 import java.util.List;
 
 /**
@@ -17,7 +19,7 @@ record PostNormLayer(
     List<Parameter> attentionNorm,
     List<Parameter> expertNorm,
     MoeBlock moe,
-    CausalAttention heads,
+    Heads heads,
     double epsilon)
     implements Layer {
   private record Kept(
@@ -75,7 +77,7 @@ record PostNormLayer(
     Matrix q = linear(x, query, copies);
     Matrix k = linear(x, key, copies);
     Matrix v = linear(x, value, copies);
-    Matrix seen = heads.forward(q, k, v, length);
+    Matrix seen = q.attend(heads, k, v, length);
     Matrix attended = linear(seen, output, copies).add(x);
     Matrix middle = norm(attended, attentionNorm, copies);
     MoeBlock.Result experts = moe.forward(middle, copies, runner);
@@ -89,7 +91,7 @@ record PostNormLayer(
   }
 
   private Matrix norm(Matrix x, List<Parameter> norm, Copies copies) {
-    return Norms.layer(x, copies.value(norm.get(0)), copies.value(norm.get(1)), epsilon);
+    return x.layerNorm(copies.value(norm.get(0)), copies.value(norm.get(1)), epsilon);
   }
 
   @Override
@@ -100,16 +102,15 @@ record PostNormLayer(
     Matrix middle = moe.backward(kept.moe, added, copies, runner).add(added);
     Matrix attended = normBackward(kept.attended, attentionNorm, middle, copies);
     Matrix seen = linearBackward(kept.seen, output, attended, copies);
-    CausalAttention.Gradients back = heads.backward(kept.q, kept.k, kept.v, length, seen);
-    return linearBackward(kept.x, query, back.q(), copies)
-        .add(linearBackward(kept.x, key, back.k(), copies))
-        .add(linearBackward(kept.x, value, back.v(), copies))
+    Matrix.AttentionGradients back = kept.q.attendBackward(heads, kept.k, kept.v, length, seen);
+    return linearBackward(kept.x, query, back.queries(), copies)
+        .add(linearBackward(kept.x, key, back.keys(), copies))
+        .add(linearBackward(kept.x, value, back.values(), copies))
         .add(attended);
   }
 
   private Matrix normBackward(Matrix x, List<Parameter> norm, Matrix gradient, Copies copies) {
-    return Norms.layerBackward(
-        x,
+    return x.layerNormBackward(
         copies.value(norm.get(0)),
         epsilon,
         gradient,

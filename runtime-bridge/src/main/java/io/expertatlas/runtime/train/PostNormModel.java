@@ -2,15 +2,21 @@ package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
-import io.expertatlas.runtime.cpu.HostFloats;
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** The generalized model of {@link PostNormConfig}, for training. */
 public final class PostNormModel implements TrainableModel {
   private final PostNormConfig config;
   private final WeightSource source;
+  private final ParameterMemory memory;
   private final List<Parameter> parameters = new ArrayList<>();
+  private final Map<Integer, double[]> positions = new ConcurrentHashMap<>(); // by length
   private final Parameter embedding; // [V, H]
   private final List<PostNormLayer> layers = new ArrayList<>();
   private final Parameter head; // [V, H]; tied: the embedding again
@@ -19,10 +25,12 @@ public final class PostNormModel implements TrainableModel {
    * Reads the weights.
    *
    * @param source such as {@link InitialWeights}
+   * @param memory for values and gradients
    * @throws io.expertatlas.runtime.CheckpointException if a tensor is missing or misshapen
    */
-  public PostNormModel(PostNormConfig config, WeightSource source) {
+  public PostNormModel(PostNormConfig config, WeightSource source, ParameterMemory memory) {
     this.config = config;
+    this.memory = memory;
     this.source = source;
     int hidden = config.hidden();
     this.embedding = read("embedding.weight", config.vocabulary(), hidden);
@@ -31,7 +39,8 @@ public final class PostNormModel implements TrainableModel {
     }
 
     this.head =
-        config.tied() ? embedding.secondUse() : read("head.weight", config.vocabulary(), hidden);
+        config.tied() ? embedding.secondUse(memory) : read("head.weight", config.vocabulary(), hidden);
+    HostWork.forEach(parameters, Parameter::read);
   }
 
   private PostNormLayer layer(int layer) {
@@ -59,7 +68,7 @@ public final class PostNormModel implements TrainableModel {
         attentionNorm,
         expertNorm,
         new MoeBlock(layer, router, experts, ExpertMath.RELU, config.topK(), config.topK() > 1),
-        new CausalAttention(config.heads(), config.heads(), config.hidden() / config.heads()),
+        new Heads(config.heads(), config.heads(), config.hidden() / config.heads()),
         config.epsilon());
   }
 
@@ -73,7 +82,7 @@ public final class PostNormModel implements TrainableModel {
 
   private Parameter read(String name, long... shape) {
     TensorData tensor = source.tensor(name, shape);
-    Parameter parameter = new Parameter(name, tensor.shape(), HostFloats.read(tensor));
+    Parameter parameter = new Parameter(name, tensor, memory);
     parameters.add(parameter);
     return parameter;
   }
@@ -111,19 +120,28 @@ public final class PostNormModel implements TrainableModel {
   @Override
   public Matrix embed(int[] ids, int length, Copies copies) {
     Matrix x = copies.value(embedding).gather(ids);
-    for (int token = 0; token < ids.length; token++) {
-      for (int i = 0; i < x.columns; i++) {
-        double angle = token % length * Math.pow(10_000, -(i - i % 2.0) / x.columns);
-        x.values[token * x.columns + i] += i % 2 == 0 ? Math.sin(angle) : Math.cos(angle);
-      }
+    int[] places = new int[ids.length];
+    Arrays.setAll(places, i -> i % length);
+    double[] table = positions.computeIfAbsent(length, this::positions);
+    return x.add(copies.device().of(length, config.hidden(), table).gather(places));
+  }
+
+  /** Sines and cosines of {@code [position][H]}. */
+  private double[] positions(int length) {
+    int width = config.hidden();
+    double[] table = new double[length * width];
+    for (int i = 0; i < table.length; i++) {
+      int column = i % width;
+      double angle = i / width * Math.pow(10_000, -(column - column % 2.0) / width);
+      table[i] = column % 2 == 0 ? Math.sin(angle) : Math.cos(angle);
     }
 
-    return x;
+    return table;
   }
 
   @Override
   public void embedBackward(int[] ids, Matrix gradient, Copies copies) {
-    Embedding.addGradient(ids, gradient, copies.gradient(embedding));
+    copies.gradient(embedding).addRowsAt(ids, gradient);
   }
 
   @Override

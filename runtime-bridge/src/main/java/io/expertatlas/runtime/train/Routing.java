@@ -1,5 +1,7 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Arrays;
 
 /**
@@ -12,30 +14,35 @@ import java.util.Arrays;
 final class Routing {
   private final int topK;
   private final boolean renormalizes;
-  private final Matrix probabilities; // [token, expert]
+  private final int rows;
+  private final int experts;
+  private final double[] probabilities; // [token][expert]
   private final int[] chosen; // [token][k]
   private final double[] weights; // [token][k]
   private final int[] slots; // [token][k] row among its expert's
   private final int[][] tokens; // [expert][row]
 
-  private Routing(int topK, boolean renormalizes, Matrix probabilities) {
-    int rows = probabilities.rows;
+  private Routing(int topK, boolean renormalizes, int rows, double[] probabilities) {
     this.topK = topK;
+    this.rows = rows;
+    this.experts = probabilities.length / rows;
     this.renormalizes = renormalizes;
     this.probabilities = probabilities;
     this.chosen = new int[rows * topK];
     this.weights = new double[rows * topK];
     this.slots = new int[rows * topK];
-    this.tokens = new int[probabilities.columns][];
+    this.tokens = new int[experts][];
   }
 
   /** Routes tokens by their logits {@code [token, expert]}. */
   static Routing of(Matrix logits, int topK, boolean renormalizes) {
-    Routing routing = new Routing(topK, renormalizes, softmax(logits));
-    int experts = logits.columns;
+    double[] numbers = logits.toHost();
+    Routing routing =
+        new Routing(topK, renormalizes, logits.rows(), softmax(numbers, logits.columns()));
+    int experts = logits.columns();
     int[] counts = new int[experts];
-    for (int token = 0; token < logits.rows; token++) {
-      routing.choose(logits, token);
+    for (int token = 0; token < logits.rows(); token++) {
+      routing.choose(numbers, token);
       for (int j = token * topK; j < (token + 1) * topK; j++) {
         routing.slots[j] = counts[routing.chosen[j]]++;
       }
@@ -52,21 +59,21 @@ final class Routing {
     return routing;
   }
 
-  private void choose(Matrix logits, int token) {
-    int experts = logits.columns;
+  private void choose(double[] logits, int token) {
+    int at = token * experts;
     double sum = 0;
     for (int k = 0; k < topK; k++) {
       int best = -1;
       for (int expert = 0; expert < experts; expert++) {
         if (!isChosen(token, k, expert)
-            && (best < 0 || logits.at(token, expert) > logits.at(token, best))) {
+            && (best < 0 || logits[at + expert] > logits[at + best])) {
           best = expert;
         }
       }
 
       chosen[token * topK + k] = best;
-      weights[token * topK + k] = probabilities.at(token, best);
-      sum += probabilities.at(token, best);
+      weights[token * topK + k] = probabilities[at + best];
+      sum += probabilities[at + best];
     }
 
     for (int k = 0; renormalizes && k < topK; k++) {
@@ -84,23 +91,22 @@ final class Routing {
     return false;
   }
 
-  private static Matrix softmax(Matrix logits) {
-    Matrix out = new Matrix(logits.rows, logits.columns);
-    for (int row = 0; row < logits.rows; row++) {
-      int at = row * logits.columns;
+  private static double[] softmax(double[] logits, int experts) {
+    double[] out = new double[logits.length];
+    for (int at = 0; at < logits.length; at += experts) {
       double most = Double.NEGATIVE_INFINITY;
-      for (int i = 0; i < logits.columns; i++) {
-        most = Math.max(most, logits.values[at + i]);
+      for (int i = at; i < at + experts; i++) {
+        most = Math.max(most, logits[i]);
       }
 
       double sum = 0;
-      for (int i = 0; i < logits.columns; i++) {
-        out.values[at + i] = Math.exp(logits.values[at + i] - most);
-        sum += out.values[at + i];
+      for (int i = at; i < at + experts; i++) {
+        out[i] = Math.exp(logits[i] - most);
+        sum += out[i];
       }
 
-      for (int i = 0; i < logits.columns; i++) {
-        out.values[at + i] /= sum;
+      for (int i = at; i < at + experts; i++) {
+        out[i] /= sum;
       }
     }
 
@@ -109,7 +115,7 @@ final class Routing {
 
   /** Bytes that it takes. */
   long bytes() {
-    return bytes(probabilities.rows, probabilities.columns, topK);
+    return bytes(rows, experts, topK);
   }
 
   /** Bytes for so many tokens: probabilities, and of each choice expert, row, token and weight. */
@@ -132,41 +138,20 @@ final class Routing {
    *
    * @param outputs {@code [expert]} of {@code [row, H]}
    */
-  Matrix combine(Matrix[] outputs, int columns) {
-    return gathered(outputs, columns, true);
+  Matrix combine(Matrix[] outputs, int columns, MatrixDevice device) {
+    return device.combine(outputs, columns, topK, chosen, slots, weights);
   }
 
   /** Each token's sum of its experts' rows, unweighted: gradients of what they were given. */
-  Matrix sum(Matrix[] rows, int columns) {
-    return gathered(rows, columns, false);
-  }
-
-  private Matrix gathered(Matrix[] rows, int columns, boolean weighted) {
-    Matrix out = new Matrix(probabilities.rows, columns);
-    for (int j = 0; j < chosen.length; j++) {
-      double weight = weighted ? weights[j] : 1;
-      int from = slots[j] * columns;
-      int to = j / topK * columns;
-      double[] values = rows[chosen[j]].values;
-      for (int i = 0; i < columns; i++) {
-        out.values[to + i] += weight * values[from + i];
-      }
-    }
-
-    return out;
+  Matrix sum(Matrix[] inputs, int columns, MatrixDevice device) {
+    return device.combine(inputs, columns, topK, chosen, slots, null);
   }
 
   /** The gradient of an expert's output: its tokens' gradients times their weights. */
   Matrix outputGradient(int expert, Matrix gradient) {
-    Matrix out = gradient.gather(tokens[expert]);
-    for (int row = 0; row < out.rows; row++) {
-      double weight = weights[choice(expert, row)];
-      for (int i = 0; i < out.columns; i++) {
-        out.values[row * out.columns + i] *= weight;
-      }
-    }
-
-    return out;
+    double[] weightsOfRows = new double[tokens[expert].length];
+    Arrays.setAll(weightsOfRows, row -> weights[choice(expert, row)]);
+    return gradient.gather(tokens[expert], weightsOfRows);
   }
 
   private int choice(int expert, int row) {
@@ -184,35 +169,25 @@ final class Routing {
    * else {@code p_e ([e chosen] g_e - sum of w g)} for all.
    */
   Matrix logitsGradient(Matrix[] outputs, Matrix gradient) {
-    Matrix out = new Matrix(probabilities.rows, probabilities.columns);
-    int columns = gradient.columns;
-    double[] products = new double[topK];
-    for (int token = 0; token < out.rows; token++) {
+    double[] out = new double[rows * experts];
+    double[] products = gradient.device().products(gradient, outputs, topK, chosen, slots);
+    for (int token = 0; token < rows; token++) {
       double along = 0;
-      for (int k = 0; k < topK; k++) {
-        int j = token * topK + k;
-        double[] output = outputs[chosen[j]].values;
-        double product = 0;
-        for (int i = 0; i < columns; i++) {
-          product += gradient.values[token * columns + i] * output[slots[j] * columns + i];
-        }
-
-        products[k] = product;
-        along += weights[j] * product;
+      for (int j = token * topK; j < (token + 1) * topK; j++) {
+        along += weights[j] * products[j];
       }
 
-      int at = token * out.columns;
-      for (int expert = 0; !renormalizes && expert < out.columns; expert++) {
-        out.values[at + expert] = -probabilities.values[at + expert] * along;
+      int at = token * experts;
+      for (int expert = 0; !renormalizes && expert < experts; expert++) {
+        out[at + expert] = -probabilities[at + expert] * along;
       }
 
-      for (int k = 0; k < topK; k++) {
-        int j = token * topK + k;
-        out.values[at + chosen[j]] +=
-            renormalizes ? weights[j] * (products[k] - along) : weights[j] * products[k];
+      for (int j = token * topK; j < (token + 1) * topK; j++) {
+        out[at + chosen[j]] +=
+            renormalizes ? weights[j] * (products[j] - along) : weights[j] * products[j];
       }
     }
 
-    return out;
+    return gradient.device().of(rows, experts, out);
   }
 }

@@ -1,7 +1,12 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import io.expertatlas.runtime.train.ExpertRunner.Pass;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * Consecutive layers of a model, with the embedding before the first and the head behind the last:
@@ -12,6 +17,8 @@ import java.util.List;
  * @param end behind the last layer
  */
 record Stage(TrainableModel model, int first, int end) {
+  private static final int BACKWARD_SHARE = 3; // a tape, and gradients of what it holds
+
   Stage {
     if (first < 0 || end <= first || end > model.layers().size()) {
       throw new IllegalArgumentException(
@@ -58,94 +65,209 @@ record Stage(TrainableModel model, int first, int end) {
     return blocks;
   }
 
-  /** Bytes of a copy of all blocks in doubles. */
-  long copyBytes() {
-    return blocks().stream().mapToLong(Block::copyBytes).sum();
+  /** Bytes of a copy of all blocks. */
+  long copyBytes(MatrixDevice device) {
+    return blocks().stream().mapToLong(block -> block.copyBytes(device)).sum();
   }
 
-  /** Bytes of the tape of a micro-batch of so many tokens, its input included. */
-  long tapeBytes(int tokens) {
-    long bytes = (long) tokens * model.hidden() * Double.BYTES;
+  /** Bytes of the input of each layer, of a micro-batch of so many tokens. */
+  long inputBytes(int tokens, MatrixDevice device) {
+    return (long) (end - first) * tokens * model.hidden() * device.numberBytes();
+  }
+
+  /**
+   * Bytes that a micro-batch of so many tokens takes, its input included. Kept are all tapes, or
+   * the largest layer's alone, with scores of attention, and what backward makes of both.
+   */
+  long tapeBytes(int tokens, int length, Keep keep, MatrixDevice device) {
+    long all = 0;
+    long most = 0;
     for (int layer = first; layer < end; layer++) {
-      bytes += model.layers().get(layer).tapeBytes(tokens);
+      long tape = model.layers().get(layer).tapeBytes(tokens);
+      all += tape;
+      long scores = (long) tokens * length * model.layers().get(layer).heads().heads();
+      most = Math.max(most, tape + 2 * scores * Double.BYTES);
     }
 
-    return isLast() ? bytes + (long) tokens * model.vocabulary() * Double.BYTES : bytes;
+    long inside =
+        switch (keep) {
+          case TAPES -> all;
+          case INPUTS -> BACKWARD_SHARE * most;
+          case NOTHING -> most;
+        };
+    long ends = (long) tokens * (model.hidden() + (isLast() ? model.vocabulary() : 0));
+    return inside / Double.BYTES * device.numberBytes()
+        + inside % Double.BYTES
+        + ends * device.numberBytes();
   }
 
-  /** Adds the sums of gradients to the parameters', the head's before the embedding's. */
-  void flush(Copies copies) {
+  /** Hands the sums of gradients over, the head's before the embedding's. */
+  void storeGradients(Function<Parameter, Optional<Matrix>> sums) {
     List<Block> blocks = blocks();
     for (int i = blocks.size() - 1; i >= 0; i--) {
       for (Parameter parameter : blocks.get(i).parameters()) {
-        parameter.addGradient(copies.gradient(parameter));
+        sums.apply(parameter).ifPresent(parameter::storeGradient);
       }
     }
+  }
+
+  /** What stays of forward for backward. */
+  enum Keep {
+    /** Nothing: no backward follows. */
+    NOTHING,
+    /** The layers' inputs: backward computes each layer again. */
+    INPUTS,
+    /** All that the layers kept. */
+    TAPES
   }
 
   /**
    * What backward needs of forward.
    *
    * @param batch the micro-batch
-   * @param layers of the stage
+   * @param inputs of the layers; none if tapes are kept
+   * @param layers their tapes; none if inputs are kept
    * @param output of the last layer
-   * @param logitsGradient of the last stage; of others 0 x 0
+   * @param logitsGradient of the last stage, if tapes are kept
    * @param loss of the last stage, summed over targets; of others 0
    */
   record Tape(
       TokenBatch batch,
+      List<Matrix> inputs,
       List<Layer.Tape> layers,
       Matrix output,
-      Matrix logitsGradient,
+      Optional<Matrix> logitsGradient,
       double loss) {
-    /** Bytes of all that is kept, without the input. */
+    /** Bytes of all that layers kept, without the input. */
     long bytes() {
-      return layers.stream().mapToLong(Layer.Tape::bytes).sum() + logitsGradient.bytes();
+      return layers.stream().mapToLong(Layer.Tape::bytes).sum()
+          + logitsGradient.map(Matrix::bytes).orElse(0L);
     }
   }
 
   /**
    * Computes a micro-batch.
    *
-   * @param input of the stage before; of the first stage ignored
+   * @param input of the stage before, which belongs to this one now; of the first stage none
    * @param targets of the whole step
+   * @return its output belongs to the caller
    */
-  Tape forward(TokenBatch batch, Matrix input, long targets, Copies copies, ExpertRunner runner)
+  Tape forward(
+      TokenBatch batch,
+      Optional<Matrix> input,
+      long targets,
+      Keep keep,
+      Copies copies,
+      ExpertRunner runner)
       throws InterruptedException {
-    Matrix x = isFirst() ? model.embed(batch.ids(), batch.length(), copies) : input;
+    MatrixDevice device = copies.device();
+    List<Matrix> inputs = new ArrayList<>();
     List<Layer.Tape> tapes = new ArrayList<>();
-    for (int layer = first; layer < end; layer++) {
-      tapes.add(model.layers().get(layer).forward(x, batch.length(), copies, runner));
-      x = tapes.get(tapes.size() - 1).output();
+    Matrix x = input.orElse(null);
+    if (isFirst()) {
+      try (MatrixDevice.Scope scope = device.scope()) {
+        x = model.embed(batch.ids(), batch.length(), copies);
+        scope.keep(x);
+      }
     }
 
-    Matrix logits = isLast() ? model.logits(x, copies) : new Matrix(0, 0);
-    double loss = isLast() ? CrossEntropy.intoGradient(logits, batch, targets) : 0;
-    return new Tape(batch, tapes, x, logits, loss);
+    for (int layer = first; layer < end; layer++) {
+      Matrix below = x;
+      if (keep == Keep.TAPES) {
+        tapes.add(model.layers().get(layer).forward(x, batch.length(), copies, runner));
+        x = tapes.get(tapes.size() - 1).output();
+        continue;
+      }
+
+      try (MatrixDevice.Scope scope = device.scope()) {
+        x = model.layers().get(layer).forward(x, batch.length(), copies, runner).output();
+        scope.keep(x);
+      }
+
+      if (keep == Keep.INPUTS) {
+        inputs.add(below);
+      } else {
+        device.release(below);
+      }
+    }
+
+    Optional<Matrix> logits = Optional.empty();
+    double loss = 0;
+    if (isLast() && keep == Keep.TAPES) {
+      logits = Optional.of(model.logits(x, copies));
+      loss = logits.get().crossEntropy(batch.next(), 1.0 / targets);
+    } else if (isLast()) {
+      try (MatrixDevice.Scope scope = device.scope()) {
+        loss = model.logits(x, copies).crossEntropy(batch.next(), 1.0 / targets);
+      }
+    }
+
+    return new Tape(batch, inputs, tapes, x, logits, loss);
   }
 
   /**
-   * Adds the parameters' gradients of a micro-batch.
+   * Adds the parameters' gradients of a micro-batch, and gives up what its tape holds.
    *
-   * @param gradient of the stage's output; of the last stage ignored
-   * @return that of the stage's input; of the first stage, of the embedded tokens
+   * @param gradient of the stage's output, which belongs to this one now; of the last stage none
+   * @return that of the stage's input, which belongs to the caller; of the first stage none
    */
-  Matrix backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
+  Optional<Matrix> backward(
+      Tape tape, Optional<Matrix> gradient, long targets, Copies copies, ExpertRunner runner)
       throws InterruptedException {
-    Matrix down =
-        isLast() ? model.logitsBackward(tape.output, tape.logitsGradient, copies) : gradient;
+    MatrixDevice device = copies.device();
+    Matrix down = gradient.orElse(null);
+    if (isLast()) {
+      try (MatrixDevice.Scope scope = device.scope()) {
+        Matrix logits =
+            tape.logitsGradient.isPresent()
+                ? tape.logitsGradient.get()
+                : logitsAgain(tape, targets, copies);
+        down = model.logitsBackward(tape.output, logits, copies);
+        scope.keep(down);
+      }
+
+      device.release(tape.output);
+    }
+
     for (int layer = end - 1; layer >= first; layer--) {
-      down =
-          model
-              .layers()
-              .get(layer)
-              .backward(tape.layers.get(layer - first), tape.batch.length(), down, copies, runner);
+      Matrix above = down;
+      try (MatrixDevice.Scope scope = device.scope()) {
+        down = backward(layer, tape, down, copies, runner);
+        scope.keep(down);
+      }
+
+      device.release(above);
+      if (!tape.inputs.isEmpty()) {
+        device.release(tape.inputs.get(layer - first));
+      }
     }
 
-    if (isFirst()) {
-      model.embedBackward(tape.batch.ids(), down, copies);
+    if (!isFirst()) {
+      return Optional.of(down);
     }
 
-    return down;
+    model.embedBackward(tape.batch.ids(), down, copies);
+    device.release(down);
+    return Optional.empty();
+  }
+
+  private Matrix logitsAgain(Tape tape, long targets, Copies copies) {
+    Matrix logits = model.logits(tape.output, copies);
+    logits.crossEntropy(tape.batch.next(), 1.0 / targets);
+    return logits;
+  }
+
+  private Matrix backward(int layer, Tape tape, Matrix down, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Layer computed = model.layers().get(layer);
+    int length = tape.batch.length();
+    if (tape.inputs.isEmpty()) {
+      return computed.backward(tape.layers.get(layer - first), length, down, copies, runner);
+    }
+
+    ExpertRunner again =
+        (number, counts, pass, work) -> runner.run(number, counts, Pass.AGAIN, work);
+    Layer.Tape kept = computed.forward(tape.inputs.get(layer - first), length, copies, again);
+    return computed.backward(kept, length, down, copies, runner);
   }
 }

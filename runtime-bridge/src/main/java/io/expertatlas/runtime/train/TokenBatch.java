@@ -44,6 +44,17 @@ public record TokenBatch(List<int[]> sequences) {
     return (long) sequences.size() * (length() - 1);
   }
 
+  /** The token that follows each, -1 at the end of a sequence. */
+  int[] next() {
+    int[] next = new int[tokens()];
+    for (int i = 0; i < next.length; i++) {
+      int place = (i + 1) % length();
+      next[i] = place == 0 ? -1 : sequences.get(i / length())[place];
+    }
+
+    return next;
+  }
+
   /** All ids, sequence by sequence. */
   int[] ids() {
     return sequences.stream().flatMapToInt(Arrays::stream).toArray();

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Matrix;
 import java.util.List;
 
 /**

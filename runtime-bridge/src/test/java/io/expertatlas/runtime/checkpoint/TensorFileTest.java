@@ -9,6 +9,7 @@ import io.expertatlas.runtime.checkpoint.TensorFile.Entry;
 import io.expertatlas.runtime.cpu.HostFloats;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -45,9 +46,9 @@ class TensorFileTest {
     Path file =
         write(
             List.of(
-                new Entry("b", List.of(1L, 70_001L), many),
-                new Entry("a", List.of(2L, 2L), strange),
-                new Entry("none", List.of(0L, 3L), new float[0])));
+                new Entry("b", List.of(1L, 70_001L), FloatBuffer.wrap(many)),
+                new Entry("a", List.of(2L, 2L), FloatBuffer.wrap(strange)),
+                new Entry("none", List.of(0L, 3L), FloatBuffer.wrap(new float[0]))));
     WeightSource source = TensorFile.open(file);
     assertThat(HostFloats.read(source.tensor("b", 1, 70_001))).isEqualTo(many);
     assertThat(HostFloats.read(source.tensor("a", 2, 2))).isEqualTo(strange);
@@ -57,14 +58,14 @@ class TensorFileTest {
 
   @Test
   void tensorsThatAreNotThereAreNamed() throws IOException {
-    Path file = write(List.of(new Entry("a", List.of(2L), new float[2])));
+    Path file = write(List.of(new Entry("a", List.of(2L), FloatBuffer.wrap(new float[2]))));
     WeightSource source = TensorFile.open(file);
     assertThatThrownBy(() -> source.tensor("b", 2))
         .isInstanceOf(CheckpointException.class)
         .hasMessage("Missing tensor b in %s: none, expected [2]".formatted(file));
     assertThatThrownBy(() -> source.tensor("a", 1, 2))
         .hasMessage("Misshapen tensor a in %s: [2], expected [1, 2]".formatted(file));
-    assertThatThrownBy(() -> new Entry("a", List.of(3L), new float[2]))
+    assertThatThrownBy(() -> new Entry("a", List.of(3L), FloatBuffer.wrap(new float[2])))
         .hasMessage("Invalid tensor a: [3] of 2 numbers");
   }
 }

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -60,7 +61,7 @@ class FinetuneCommandTest {
               long[] axes = shape.stream().mapToLong(Long::longValue).toArray();
               tensors.add(
                   new TensorFile.Entry(
-                      name, shape, HostFloats.read(new InitialWeights(1).tensor(name, axes))));
+                      name, shape, FloatBuffer.wrap(HostFloats.read(new InitialWeights(1).tensor(name, axes)))));
             });
     try (OutputStream out = Files.newOutputStream(models.resolve("model.safetensors"))) {
       TensorFile.write(tensors, out);

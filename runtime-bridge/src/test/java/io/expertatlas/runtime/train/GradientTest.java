@@ -3,15 +3,19 @@ package io.expertatlas.runtime.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.expertatlas.runtime.matrix.DoubleDevice;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.train.TinyModels.Golden;
+import java.nio.FloatBuffer;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Gradients against central differences of the loss, and against PyTorch's. */
 class GradientTest {
-  private static final Matrix NOTHING = new Matrix(0, 0);
   private static final double STEP = 1e-5;
 
   static Iterable<String> names() {
@@ -20,17 +24,30 @@ class GradientTest {
 
   /** Copies that a test may change. */
   private static final class Changeable implements Copies {
-    final Map<Parameter, Matrix> values = new IdentityHashMap<>();
+    final Map<Parameter, double[]> values = new IdentityHashMap<>();
     final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
 
     @Override
+    public MatrixDevice device() {
+      return DoubleDevice.INSTANCE;
+    }
+
+    double[] numbers(Parameter parameter) {
+      return values.computeIfAbsent(
+          parameter,
+          one ->
+              DoubleDevice.INSTANCE.load(one.value(), one.rows(), one.columns()).toHost());
+    }
+
+    @Override
     public Matrix value(Parameter parameter) {
-      return values.computeIfAbsent(parameter, Parameter::widened);
+      return device().of(parameter.rows(), parameter.columns(), numbers(parameter));
     }
 
     @Override
     public Matrix gradient(Parameter parameter) {
-      return gradients.computeIfAbsent(parameter, one -> new Matrix(one.rows(), one.columns()));
+      return gradients.computeIfAbsent(
+          parameter, one -> device().zeros(one.rows(), one.columns()));
     }
   }
 
@@ -43,17 +60,20 @@ class GradientTest {
     TokenBatch batch = golden.batch(0);
     Changeable copies = new Changeable();
     ExpertRunner runner = ExpertRunner.inOrder(copies);
-    Stage.Tape tape = stage.forward(batch, NOTHING, batch.targets(), copies, runner);
-    stage.backward(tape, NOTHING, copies, runner);
+    Stage.Tape tape =
+        stage.forward(
+            batch, Optional.empty(), batch.targets(), Stage.Keep.TAPES, copies, runner);
+    stage.backward(tape, Optional.empty(), batch.targets(), copies, runner);
     double largest =
         copies.gradients.values().stream()
-            .mapToDouble(gradient -> largest(gradient.values))
+            .mapToDouble(gradient -> largest(gradient.toHost()))
             .max()
             .orElseThrow();
     int checked = 0;
     for (Block block : stage.blocks()) {
       for (Parameter parameter : block.parameters()) {
-        double[] value = copies.value(parameter).values;
+        double[] value = copies.numbers(parameter);
+        double[] gradient = copies.gradient(parameter).toHost();
         for (int i = 0; i < value.length; i++) {
           double before = value[i];
           value[i] = before + STEP;
@@ -61,7 +81,7 @@ class GradientTest {
           value[i] = before - STEP;
           double below = loss(stage, batch, copies);
           value[i] = before;
-          assertThat(copies.gradient(parameter).values[i])
+          assertThat(gradient[i])
               .as("%s [%d]", parameter.name(), i)
               .isCloseTo((above - below) / (2 * STEP), within(1e-6 * largest));
           checked++;
@@ -75,7 +95,13 @@ class GradientTest {
   private static double loss(Stage stage, TokenBatch batch, Copies copies)
       throws InterruptedException {
     return stage
-            .forward(batch, NOTHING, batch.targets(), copies, ExpertRunner.inOrder(copies))
+            .forward(
+                batch,
+                Optional.empty(),
+                batch.targets(),
+                Stage.Keep.NOTHING,
+                copies,
+                ExpertRunner.inOrder(copies))
             .loss()
         / batch.targets();
   }
@@ -105,20 +131,20 @@ class GradientTest {
 
         golden
             .optimizer()
-            .step(model.parameters(), golden.about().get("rate").asDouble(), step + 1);
+            .step(model.parameters(), golden.about().get("rate").asDouble(), step + 1, true);
       }
 
       for (Parameter one : model.parameters()) {
         compare(golden, "after", one, one.value(), 1e-6);
-        compare(golden, "mean", one, one.mean(), 1e-5);
-        compare(golden, "variance", one, one.variance(), 1e-5);
+        compare(golden, "mean", one, FloatBuffer.wrap(one.mean()), 1e-5);
+        compare(golden, "variance", one, FloatBuffer.wrap(one.variance()), 1e-5);
       }
     }
   }
 
   /** Each number within a tolerance of the tensor's largest. */
   private static void compare(
-      Golden golden, String kind, Parameter parameter, float[] found, double tolerance) {
+      Golden golden, String kind, Parameter parameter, FloatBuffer found, double tolerance) {
     float[] expected = golden.numbers(kind, parameter);
     double largest = 1e-6;
     for (float number : expected) {
@@ -126,7 +152,7 @@ class GradientTest {
     }
 
     for (int i = 0; i < expected.length; i++) {
-      assertThat((double) found[i])
+      assertThat((double) found.get(i))
           .as("%s of %s [%d]", kind, parameter.name(), i)
           .isCloseTo(expected[i], within(tolerance * largest));
     }
@@ -145,12 +171,12 @@ class GradientTest {
     }
 
     for (int i = 0; i < whole.parameters().size(); i++) {
-      float[] expected = whole.parameters().get(i).gradient();
-      float[] found = parts.parameters().get(i).gradient();
-      for (int j = 0; j < expected.length; j++) {
-        assertThat(found[j])
+      FloatBuffer expected = whole.parameters().get(i).gradient();
+      FloatBuffer found = parts.parameters().get(i).gradient();
+      for (int j = 0; j < expected.limit(); j++) {
+        assertThat(found.get(j))
             .as(whole.parameters().get(i).name())
-            .isCloseTo(expected[j], within(2 * Math.ulp(expected[j]) + 1e-12f));
+            .isCloseTo(expected.get(j), within(2 * Math.ulp(expected.get(j)) + 1e-12f));
       }
     }
   }

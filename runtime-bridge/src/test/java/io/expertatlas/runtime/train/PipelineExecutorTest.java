@@ -6,6 +6,9 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.Timeline.Span;
+import io.expertatlas.runtime.matrix.DoubleDevice;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.PipelineKind;
@@ -13,6 +16,7 @@ import io.expertatlas.runtime.pipeline.StagePlan;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -27,6 +31,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class PipelineExecutorTest {
   private static final int LAYERS = 8;
   private static final int TOKENS = 4 * 6; // of a batch
+  private static final int LENGTH = 6;
+  private static final Backend BACKEND = Backend.doubles(2, false);
   private static final AdamW OPTIMIZER = new AdamW(0.9, 0.99, 1e-8, 0.01);
 
   /** An expert of more than 5 tokens is worth a copy, some layers more than others. */
@@ -54,22 +60,28 @@ class PipelineExecutorTest {
       };
 
   private static TrainableModel model(String name) {
+    return model(name, ParameterMemory.JVM);
+  }
+
+  static TrainableModel model(String name, ParameterMemory memory) {
     InitialWeights weights = new InitialWeights(5);
     return switch (name) {
       case "mixtral" ->
           new MixtralTraining(
               new MixtralConfig(LAYERS, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
               weights,
-              false);
+              false,
+              memory);
       case "tied" ->
           new MixtralTraining(
               new MixtralConfig(LAYERS, 4, 2, 8, 6, 2, 1, 4, 19, 64, 1e-5, 100, -1, 2),
               weights,
-              true);
+              true,
+              memory);
       case "post-norm" ->
-          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights);
+          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights, memory);
       default ->
-          new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights);
+          new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights, memory);
     };
   }
 
@@ -95,7 +107,7 @@ class PipelineExecutorTest {
     return all;
   }
 
-  private static PipelineOptions options(
+  static PipelineOptions options(
       PipelineKind kind, AffinityPolicy policy, int devices, int chunks, long bytes) {
     int stages = kind == PipelineKind.GPIPE ? devices : LAYERS;
     return new PipelineOptions(
@@ -103,8 +115,10 @@ class PipelineExecutorTest {
   }
 
   /** What a model needs at the least, as the refusal of one byte says. */
-  private static long least(TrainableModel model, PipelineOptions options, int tokens) {
-    Throwable refusal = catchThrowable(() -> new PipelineExecutor(model, options, tokens));
+  private static long least(
+      TrainableModel model, PipelineOptions options, Backend backend, int tokens) {
+    Throwable refusal =
+        catchThrowable(() -> new PipelineExecutor(model, options, backend, tokens, LENGTH));
     assertThat(refusal).isInstanceOf(IllegalArgumentException.class);
     String number = refusal.getMessage().replaceAll(".*needs ([\\d,]+) bytes.*", "$1");
     return Long.parseLong(number.replace(",", ""));
@@ -115,18 +129,31 @@ class PipelineExecutorTest {
   void everyPipelineGivesTheBitsOfThePlainExecutor(
       String name, PipelineKind kind, AffinityPolicy policy, int devices, int chunks)
       throws InterruptedException {
+    for (boolean recomputes : new boolean[] {false, true}) {
+      compare(name, kind, policy, devices, chunks, Backend.doubles(devices, recomputes));
+    }
+  }
+
+  private static void compare(
+      String name,
+      PipelineKind kind,
+      AffinityPolicy policy,
+      int devices,
+      int chunks,
+      Backend backend)
+      throws InterruptedException {
     TrainableModel plain = model(name);
     TrainableModel piped = model(name);
     int tokens = TOKENS / chunks;
-    long bytes = least(piped, options(kind, policy, devices, chunks, 1), tokens);
+    long bytes = least(piped, options(kind, policy, devices, chunks, 1), backend, tokens);
     PipelineOptions options = options(kind, policy, devices, chunks, bytes);
     try (PlainExecutor one = new PlainExecutor(plain, chunks);
-        PipelineExecutor many = new PipelineExecutor(piped, options, tokens)) {
+        PipelineExecutor many = new PipelineExecutor(piped, options, backend, tokens, LENGTH)) {
       for (int step = 1; step <= 2; step++) {
         TokenBatch batch = TinyModels.batch(19, 4, 6, step);
         assertThat(many.gradients(batch)).isEqualTo(one.gradients(batch));
-        OPTIMIZER.step(plain.parameters(), 1e-2, step);
-        OPTIMIZER.step(piped.parameters(), 1e-2, step);
+        OPTIMIZER.step(plain.parameters(), 1e-2, step, true);
+        OPTIMIZER.step(piped.parameters(), 1e-2, step, true);
         for (int i = 0; i < plain.parameters().size(); i++) {
           Parameter expected = plain.parameters().get(i);
           Parameter found = piped.parameters().get(i);
@@ -150,7 +177,7 @@ class PipelineExecutorTest {
     Map<PipelineKind, Map<String, Integer>> streams = new TreeMap<>();
     for (PipelineKind kind : List.of(PipelineKind.MOBIUS, PipelineKind.APTMOE)) {
       PipelineOptions options = options(kind, AffinityPolicy.EQUATION_1, 2, 4, 1L << 30);
-      try (PipelineExecutor executor = new PipelineExecutor(model("mixtral"), options, 6)) {
+      try (PipelineExecutor executor = new PipelineExecutor(model("mixtral"), options, BACKEND, 6, LENGTH)) {
         executor.gradients(TinyModels.batch(19, 4, 6, 1));
         Map<String, Integer> counts = new TreeMap<>();
         for (Span span : executor.timeline().spans()) {
@@ -180,7 +207,9 @@ class PipelineExecutorTest {
         new PipelineExecutor(
             model("mixtral"),
             options,
+            Backend.doubles(4, false),
             6,
+            LENGTH,
             (device, action) -> {
               if (device == failing && action.isBackward() && action.chunk() == 1) {
                 throw new PipelineException(
@@ -204,7 +233,7 @@ class PipelineExecutorTest {
   void aModelWhoseTwoStagesDoNotFitIsRefusedWithTheNumbers() {
     PipelineOptions options =
         options(PipelineKind.MOBIUS, AffinityPolicy.EQUATION_1, 2, 4, 100_000);
-    assertThatThrownBy(() -> new PipelineExecutor(model("mixtral"), options, 6))
+    assertThatThrownBy(() -> new PipelineExecutor(model("mixtral"), options, BACKEND, 6, LENGTH))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageMatching(
             "Not enough memory: mobius of 8 stages needs [\\d,]+ bytes on device \\d for stage \\d"
@@ -223,7 +252,7 @@ class PipelineExecutorTest {
             1 << 20,
             1,
             1);
-    assertThatThrownBy(() -> new PipelineExecutor(model("mixtral"), options, 6))
+    assertThatThrownBy(() -> new PipelineExecutor(model("mixtral"), options, BACKEND, 6, LENGTH))
         .hasMessage("Invalid stages for this model: 6 layers, the model has 8");
   }
 
@@ -235,8 +264,14 @@ class PipelineExecutorTest {
       Copies copies =
           new Copies() {
             @Override
+            public MatrixDevice device() {
+              return DoubleDevice.INSTANCE;
+            }
+
+            @Override
             public Matrix value(Parameter parameter) {
-              return parameter.widened();
+              return DoubleDevice.INSTANCE.load(
+                  parameter.value(), parameter.rows(), parameter.columns());
             }
 
             @Override
@@ -246,15 +281,21 @@ class PipelineExecutorTest {
           };
       TokenBatch batch = TinyModels.batch(19, 3, 5, 1);
       Stage.Tape tape =
-          stage.forward(batch, new Matrix(0, 0), 12, copies, ExpertRunner.inOrder(copies));
+          stage.forward(
+              batch,
+              Optional.empty(),
+              12,
+              Stage.Keep.TAPES,
+              copies,
+              ExpertRunner.inOrder(copies));
       long input = 15L * model.hidden() * Double.BYTES;
-      assertThat(stage.tapeBytes(15)).as(name).isEqualTo(tape.bytes() + input);
+      assertThat(stage.tapeBytes(15, 5, Stage.Keep.TAPES, DoubleDevice.INSTANCE)).as(name).isEqualTo(tape.bytes() + input);
     }
   }
 
   @Test
-  void measuredCostsGrowWithTheTokens() {
-    MeasuredCosts costs = MeasuredCosts.of(model("mixtral"));
+  void measuredCostsGrowWithTheTokens() throws InterruptedException {
+    MeasuredCosts costs = MeasuredCosts.of(model("mixtral"), BACKEND, 1);
     for (boolean backward : new boolean[] {false, true}) {
       assertThat(costs.cpuNanos(0, backward)).isZero();
       assertThat(costs.cpuNanos(300, backward)).isGreaterThanOrEqualTo(costs.cpuNanos(2, backward));

@@ -40,7 +40,8 @@ final class TinyModels {
     TrainableModel model() {
       WeightSource weights = (name, shape) -> tensors.tensor("weight/" + name, shape);
       return about.has("rope-theta")
-          ? new MixtralTraining(mixtralConfig(), weights, about.get("tied").asBoolean())
+          ? new MixtralTraining(
+              mixtralConfig(), weights, about.get("tied").asBoolean(), ParameterMemory.JVM)
           : new PostNormModel(
               new PostNormConfig(
                   whole("layers"),
@@ -52,7 +53,8 @@ final class TinyModels {
                   whole("vocabulary"),
                   about.get("epsilon").asDouble(),
                   about.get("tied").asBoolean()),
-              weights);
+              weights,
+              ParameterMemory.JVM);
     }
 
     private MixtralConfig mixtralConfig() {

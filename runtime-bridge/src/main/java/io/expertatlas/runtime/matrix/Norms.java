@@ -1,4 +1,4 @@
-package io.expertatlas.runtime.train;
+package io.expertatlas.runtime.matrix;
 
 /**
  * RMSNorm {@code y = gain x / sqrt(mean(x^2) + epsilon)} and LayerNorm {@code y = gain (x -
@@ -7,9 +7,9 @@ package io.expertatlas.runtime.train;
 final class Norms {
   private Norms() {}
 
-  static Matrix rms(Matrix x, Matrix gain, double epsilon) {
+  static DoubleMatrix rms(DoubleMatrix x, DoubleMatrix gain, double epsilon) {
     int width = x.columns;
-    Matrix out = new Matrix(x.rows, width);
+    DoubleMatrix out = new DoubleMatrix(x.rows, width);
     for (int row = 0; row < x.rows; row++) {
       int at = row * width;
       double scale = rmsScale(x, at, epsilon);
@@ -21,7 +21,7 @@ final class Norms {
     return out;
   }
 
-  private static double rmsScale(Matrix x, int at, double epsilon) {
+  private static double rmsScale(DoubleMatrix x, int at, double epsilon) {
     double squares = 0;
     for (int i = 0; i < x.columns; i++) {
       squares += x.values[at + i] * x.values[at + i];
@@ -34,10 +34,10 @@ final class Norms {
    * The gradient of x: with s the row's scale and n = s x, {@code dx = s (gain dy - n mean(gain dy
    * n))}; adds that of the gain, {@code sum of dy n}.
    */
-  static Matrix rmsBackward(
-      Matrix x, Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient) {
+  static DoubleMatrix rmsBackward(
+      DoubleMatrix x, DoubleMatrix gain, double epsilon, DoubleMatrix gradient, DoubleMatrix gainGradient) {
     int width = x.columns;
-    Matrix out = new Matrix(x.rows, width);
+    DoubleMatrix out = new DoubleMatrix(x.rows, width);
     for (int row = 0; row < x.rows; row++) {
       int at = row * width;
       double scale = rmsScale(x, at, epsilon);
@@ -58,9 +58,9 @@ final class Norms {
     return out;
   }
 
-  static Matrix layer(Matrix x, Matrix gain, Matrix bias, double epsilon) {
+  static DoubleMatrix layer(DoubleMatrix x, DoubleMatrix gain, DoubleMatrix bias, double epsilon) {
     int width = x.columns;
-    Matrix out = new Matrix(x.rows, width);
+    DoubleMatrix out = new DoubleMatrix(x.rows, width);
     for (int row = 0; row < x.rows; row++) {
       int at = row * width;
       double mean = mean(x, at);
@@ -73,7 +73,7 @@ final class Norms {
     return out;
   }
 
-  private static double mean(Matrix x, int at) {
+  private static double mean(DoubleMatrix x, int at) {
     double sum = 0;
     for (int i = 0; i < x.columns; i++) {
       sum += x.values[at + i];
@@ -82,7 +82,7 @@ final class Norms {
     return sum / x.columns;
   }
 
-  private static double layerScale(Matrix x, int at, double mean, double epsilon) {
+  private static double layerScale(DoubleMatrix x, int at, double mean, double epsilon) {
     double squares = 0;
     for (int i = 0; i < x.columns; i++) {
       double difference = x.values[at + i] - mean;
@@ -96,15 +96,15 @@ final class Norms {
    * The gradient of x: with s the row's scale and n the normed row, {@code dx = s (g - mean(g) - n
    * mean(g n))}, g = gain dy; adds those of gain and bias.
    */
-  static Matrix layerBackward(
-      Matrix x,
-      Matrix gain,
+  static DoubleMatrix layerBackward(
+      DoubleMatrix x,
+      DoubleMatrix gain,
       double epsilon,
-      Matrix gradient,
-      Matrix gainGradient,
-      Matrix biasGradient) {
+      DoubleMatrix gradient,
+      DoubleMatrix gainGradient,
+      DoubleMatrix biasGradient) {
     int width = x.columns;
-    Matrix out = new Matrix(x.rows, width);
+    DoubleMatrix out = new DoubleMatrix(x.rows, width);
     for (int row = 0; row < x.rows; row++) {
       int at = row * width;
       double mean = mean(x, at);

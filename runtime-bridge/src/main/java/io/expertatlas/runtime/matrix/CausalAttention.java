@@ -1,15 +1,20 @@
-package io.expertatlas.runtime.train;
+package io.expertatlas.runtime.matrix;
 
 /**
  * Attention within each sequence: {@code softmax(q k' / sqrt(D)) v} over the places up to a token's
- * own. Query heads share keys and values in groups. Probabilities are not kept: backward computes
- * them again.
- *
- * @param heads query heads
- * @param keyHeads key and value heads, a divisor of the query heads
- * @param headSize D
+ * own. Probabilities are not kept: backward computes them again.
  */
-record CausalAttention(int heads, int keyHeads, int headSize) {
+final class CausalAttention {
+  private final int heads;
+  private final int keyHeads;
+  private final int headSize;
+
+  CausalAttention(Heads heads) {
+    this.heads = heads.heads();
+    this.keyHeads = heads.keyHeads();
+    this.headSize = heads.headSize();
+  }
+
   /**
    * What the heads see.
    *
@@ -19,14 +24,14 @@ record CausalAttention(int heads, int keyHeads, int headSize) {
    * @param length tokens of each sequence
    * @return {@code [tokens, heads * D]}
    */
-  Matrix forward(Matrix q, Matrix k, Matrix v, int length) {
-    Matrix out = new Matrix(q.rows, q.columns);
+  DoubleMatrix forward(DoubleMatrix q, DoubleMatrix k, DoubleMatrix v, int length) {
+    DoubleMatrix out = new DoubleMatrix(q.rows, q.columns);
     for (int first = 0; first < q.rows; first += length) {
       for (int head = 0; head < heads; head++) {
         int keyHead = head / (heads / keyHeads);
-        Matrix probabilities =
+        DoubleMatrix probabilities =
             probabilities(slice(q, first, length, head), slice(k, first, length, keyHead));
-        Matrix seen = probabilities.times(slice(v, first, length, keyHead));
+        DoubleMatrix seen = DoubleMatrix.of(probabilities.times(slice(v, first, length, keyHead)));
         addSlice(out, first, head, seen);
       }
     }
@@ -34,47 +39,42 @@ record CausalAttention(int heads, int keyHeads, int headSize) {
     return out;
   }
 
-  /** Gradients of queries, keys and values. */
-  record Gradients(Matrix q, Matrix k, Matrix v) {}
-
   /**
    * Backward: {@code dv = p' dy}, {@code dp = dy v'}, {@code ds = p (dp - sum(p dp))}, {@code dq =
    * ds k / sqrt(D)}, {@code dk = ds' q / sqrt(D)}; those of shared keys and values are summed in
    * order of the query heads.
    */
-  Gradients backward(Matrix q, Matrix k, Matrix v, int length, Matrix gradient) {
-    Gradients out =
-        new Gradients(
-            new Matrix(q.rows, q.columns),
-            new Matrix(k.rows, k.columns),
-            new Matrix(v.rows, v.columns));
+  Matrix.AttentionGradients backward(DoubleMatrix q, DoubleMatrix k, DoubleMatrix v, int length, DoubleMatrix gradient) {
+    DoubleMatrix queryOut = new DoubleMatrix(q.rows, q.columns);
+    DoubleMatrix keyOut = new DoubleMatrix(k.rows, k.columns);
+    DoubleMatrix valueOut = new DoubleMatrix(v.rows, v.columns);
     double scale = 1 / Math.sqrt(headSize);
     for (int first = 0; first < q.rows; first += length) {
       for (int head = 0; head < heads; head++) {
         int keyHead = head / (heads / keyHeads);
-        Matrix query = slice(q, first, length, head);
-        Matrix key = slice(k, first, length, keyHead);
-        Matrix probabilities = probabilities(query, key);
-        Matrix down = slice(gradient, first, length, head);
-        Matrix values = new Matrix(length, headSize);
+        DoubleMatrix query = slice(q, first, length, head);
+        DoubleMatrix key = slice(k, first, length, keyHead);
+        DoubleMatrix probabilities = probabilities(query, key);
+        DoubleMatrix down = slice(gradient, first, length, head);
+        DoubleMatrix values = new DoubleMatrix(length, headSize);
         values.addOuter(probabilities, down);
-        addSlice(out.v, first, keyHead, values);
-        Matrix scores = down.linear(slice(v, first, length, keyHead));
+        addSlice(valueOut, first, keyHead, values);
+        DoubleMatrix scores = DoubleMatrix.of(down.linear(slice(v, first, length, keyHead)));
         throughSoftmax(probabilities, scores, scale);
-        addSlice(out.q, first, head, scores.times(key));
-        Matrix keys = new Matrix(length, headSize);
+        addSlice(queryOut, first, head, DoubleMatrix.of(scores.times(key)));
+        DoubleMatrix keys = new DoubleMatrix(length, headSize);
         keys.addOuter(scores, query);
-        addSlice(out.k, first, keyHead, keys);
+        addSlice(keyOut, first, keyHead, keys);
       }
     }
 
-    return out;
+    return new Matrix.AttentionGradients(queryOut, keyOut, valueOut);
   }
 
   /**
    * Turns gradients of probabilities into those of scores, times the scale; above the diagonal 0.
    */
-  private static void throughSoftmax(Matrix probabilities, Matrix gradient, double scale) {
+  private static void throughSoftmax(DoubleMatrix probabilities, DoubleMatrix gradient, double scale) {
     int length = gradient.rows;
     for (int i = 0; i < length; i++) {
       int at = i * length;
@@ -90,8 +90,8 @@ record CausalAttention(int heads, int keyHeads, int headSize) {
     }
   }
 
-  private Matrix probabilities(Matrix query, Matrix key) {
-    Matrix scores = query.linear(key);
+  private DoubleMatrix probabilities(DoubleMatrix query, DoubleMatrix key) {
+    DoubleMatrix scores = DoubleMatrix.of(query.linear(key));
     double scale = 1 / Math.sqrt(headSize);
     int length = scores.rows;
     for (int i = 0; i < length; i++) {
@@ -117,8 +117,8 @@ record CausalAttention(int heads, int keyHeads, int headSize) {
   }
 
   /** A head of a sequence: [length, D]. */
-  private Matrix slice(Matrix x, int first, int length, int head) {
-    Matrix out = new Matrix(length, headSize);
+  private DoubleMatrix slice(DoubleMatrix x, int first, int length, int head) {
+    DoubleMatrix out = new DoubleMatrix(length, headSize);
     for (int i = 0; i < length; i++) {
       System.arraycopy(
           x.values, (first + i) * x.columns + head * headSize, out.values, i * headSize, headSize);
@@ -127,7 +127,7 @@ record CausalAttention(int heads, int keyHeads, int headSize) {
     return out;
   }
 
-  private void addSlice(Matrix into, int first, int head, Matrix slice) {
+  private void addSlice(DoubleMatrix into, int first, int head, DoubleMatrix slice) {
     for (int i = 0; i < slice.rows; i++) {
       int at = (first + i) * into.columns + head * headSize;
       for (int d = 0; d < headSize; d++) {

@@ -1,0 +1,131 @@
+package io.expertatlas.runtime.matrix;
+
+import java.nio.FloatBuffer;
+
+/**
+ * Rows of numbers on a device, and what training computes of them. Operands are of one device;
+ * results too, and new unless said otherwise. Operations run in the order in which they are called;
+ * only {@link #toHost} and what returns plain numbers waits for them.
+ */
+public interface Matrix {
+  /** Number of rows. */
+  int rows();
+
+  /** Numbers of a row. */
+  int columns();
+
+  /** Where it is. */
+  MatrixDevice device();
+
+  /** Bytes that it takes there. */
+  default long bytes() {
+    return (long) rows() * columns() * device().numberBytes();
+  }
+
+  /** The numbers, row by row. */
+  double[] toHost();
+
+  /**
+   * Writes numbers from the {@code first}-th on, rounded to floats, to a buffer's rest, whose
+   * position stays.
+   */
+  default void copyInto(FloatBuffer into, int first) {
+    double[] numbers = toHost();
+    for (int i = 0; i < into.remaining(); i++) {
+      into.put(into.position() + i, (float) numbers[first + i]);
+    }
+  }
+
+  /** This [t, in] through a linear layer [n, in]: [t, n]. */
+  Matrix linear(Matrix weight);
+
+  /** This [t, n] times [n, in]: [t, in]; a linear layer's gradient of its input. */
+  Matrix times(Matrix other);
+
+  /** Adds transposed(gradient [t, n]) input [t, in] to this [n, in]: that of a linear layer. */
+  void addOuter(Matrix gradient, Matrix input);
+
+  /** Adds another of the same shape to this one, which is returned. */
+  Matrix add(Matrix other);
+
+  /** Adds a row [1, columns] to each row of this one, which is returned. */
+  Matrix addRow(Matrix row);
+
+  /** Adds the sum of another's rows to this row [1, columns]: the gradient of {@link #addRow}. */
+  void addRowsOf(Matrix other);
+
+  /** Rows by their index: [indices, columns]. */
+  Matrix gather(int[] indices);
+
+  /** Rows by their index, each times a weight. */
+  Matrix gather(int[] indices, double[] weights);
+
+  /** Adds each row of another to a row of this one, in order: the gradient of {@link #gather}. */
+  void addRowsAt(int[] indices, Matrix rows);
+
+  /** Turns negative numbers of this one, which is returned, into 0. */
+  Matrix relu();
+
+  /** Clears this gradient, which is returned, where relu's result is 0. */
+  Matrix reluBackward(Matrix result);
+
+  /** {@code silu(this) * up}; silu(x) is x / (1 + exp(-x)). */
+  Matrix swiglu(Matrix up);
+
+  /** Gradients of {@link #swiglu}'s operands. */
+  record SwigluGradients(Matrix gate, Matrix up) {}
+
+  /**
+   * Backward of {@link #swiglu}; this is the gate.
+   *
+   * @param gradient of the result
+   */
+  SwigluGradients swigluBackward(Matrix up, Matrix gradient);
+
+  /** RMSNorm of each row: {@code gain x / sqrt(mean(x^2) + epsilon)}. */
+  Matrix rmsNorm(Matrix gain, double epsilon);
+
+  /** The gradient of this row's numbers; adds that of the gain. */
+  Matrix rmsNormBackward(Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient);
+
+  /** LayerNorm of each row: {@code gain (x - mean(x)) / sqrt(var(x) + epsilon) + bias}. */
+  Matrix layerNorm(Matrix gain, Matrix bias, double epsilon);
+
+  /** The gradient of this row's numbers; adds those of gain and bias. */
+  Matrix layerNormBackward(
+      Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient, Matrix biasGradient);
+
+  /** Turns queries or keys {@code [tokens, heads * D]} by their positions, in place. */
+  void turn(Rotary rotary, int length, boolean backwards);
+
+  /**
+   * What heads see: {@code softmax(q k' / sqrt(D)) v} over the places up to a token's own, within
+   * each sequence. This is q, {@code [tokens, heads * D]}, sequences one after the other.
+   *
+   * @param keys {@code [tokens, keyHeads * D]}
+   * @param values {@code [tokens, keyHeads * D]}
+   * @param length tokens of each sequence
+   */
+  Matrix attend(Heads heads, Matrix keys, Matrix values, int length);
+
+  /** Gradients of {@link #attend}'s operands. */
+  record AttentionGradients(Matrix queries, Matrix keys, Matrix values) {}
+
+  /**
+   * Backward of {@link #attend}; this is q.
+   *
+   * @param gradient of the result
+   */
+  AttentionGradients attendBackward(
+      Heads heads, Matrix keys, Matrix values, int length, Matrix gradient);
+
+  /**
+   * Turns logits {@code [token, V]} into the gradient of their cross-entropy {@code -log
+   * softmax(logits)[target]}, times a scale, in place: {@code scale (softmax - one at the target)},
+   * 0 where there is no target.
+   *
+   * @param targets {@code [token]}, below 0: none
+   * @return the sum of losses, nats, without the scale
+   */
+  double crossEntropy(int[] targets, double scale);
+}

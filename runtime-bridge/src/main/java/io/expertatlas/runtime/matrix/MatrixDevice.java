@@ -1,0 +1,88 @@
+package io.expertatlas.runtime.matrix;
+
+import java.nio.FloatBuffer;
+
+/**
+ * Where matrices are made and computed. Its operations run in the order in which they are called,
+ * maybe behind the caller. One thread computes; {@link #load} may run beside it on another, and
+ * {@link #release} on any.
+ *
+ * <p>What operations make belongs to the innermost {@link Scope} that is open, and is given up with
+ * it; without one, with {@link #release}. On devices whose memory is the JVM's both do nothing.
+ */
+public interface MatrixDevice extends AutoCloseable {
+  /** Its name in messages. */
+  String name();
+
+  /** Bytes of a number. */
+  int numberBytes();
+
+  /** Lasting zeros: no scope's, to be released. */
+  Matrix zeros(int rows, int columns);
+
+  /** A matrix of given numbers, row by row, rounded to the device's. */
+  Matrix of(int rows, int columns, double[] values);
+
+  /** The matrix itself if it is here, else a copy; what its device was asked for must be done. */
+  Matrix take(Matrix matrix);
+
+  /**
+   * A lasting copy of a host's numbers, there when this returns; waits for memory. The host's stay
+   * as they are while it is in use: a device that computes from them directly makes none.
+   *
+   * @param values from position 0
+   * @throws InterruptedException if the thread is interrupted while it waits
+   */
+  Matrix load(FloatBuffer values, int rows, int columns) throws InterruptedException;
+
+  /** Gives a lasting matrix up: its memory is free when what was called before is done. */
+  void release(Matrix matrix);
+
+  /**
+   * Writes a lasting matrix to the host behind what was called, and gives it up. Complete after
+   * {@link #synchronize}.
+   *
+   * @param into from position 0
+   */
+  void store(Matrix matrix, FloatBuffer into);
+
+  /** Waits until all that was called is done, stores too. */
+  void synchronize();
+
+  /** Matrices of a computation, given up together. */
+  interface Scope extends AutoCloseable {
+    /** Hands a matrix to the scope around this one; if there is none, it is lasting. */
+    void keep(Matrix matrix);
+
+    /** Gives up what was made since it was opened, but what was kept. */
+    @Override
+    void close();
+  }
+
+  /** Opens a scope within the last one that is open. */
+  Scope scope();
+
+  /**
+   * Weighted sums of rows of several matrices: row t is the sum over j of {@code weights[t * k +
+   * j]} times row {@code rows[t * k + j]} of {@code sources[from[t * k + j]]}, j in order.
+   *
+   * @param sources of one width, here; null where nothing is taken from
+   * @param weights null: 1 each
+   */
+  Matrix combine(Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights);
+
+  /**
+   * Products of rows: {@code [t * k + j]} is that of row t of a matrix with row {@code rows[t * k +
+   * j]} of {@code sources[from[t * k + j]]}.
+   */
+  double[] products(Matrix matrix, Matrix[] sources, int k, int[] from, int[] rows);
+
+  /** Bytes in use at their most so far; 0 where the memory is the JVM's. */
+  default long peakBytes() {
+    return 0;
+  }
+
+  /** Gives everything up. */
+  @Override
+  void close();
+}

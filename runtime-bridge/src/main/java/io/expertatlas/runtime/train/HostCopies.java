@@ -1,0 +1,53 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What experts on the CPU beside a device compute with: the host's numbers, and sums of gradients
+ * of their own; if the device is the CPU itself, its sums. Safe for several threads.
+ */
+final class HostCopies implements Copies {
+  private final MatrixDevice cpu;
+  private final DeviceMemory beside;
+  private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
+
+  HostCopies(MatrixDevice cpu, DeviceMemory beside) {
+    this.cpu = cpu;
+    this.beside = beside;
+  }
+
+  @Override
+  public MatrixDevice device() {
+    return cpu;
+  }
+
+  @Override
+  public Matrix value(Parameter parameter) {
+    try {
+      return cpu.load(parameter.value(), parameter.rows(), parameter.columns());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);
+    }
+  }
+
+  @Override
+  public Matrix gradient(Parameter parameter) {
+    if (cpu == beside.device()) {
+      return beside.gradient(parameter);
+    }
+
+    synchronized (this) {
+      return gradients.computeIfAbsent(parameter, one -> cpu.zeros(one.rows(), one.columns()));
+    }
+  }
+
+  /** The sum of a parameter's gradients, which belongs to the caller; none if there is none. */
+  synchronized Optional<Matrix> takeGradient(Parameter parameter) {
+    return Optional.ofNullable(gradients.remove(parameter));
+  }
+}
