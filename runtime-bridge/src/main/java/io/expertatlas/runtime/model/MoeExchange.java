@@ -90,8 +90,7 @@ final class MoeExchange {
     this.traffic = traffic;
     for (Rank rank : onRanks) {
       ranks.add(
-          new MoeRank(
-              rank, shape, renormalize, plan.offload(), hidden, inner, outputScale, rows));
+          new MoeRank(rank, shape, renormalize, plan.offload(), hidden, inner, outputScale, rows));
       if (plan.ranks() > 1) {
         posts.add(new Post(rank, shape.topK(), hidden, rows));
       }

@@ -125,7 +125,9 @@ final class MoeRank {
     device.route(scores, renormalize, chosen(layer), weights(layer));
   }
 
-  /** Sum of scale * weight * expert(input) over the choices of the rank's tokens, {@code [T, H]}. */
+  /**
+   * Sum of scale * weight * expert(input) over the choices of the rank's tokens, {@code [T, H]}.
+   */
   Tensor experts(int layer, MoeWeights moe, Tensor input, Step step) {
     if (!(moe.experts() instanceof HeldExperts.Offloaded held)) {
       return experts(moe, input, chosen(layer), weights(layer));
