@@ -25,6 +25,7 @@ final class ExpertCache {
 
   private final Device device;
   private final Offload offload;
+  private final long mostPieceBytes;
   private final Map<Integer, int[]> numbers = new HashMap<>(); // of a layer's experts, or NOBODY
   private final List<List<Tensor>> onHost = new ArrayList<>(); // by number of the expert
   private List<Part> parts = List.of(); // of the first layer: their types and shapes hold for all
@@ -34,8 +35,14 @@ final class ExpertCache {
   private Optional<ExpertSlots> slots = Optional.empty(); // once all layers are here
 
   ExpertCache(Device device, Offload offload) {
+    this(device, offload, PIECE_BYTES);
+  }
+
+  /** One that copies ahead in pieces of a size; a row of a matrix is one at least. */
+  ExpertCache(Device device, Offload offload, long mostPieceBytes) {
     this.device = device;
     this.offload = offload;
+    this.mostPieceBytes = mostPieceBytes;
   }
 
   /**
@@ -108,7 +115,7 @@ final class ExpertCache {
     for (int p = 0; p < parts.size(); p++) {
       long rows = parts.get(p).shape()[0];
       long bytes = stacks.stacks().get(p).bytes() / offload.slots();
-      long count = Math.min(rows, (bytes + PIECE_BYTES - 1) / PIECE_BYTES);
+      long count = Math.min(rows, (bytes + mostPieceBytes - 1) / mostPieceBytes);
       for (long i = 0; i < count; i++) {
         long first = rows * i / count;
         long more = rows * (i + 1) / count - first;

@@ -10,6 +10,7 @@ import io.expertatlas.runtime.ExpertWeights;
 import io.expertatlas.runtime.Goldens;
 import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Offload.Eviction;
+import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.runtime.cpu.CpuDevice;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class OffloadTest {
   /** One number an expert: 100 times its layer and itself. */
@@ -117,6 +119,72 @@ class OffloadTest {
           .containsExactly(new int[] {0, 3}, new int[] {1, 2});
       assertThat(cache.passes(0, new int[] {3, 3, -1})).containsExactly(new int[] {3});
       assertThat(cache.passes(0, new int[] {-1})).containsExactly(new int[0]);
+    }
+  }
+
+  /** Numbers that differ from element to element, expert to expert and part to part. */
+  private static WeightSource counting() {
+    int[] first = {0};
+    return (name, shape) ->
+        new TensorData() {
+          @Override
+          public String name() {
+            return name;
+          }
+
+          @Override
+          public DType type() {
+            return DType.F32;
+          }
+
+          @Override
+          public List<Long> shape() {
+            return Arrays.stream(shape).boxed().toList();
+          }
+
+          @Override
+          public void read(long element, ByteBuffer into) {
+            while (into.hasRemaining()) {
+              into.putFloat(++first[0]);
+            }
+          }
+        };
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {1, 12, 25, 1 << 20})
+  void anExpertThatIsCopiedAheadInPiecesIsTheSame(long pieceBytes) {
+    try (CpuDevice device = new CpuDevice(0, 1)) {
+      ExpertCache cache = new ExpertCache(device, new Offload(3, Eviction.LRU), pieceBytes);
+      List<Loading.Part> parts =
+          List.of(
+              new Loading.Part(DType.F32, "a%d", 5, 3),
+              new Loading.Part(DType.F32, "b%d", 7),
+              new Loading.Part(DType.F32, "c%d", 3, 5),
+              new Loading.Part(DType.F32, "d%d", 1));
+      cache.hold(
+          0,
+          new int[] {0, 1, 2},
+          3,
+          parts,
+          stacks ->
+              new ExpertWeights.Relu(stacks.get(0), stacks.get(1), stacks.get(2), stacks.get(3)),
+          new Loading(counting(), device, Optional.of(cache)));
+      cache.bring(0, new int[] {0}, new Foretold(0, new int[] {2, 1}));
+      cache.bring(0, new int[] {1, 2});
+
+      assertThat(cache.use())
+          .isEqualTo(new Offload.Use(0, 2, 2, 1, 0, 3 * (15 + 7 + 15 + 1) * Float.BYTES));
+      int[] slots = device.read(cache.local());
+      assertThat(slots).containsExactly(-1, 2, 1);
+      for (int expert = 1; expert < 3; expert++) {
+        float next = expert * 38;
+        for (Tensor stack : cache.weights().stacks()) {
+          for (float found : device.readFloats(device.rows(stack, slots[expert], 1))) {
+            assertThat(found).isEqualTo(++next);
+          }
+        }
+      }
     }
   }
 
