@@ -6,14 +6,12 @@ import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.cpu.CpuDevice;
-import io.expertatlas.runtime.cuda.CudaDevice;
 import io.expertatlas.runtime.model.Limits;
 import io.expertatlas.runtime.model.MemoryPlan;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.stream.IntStream;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -42,20 +40,7 @@ final class DeviceOptions {
               + " bfloat16 on cuda, float32 on the CPU).")
   private Precision precision;
 
-  @Option(
-      names = "--gpus",
-      defaultValue = "0",
-      paramLabel = "N",
-      description = "GPUs that the ranks are dealt to, one after the other; default: all.")
-  private int gpus;
-
-  @Option(
-      names = "--gpu-memory",
-      defaultValue = "0B",
-      converter = SizeConverter.class,
-      paramLabel = "SIZE",
-      description = "Memory of each GPU that may be used, as in 80GB; default: what is free.")
-  private long gpuMemory;
+  @Mixin private GpuOptions gpu;
 
   @Option(
       names = "--offload",
@@ -92,32 +77,22 @@ final class DeviceOptions {
     }
   }
 
-  /** A size, or nothing. */
-  static final class SizeConverter implements picocli.CommandLine.ITypeConverter<Long> {
-    @Override
-    public Long convert(String value) {
-      return value.equals("0B") ? 0 : new ByteSize.Converter().convert(value);
-    }
-  }
-
   /**
    * Checks what can be checked before a model is opened.
    *
    * @throws ParameterException if options contradict each other or are out of range
    */
   void check(CommandSpec spec) {
-    String wrong = "";
+    String wrong = gpu.wrong();
     if (threads < 0) {
       wrong = "Invalid --threads: %d, at least 0".formatted(threads);
-    } else if (gpus < 0) {
-      wrong = "Invalid --gpus: %d, at least 0".formatted(gpus);
     } else if (expertSlots < 0 || expertSlots > Offload.MOST_SLOTS) {
       wrong = "Invalid --expert-slots: %d, 1 to %d".formatted(expertSlots, Offload.MOST_SLOTS);
     } else if (expertSlots > 0 && offload == null) {
       wrong = "Invalid --expert-slots: experts stay on the device. Maybe add --offload popularity";
     } else if (device == Kind.CPU && offload != null && expertSlots == 0) {
       wrong = "Missing --expert-slots: with --offload the CPU needs it";
-    } else if (device == Kind.CPU && (gpus > 0 || gpuMemory > 0)) {
+    } else if (device == Kind.CPU && gpu.isGiven()) {
       wrong = "Invalid --gpus or --gpu-memory: the device is the CPU. Maybe add --device cuda";
     }
 
@@ -157,7 +132,7 @@ final class DeviceOptions {
    */
   List<Device> open(ModelConfig config, ExecutionPlan plan, Limits limits, boolean isTimed) {
     if (device == Kind.CUDA) {
-      return gpus(config, plan, limits, isTimed);
+      return gpu.open(config, plan, limits, chosen().type, isTimed);
     }
 
     List<Device> devices = new ArrayList<>();
@@ -195,7 +170,11 @@ final class DeviceOptions {
 
     ExecutionPlan offloading =
         plan.with(
-            new Offload(expertSlots > 0 ? expertSlots : mostSlots(config, plan, limits), offload));
+            new Offload(
+                expertSlots > 0
+                    ? expertSlots
+                    : gpu.mostSlots(config, plan, limits, chosen().type, offload),
+                offload));
     long needed =
         MemoryPlan.of(
                 config, offloading, limits, chosen().type, activations(), new int[plan.ranks()])
@@ -212,79 +191,6 @@ final class DeviceOptions {
 
   /** One device for measurements of the machine, without a model. */
   Device openOne() {
-    return device == Kind.CUDA
-        ? new CudaDevice(0, 0, cudaPrecision(), gpuMemory == 0 ? Long.MAX_VALUE : gpuMemory)
-        : cpu(0, false /* timeline */);
-  }
-
-  private CudaDevice.Precision cudaPrecision() {
-    return chosen() == Precision.FLOAT32
-        ? CudaDevice.Precision.FLOAT32
-        : CudaDevice.Precision.BFLOAT16;
-  }
-
-  private int mostSlots(ModelConfig config, ExecutionPlan plan, Limits limits) {
-    int count = gpuCount();
-    if (gpuMemory == 0) {
-      checkGpus(count);
-    }
-
-    long[] room = gpuMemory > 0 ? allowed(count) : free(count);
-    return GpuMemory.slots(config, plan, limits, chosen().type, offload, room);
-  }
-
-  private List<Device> gpus(
-      ModelConfig config, ExecutionPlan plan, Limits limits, boolean isTimed) {
-    int count = gpuCount();
-    GpuMemory memory = GpuMemory.of(config, plan, limits, chosen().type, count);
-    if (gpuMemory > 0) {
-      memory.check(allowed(count), "--gpu-memory allows");
-    }
-
-    checkGpus(count);
-    memory.check(free(count), "free are");
-    List<Device> devices = new ArrayList<>();
-    try {
-      for (int rank = 0; rank < plan.ranks(); rank++) {
-        int gpu = memory.gpuOf()[rank];
-        long bytes = memory.ofRank()[rank];
-        devices.add(
-            isTimed
-                ? CudaDevice.timed(rank, gpu, cudaPrecision(), bytes)
-                : new CudaDevice(rank, gpu, cudaPrecision(), bytes));
-      }
-    } catch (RuntimeException e) {
-      devices.forEach(Device::close);
-      throw e;
-    }
-
-    return devices;
-  }
-
-  private int gpuCount() {
-    return gpus == 0 ? Math.max(1, CudaDevice.count()) : gpus;
-  }
-
-  /** Bytes that the user allows of each GPU. */
-  private long[] allowed(int count) {
-    long[] bytes = new long[count];
-    Arrays.fill(bytes, gpuMemory);
-    return bytes;
-  }
-
-  private static long[] free(int count) {
-    return IntStream.range(0, count).mapToLong(CudaDevice::freeBytes).toArray();
-  }
-
-  private static void checkGpus(int count) {
-    String missing = CudaDevice.whyNone();
-    if (!missing.isEmpty()) {
-      throw new IllegalStateException("Cannot use device cuda: " + missing);
-    }
-
-    if (count > CudaDevice.count()) {
-      throw new IllegalStateException(
-          "Cannot use %d GPUs: this machine has %d".formatted(count, CudaDevice.count()));
-    }
+    return device == Kind.CUDA ? gpu.openOne(chosen().type) : cpu(0, false /* timeline */);
   }
 }

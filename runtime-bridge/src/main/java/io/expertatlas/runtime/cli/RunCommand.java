@@ -16,10 +16,7 @@ import io.expertatlas.runtime.model.Model;
 import io.expertatlas.runtime.model.Models;
 import io.expertatlas.runtime.model.Sampler;
 import io.expertatlas.runtime.tokenizer.TextCodec;
-import io.expertatlas.trace.ModelShape;
-import io.expertatlas.trace.files.OutputFolder;
 import io.expertatlas.trace.files.WrittenAside;
-import io.expertatlas.trace.json.CaptureWriter;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -29,7 +26,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.regex.Pattern;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -140,16 +136,7 @@ final class RunCommand implements Callable<Integer> {
       description = "Tokens of a prefill step at most (default: ${DEFAULT-VALUE}).")
   private int prefillTokens;
 
-  @Option(
-      names = "--record",
-      paramLabel = "T",
-      description =
-          "Write what the routers chose as a capture folder, to be read by ingest, analyze,"
-              + " evaluate; of an encoder-decoder, T/encoder and T/decoder.")
-  private Path record;
-
-  @Option(names = "--overwrite", description = "Replace an earlier recording.")
-  private boolean overwrite;
+  @Mixin private RecordOptions recording;
 
   @Option(
       names = "--timeline",
@@ -168,15 +155,11 @@ final class RunCommand implements Callable<Integer> {
     ExecutionPlan plan =
         new ExecutionPlan(
             config.shape(), PlacementOption.read(placement, config.shape(), ranks), mode);
-    Optional<OutputFolder> recording = recording(config);
-    if (recording.isPresent()) {
-      recording.get().check();
-    }
-
+    recording.check(config);
     Optional<TextCodec> codec = codec(config);
     try {
       List<int[]> ids = prompts.read(codec, config, seed);
-      run(loadable, plan, codec, ids, recording);
+      run(loadable, plan, codec, ids);
     } finally {
       codec.ifPresent(TextCodec::close);
     }
@@ -220,13 +203,6 @@ final class RunCommand implements Callable<Integer> {
     return new Sampler(temperature, topP, seed);
   }
 
-  private Optional<OutputFolder> recording(ModelConfig config) {
-    Pattern names =
-        config instanceof NllbMoeConfig ? Pattern.compile("encoder|decoder") : CaptureWriter.NAMES;
-    return Optional.ofNullable(record)
-        .map(path -> new OutputFolder(path, overwrite, "recording of routes", names));
-  }
-
   private Optional<TextCodec> codec(ModelConfig config) throws IOException {
     boolean exists = Files.exists(model.folder().resolve("tokenizer.json"));
     return exists || prompts.hasText()
@@ -238,8 +214,7 @@ final class RunCommand implements Callable<Integer> {
       ModelOptions.Loadable loadable,
       ExecutionPlan plan,
       Optional<TextCodec> codec,
-      List<int[]> ids,
-      Optional<OutputFolder> recording)
+      List<int[]> ids)
       throws IOException {
     ModelConfig config = loadable.config();
     Limits limits = limits(config, plan, ids);
@@ -251,7 +226,7 @@ final class RunCommand implements Callable<Integer> {
                 Optional.ofNullable(routes).map(path -> Prefetch.routes(path, config.shape())));
     ExecutionPlan offloading = device.offload(config, plan, limits);
     List<Device> devices = new ArrayList<>();
-    RouteRecorder recorder = new RouteRecorder(config.shape(), recording.isPresent());
+    RouteRecorder recorder = new RouteRecorder(config.shape(), recording.isAsked());
     try {
       devices.addAll(device.open(config, offloading, limits, timeline != null));
       Model loaded = Models.load(config, loadable.weights(), offloading, devices, limits, recorder);
@@ -260,10 +235,7 @@ final class RunCommand implements Callable<Integer> {
       }
 
       RunResult result = generate(loaded, limits, plan, codec, ids, recorder);
-      if (recording.isPresent()) {
-        recording.get().write(folder -> write(config, recorder, folder));
-      }
-
+      recording.write(model.toString(), config, recorder);
       if (timeline != null) {
         Timeline spans =
             new Timeline(devices.stream().flatMap(one -> one.takeSpans().stream()).toList());
@@ -341,50 +313,6 @@ final class RunCommand implements Callable<Integer> {
         recorder.expertTokens(),
         predictor,
         loaded.offloaded());
-  }
-
-  private void write(ModelConfig config, RouteRecorder recorder, Path folder) throws IOException {
-    ModelShape shape = config.shape();
-    if (config instanceof NllbMoeConfig nllb) {
-      stack(
-          "encoder", recorder, nllb, 0, nllb.encoderMoeLayers(), nllb.encoderSparseStep(), folder);
-      stack(
-          "decoder",
-          recorder,
-          nllb,
-          nllb.encoderMoeLayers(),
-          nllb.decoderMoeLayers(),
-          nllb.decoderSparseStep(),
-          folder);
-    } else {
-      capture(config, "decoder", shape.layers(), 1).write(recorder.trace(0, shape), folder);
-    }
-  }
-
-  private void stack(
-      String name,
-      RouteRecorder recorder,
-      NllbMoeConfig config,
-      int firstLayer,
-      int layers,
-      int sparseStep,
-      Path folder)
-      throws IOException {
-    if (layers > 0) {
-      Path inside = Files.createDirectory(folder.resolve(name));
-      ModelShape shape = new ModelShape(layers, config.experts(), NllbMoeConfig.TOP_K);
-      capture(config, name, layers, sparseStep).write(recorder.trace(firstLayer, shape), inside);
-    }
-  }
-
-  private CaptureWriter capture(ModelConfig config, String stack, int layers, int sparseStep) {
-    List<Integer> moeLayers = new ArrayList<>();
-    for (int layer = 0; layer < layers; layer++) {
-      moeLayers.add((layer + 1) * sparseStep - 1);
-    }
-
-    return new CaptureWriter(
-        model.toString(), config.architecture(), stack, moeLayers, config.hidden(), "atlas run");
   }
 
   private void print(RunResult result) {

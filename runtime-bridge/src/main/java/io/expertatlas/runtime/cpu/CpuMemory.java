@@ -7,7 +7,14 @@ import org.bytedeco.javacpp.Pointer;
 /** Memory outside the heap that is freed together. */
 final class CpuMemory implements AutoCloseable {
   static {
-    // Tensors are freed by their device, not by the garbage collector, and are not part of -Xmx.
+    configure();
+  }
+
+  /**
+   * Tensors are freed by their device, not by the garbage collector, and are not part of -Xmx.
+   * JavaCPP reads this once, so it is called before anything else of it.
+   */
+  static void configure() {
     System.setProperty("org.bytedeco.javacpp.nopointergc", "true");
     System.setProperty("org.bytedeco.javacpp.maxbytes", "0");
     System.setProperty("org.bytedeco.javacpp.maxphysicalbytes", "0");

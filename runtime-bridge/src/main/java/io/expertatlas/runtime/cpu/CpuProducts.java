@@ -6,10 +6,11 @@ import org.bytedeco.javacpp.FloatPointer;
 
 /** Products with weights of either type: F32 by OpenBLAS, BF16 by oneDNN. */
 final class CpuProducts {
-  private final Bf16Products bf16;
+  private final CpuMemory memory;
+  private Bf16Products bf16; // once there are such weights
 
   CpuProducts(CpuMemory memory) {
-    this.bf16 = new Bf16Products(memory);
+    this.memory = memory;
   }
 
   /** {@code out[t] = weight x[t]}; x [rows, in], weight [n, in] from an element on. */
@@ -29,6 +30,10 @@ final class CpuProducts {
       float beta,
       FloatPointer out) {
     if (weight.type() == DType.BF16) {
+      if (bf16 == null) {
+        bf16 = new Bf16Products(memory);
+      }
+
       bf16.linear(x, weight.shorts(first), rows, in, n, beta, out);
     } else {
       Products.linear(x, weight.pointer(first), rows, in, n, beta, out);

@@ -44,6 +44,7 @@ final class OneDnn {
   }
 
   private static Found load() {
+    CpuMemory.configure();
     try {
       Loader.load(dnnl.class);
       String missing = missing(dnnl_get_effective_cpu_isa());

@@ -1,6 +1,9 @@
 package io.expertatlas.runtime.cuda;
 
+import jcuda.driver.CUevent;
+import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUresult;
+import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
 /** The driver: loaded once, its answers checked. */
@@ -37,6 +40,14 @@ final class Cuda {
     }
 
     return count[0];
+  }
+
+  /** An event after all that was called on a stream so far. */
+  static CUevent event(CUstream stream) {
+    CUevent event = new CUevent();
+    check(JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    check(JCudaDriver.cuEventRecord(event, stream), "cuEventRecord");
+    return event;
   }
 
   /**

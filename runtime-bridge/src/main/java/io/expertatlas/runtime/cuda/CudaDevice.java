@@ -18,7 +18,6 @@ import java.util.stream.LongStream;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUevent;
-import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
@@ -366,10 +365,7 @@ public final class CudaDevice implements Device {
   /** An event after all work so far. */
   private CUevent event() {
     use();
-    CUevent event = new CUevent();
-    check(JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
-    check(JCudaDriver.cuEventRecord(event, stream), "cuEventRecord");
-    return event;
+    return Cuda.event(stream);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.cuda;
 
 import static io.expertatlas.runtime.cuda.Cuda.check;
+import static io.expertatlas.runtime.cuda.Cuda.event;
 
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.HostCopy;
@@ -9,7 +10,6 @@ import java.util.ArrayList;
 import java.util.List;
 import jcuda.Pointer;
 import jcuda.driver.CUevent;
-import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
@@ -116,13 +116,6 @@ final class HostLink {
     }
 
     return pinned;
-  }
-
-  private static CUevent event(CUstream on) {
-    CUevent event = new CUevent();
-    check(JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
-    check(JCudaDriver.cuEventRecord(event, on), "cuEventRecord");
-    return event;
   }
 
   private void mark(String work) {
