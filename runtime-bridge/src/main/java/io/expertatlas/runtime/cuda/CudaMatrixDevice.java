@@ -30,15 +30,18 @@ import jcuda.driver.JCudaDriver;
  * memory.
  */
 public final class CudaMatrixDevice implements MatrixDevice {
-  /** Bytes of the GPU's memory that a device takes beside its budget. */
-  public static final long OWN_BYTES = Cublas.WORKSPACE + Uploads.BYTES;
+  /** What cuBLAS loads of its kernels takes less. */
+  private static final long KERNEL_BYTES = 512L << 20;
+
+  /** Bytes of the GPU's memory that must be free beside a device's budget. */
+  public static final long OWN_BYTES = Cublas.WORKSPACE + Uploads.BYTES + KERNEL_BYTES;
 
   private final int gpu;
   private final CUdevice device = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final Stream compute = new Stream();
   private final CudaRegion region;
-  private final HostCopies copies;
+  private final Transfers transfers;
   private final Uploads uploads;
   private final Kernels kernels;
   private final FloatBlas blas;
@@ -90,7 +93,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
         JCudaDriver.cuStreamCreate(compute, CUstream_flags.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate");
     this.region = new CudaRegion(name(), budget, compute);
-    this.copies = new HostCopies();
+    this.transfers = new Transfers();
     this.uploads = new Uploads(compute);
     this.kernels = new Kernels(compute, Kernels.TRAINING);
     this.blas = new FloatBlas(compute.value(), tensorFloat32);
@@ -163,12 +166,12 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   void read(CudaMatrix matrix, int first, FloatBuffer into) {
     use();
-    copies.read(matrix, first, into, compute);
+    transfers.read(matrix, first, into, compute);
   }
 
   double[] readDoubles(CudaMatrix matrix, int count) {
     use();
-    return copies.readDoubles(matrix, count, compute);
+    return transfers.readDoubles(matrix, count, compute);
   }
 
   CudaMatrix mine(Matrix matrix) {
@@ -265,11 +268,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public Matrix load(FloatBuffer values, int rows, int columns) throws InterruptedException {
     CudaMatrix matrix = new CudaMatrix(this, rows, columns);
-    HostCopies.part(values, matrix.count());
+    Transfers.part(values, matrix.count());
     if (matrix.bytes() > 0) {
       use();
       matrix.lie(region.takeForLoad(matrix.bytes()));
-      copies.load(values, matrix);
+      transfers.load(values, matrix);
     }
 
     return matrix;
@@ -301,7 +304,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public void store(Matrix matrix, FloatBuffer into) {
     CudaMatrix one = mine(matrix);
-    HostCopies.part(into, one.count());
+    Transfers.part(into, one.count());
     if (one.owner() != null) {
       one.owner().matrices.remove(one);
     }
@@ -309,7 +312,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     if (one.bytes() > 0) {
       use();
       CUevent computed = Events.record(compute);
-      CUevent stored = copies.store(one, into, computed);
+      CUevent stored = transfers.store(one, into, computed);
       Events.destroy(computed);
       region.giveAfter(stored, one.giveUp());
     }
@@ -319,7 +322,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   public void synchronize() {
     use();
     check(JCudaDriver.cuStreamSynchronize(compute), "waiting for " + name());
-    copies.synchronize();
+    transfers.synchronize();
     region.poll();
   }
 
@@ -446,10 +449,10 @@ public final class CudaMatrixDevice implements MatrixDevice {
     return addresses;
   }
 
-  /** Page-locked numbers of the host, not cleared, until this device is closed. */
+  /** Page-locked zeros of the host, for any GPU, until this device is closed. */
   public FloatBuffer pinned(int numbers) {
     use();
-    return copies.pinned(numbers);
+    return transfers.pinned(numbers);
   }
 
   @Override
@@ -466,7 +469,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     closed = true;
     use();
     JCudaDriver.cuStreamSynchronize(compute);
-    copies.close();
+    transfers.close();
     region.close();
     uploads.close();
     blas.destroy();
