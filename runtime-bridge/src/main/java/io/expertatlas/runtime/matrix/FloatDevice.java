@@ -13,6 +13,8 @@ public final class FloatDevice implements MatrixDevice {
   /** The only one. */
   public static final FloatDevice INSTANCE = new FloatDevice();
 
+  private final FloatPool pool = new FloatPool();
+
   private FloatDevice() {}
 
   @Override
@@ -27,7 +29,8 @@ public final class FloatDevice implements MatrixDevice {
 
   @Override
   public Matrix zeros(int rows, int columns) {
-    return new FloatMatrix(rows, columns);
+    FloatBuffer values = pool.zeros(Math.multiplyExact(rows, columns));
+    return new FloatMatrix(rows, columns, values, true);
   }
 
   @Override
@@ -58,15 +61,20 @@ public final class FloatDevice implements MatrixDevice {
 
   @Override
   public Matrix load(FloatBuffer values, int rows, int columns) {
-    return new FloatMatrix(rows, columns, part(values, rows, columns));
+    return new FloatMatrix(rows, columns, part(values, rows, columns), false);
   }
 
   @Override
-  public void release(Matrix matrix) {}
+  public void release(Matrix matrix) {
+    if (FloatMatrix.of(matrix).isPooled) {
+      pool.giveBack(FloatMatrix.of(matrix).giveUp());
+    }
+  }
 
   @Override
   public void store(Matrix matrix, FloatBuffer into) {
     matrix.copyInto(part(into, matrix.rows(), matrix.columns()), 0);
+    release(matrix);
   }
 
   private static FloatBuffer part(FloatBuffer values, int rows, int columns) {
