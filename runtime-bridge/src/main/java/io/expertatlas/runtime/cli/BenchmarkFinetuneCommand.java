@@ -38,7 +38,7 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true)
 final class BenchmarkFinetuneCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
-  @Mixin private TrainingDevices devices;
+  @Mixin private final TrainingDevices devices = new TrainingDevices();
   @Mixin private PipelineMixin pipeline;
 
   @Option(
