@@ -6,8 +6,9 @@ import java.util.Arrays;
 
 /**
  * The CPU in floats. What {@link #load} gives is the host's memory itself, so that experts compute
- * from the weights where they are. Everything is done when a call returns; several threads may use
- * it on different matrices.
+ * from the weights where they are; the memory of large {@link #zeros} is used again once they are
+ * given up. Everything is done when a call returns; several threads may use it on different
+ * matrices.
  */
 public final class FloatDevice implements MatrixDevice {
   /** The only one. */
