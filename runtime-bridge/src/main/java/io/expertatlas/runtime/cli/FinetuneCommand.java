@@ -12,8 +12,7 @@ import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.model.Models;
 import io.expertatlas.runtime.tokenizer.TextCodec;
-import io.expertatlas.runtime.train.HostMemory;
-import io.expertatlas.runtime.train.HostNeed;
+import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.MixtralTraining;
 import io.expertatlas.runtime.train.StepExecutor;
 import io.expertatlas.runtime.train.TrainableModel;
@@ -25,6 +24,8 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
@@ -37,7 +38,7 @@ import picocli.CommandLine.Spec;
 /** Trains a model on text. */
 @Command(
     name = "finetune",
-    description = "Trains a Mixtral model on text, on the CPU.",
+    description = "Trains a Mixtral model on text.",
     mixinStandardHelpOptions = true)
 final class FinetuneCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -66,6 +67,7 @@ final class FinetuneCommand implements Callable<Integer> {
 
   @Mixin private TrainingOptions training;
   @Mixin private PipelineMixin pipeline;
+  @Mixin private TrainingDevices devices;
 
   @Option(
       names = "--checkpoint-every",
@@ -114,7 +116,7 @@ final class FinetuneCommand implements Callable<Integer> {
               .formatted(settings.sequenceLength(), config.maxPositions()));
     }
 
-    HostNeed.check(size(config), !pipeline.isThere(), Runtime.getRuntime().maxMemory());
+    devices.checkHost(size(config), !pipeline.isThere());
     TokenRows rows = rows(config, settings);
     if (batches != null) {
       WrittenAside.file(
@@ -126,8 +128,13 @@ final class FinetuneCommand implements Callable<Integer> {
           });
     }
 
-    TrainableModel trained = new MixtralTraining(config, checkpoint, false, HostMemory.JVM);
-    print(train(finetuning, settings, rows, trained));
+    try (devices) {
+      Backend backend = devices.open(spec, pipeline.devices(), pipeline.memory());
+      TrainableModel trained =
+          new MixtralTraining(config, checkpoint, false, devices.hostMemory());
+      print(train(finetuning, settings, rows, trained, backend));
+    }
+
     return 0;
   }
 
@@ -143,6 +150,12 @@ final class FinetuneCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(),
           "Invalid --checkpoint-every: %d, at least 0".formatted(checkpointEvery));
+    }
+
+    if (devices.isCuda() && !pipeline.isThere()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid options: --device cuda takes a --pipeline (gpipe holds all on its devices)");
     }
 
     if (timeline != null && !pipeline.isThere()) {
@@ -168,18 +181,28 @@ final class FinetuneCommand implements Callable<Integer> {
   }
 
   private FinetuneResult train(
-      Finetuning finetuning, TrainingSettings settings, TokenRows rows, TrainableModel trained)
+      Finetuning finetuning,
+      TrainingSettings settings,
+      TokenRows rows,
+      TrainableModel trained,
+      Backend backend)
       throws IOException, InterruptedException {
-    try (StepExecutor executor = pipeline.open(spec, trained, settings);
+    try (StepExecutor executor = pipeline.open(spec, trained, settings, backend);
         ProgressBar bar = Terminal.progress("finetune", settings.steps())) {
       FinetuneResult result =
-          finetuning.run(trained, rows, executor, pipeline.words(), new TrainingBar(bar, settings));
+          finetuning.run(trained, rows, executor, words(), new TrainingBar(bar, settings));
       if (timeline != null) {
         WrittenAside.file(timeline, file -> ChromeTrace.write(executor.timeline(), file));
       }
 
       return result;
     }
+  }
+
+  private Map<String, String> words() {
+    Map<String, String> words = new TreeMap<>(devices.words());
+    words.putAll(pipeline.words());
+    return words;
   }
 
   private void print(FinetuneResult result) {

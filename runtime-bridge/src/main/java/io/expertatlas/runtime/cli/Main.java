@@ -12,7 +12,8 @@ import picocli.CommandLine.Command;
       RunCommand.class,
       BenchmarkRunCommand.class,
       SimulateCommand.class,
-      FinetuneCommand.class
+      FinetuneCommand.class,
+      BenchmarkFinetuneCommand.class
     })
 public final class Main {
   Main() {}

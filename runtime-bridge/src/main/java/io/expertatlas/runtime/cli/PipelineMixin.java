@@ -2,6 +2,7 @@ package io.expertatlas.runtime.cli;
 
 import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
+import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.train.Backend;
@@ -76,11 +77,20 @@ final class PipelineMixin {
               + " ${DEFAULT-VALUE}).")
   private int cpuThreads;
 
-  @Option(
-      names = "--recompute",
-      description =
-          "In a pipeline, keep only the layers' inputs for backward, and compute each layer again.")
-  private boolean recomputes;
+  /** Devices of the pipeline; 1 without one. */
+  int devices() {
+    return devices;
+  }
+
+  /** Threads that compute experts on the CPU. */
+  int cpuThreads() {
+    return cpuThreads;
+  }
+
+  /** Bytes of each device, null: no bound. */
+  Long memory() {
+    return memory;
+  }
 
   /** Whether there is a pipeline. */
   boolean isThere() {
@@ -100,9 +110,9 @@ final class PipelineMixin {
    *
    * @throws ParameterException if options contradict each other or the model
    */
-  private StagePlan plan(CommandSpec spec, int layers) {
+  private StagePlan plan(CommandSpec spec, String name, int layers) {
     try {
-      PipelineKind kind = PipelineKind.ofWord(pipeline);
+      PipelineKind kind = PipelineKind.ofWord(name);
       int count = stages > 0 ? stages : kind == PipelineKind.GPIPE ? devices : layers;
       return StagePlan.equal(kind, devices, layers, count);
     } catch (IllegalArgumentException e) {
@@ -113,10 +123,13 @@ final class PipelineMixin {
   /**
    * Opens what computes.
    *
+   * @param backend what a pipeline computes with, to be closed by its owner
    * @throws ParameterException if options contradict each other or the model
    * @throws IllegalArgumentException if it does not fit the memory, with the numbers
    */
-  StepExecutor open(CommandSpec spec, TrainableModel model, TrainingSettings settings) {
+  StepExecutor open(
+      CommandSpec spec, TrainableModel model, TrainingSettings settings, Backend backend)
+      throws InterruptedException {
     if (devices < 1 || stages < 0 || cpuThreads < 1) {
       throw new ParameterException(
           spec.commandLine(),
@@ -131,23 +144,53 @@ final class PipelineMixin {
             "Invalid options: --devices, --stages and --memory are of a --pipeline");
       }
 
+      if (backend.devices().get(0).numberBytes() != Double.BYTES) {
+        throw new ParameterException(
+            spec.commandLine(), "Invalid options: --precision float32 takes a --pipeline");
+      }
+
       return new PlainExecutor(model, settings.microBatches());
     }
 
-    StagePlan plan = plan(spec, model.layers().size());
-    return new PipelineExecutor(
+    return open(
+        spec,
+        pipeline,
         model,
+        settings.microBatches(),
+        settings.batch() / settings.microBatches(),
+        settings.sequenceLength(),
+        settings.seed(),
+        MeasuredCosts.of(model, backend, cpuThreads),
+        backend);
+  }
+
+  /**
+   * Opens a pipeline of a name, whatever {@code --pipeline} says.
+   *
+   * @param sequences of a micro-batch
+   * @param length tokens of a sequence
+   * @see #open(CommandSpec, TrainableModel, TrainingSettings, Backend)
+   */
+  PipelineExecutor open(
+      CommandSpec spec,
+      String name,
+      TrainableModel model,
+      int microBatches,
+      int sequences,
+      int length,
+      long seed,
+      ExpertCosts costs,
+      Backend backend) {
+    PipelineOptions options =
         new PipelineOptions(
-            plan,
-            settings.microBatches(),
+            plan(spec, name, model.layers().size()),
+            microBatches,
             policy,
-            MeasuredCosts.of(model),
-            memory == null ? Long.MAX_VALUE : memory,
+            costs,
+            TrainingDevices.planned(backend, memory),
             cpuThreads,
-            settings.seed()),
-        Backend.doubles(devices, recomputes),
-        settings.batch() / settings.microBatches() * settings.sequenceLength(),
-        settings.sequenceLength());
+            seed);
+    return new PipelineExecutor(model, options, backend, sequences * length, length);
   }
 
   /** The options by name, for reports. */

@@ -13,11 +13,12 @@ public final class DoubleProducts {
   private DoubleProducts() {}
 
   /**
-   * Lets each product run on the thread that asks for it; so do all products of this process, until
-   * a {@link CpuDevice} with another number of threads is made.
+   * Sets how many threads share a product, also in floats; with 1 it runs on the thread that asks
+   * for it. So do all products of this process, until a {@link CpuDevice} with another number of
+   * threads is made.
    */
-  public static void useOneThread() {
-    ProductThreads.set(1);
+  public static void useThreads(int threads) {
+    ProductThreads.set(threads);
   }
 
   /** {@code c = a transposed(b)}; a {@code [m, k]}, b {@code [n, k]}, c {@code [m, n]}. */

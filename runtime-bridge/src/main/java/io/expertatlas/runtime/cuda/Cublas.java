@@ -33,7 +33,7 @@ final class Cublas {
   }
 
   /** An address that another library gave. */
-  private static final class At extends Pointer {
+  static final class At extends Pointer {
     At(long value) {
       super((Pointer) null);
       address = value;
@@ -72,7 +72,7 @@ final class Cublas {
     return type == DType.BF16 ? CUDA_R_16BF : CUDA_R_32F;
   }
 
-  private static void check(int status, String call) {
+  static void check(int status, String call) {
     if (status != cublas.CUBLAS_STATUS_SUCCESS) {
       throw new IllegalStateException(
           "cuBLAS failed at %s: %s"

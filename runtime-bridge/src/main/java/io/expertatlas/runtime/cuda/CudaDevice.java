@@ -165,7 +165,7 @@ public final class CudaDevice implements Device {
     this.graphs = new CudaGraphs(this, stream);
     this.memory = new CudaMemory(this, stream, graphs, Math.min(budget, free[0]));
     this.staging = new Staging(stream);
-    this.kernels = new Kernels(stream);
+    this.kernels = new Kernels(stream, Kernels.MODEL);
     this.marks = new Marks(rank, "compute", stream);
     this.hostLink = new HostLink(rank, stream, isTimed);
     this.cublas =

@@ -20,9 +20,12 @@ import jcuda.driver.JCudaDriver;
 
 /** The kernels of {@code src/main/cuda}, loaded into one context from their committed PTX. */
 final class Kernels {
-  /** The source files, each one module. */
-  static final List<String> SOURCES =
+  /** Source files, each one module, that a model runs with. */
+  static final List<String> MODEL =
       List.of("rows", "linear", "stream", "experts", "router", "attention", "prefill", "sampling");
+
+  /** Those that it is trained with. */
+  static final List<String> TRAINING = List.of("rows", "train");
 
   /** Shared memory that a block gets without asking. */
   static final int PLAIN_SHARED = 48 * 1024;
@@ -33,9 +36,9 @@ final class Kernels {
   private final CUstream stream;
 
   /** Loads the modules into the current context. */
-  Kernels(CUstream stream) {
+  Kernels(CUstream stream, List<String> sources) {
     this.stream = stream;
-    for (String source : SOURCES) {
+    for (String source : sources) {
       CUmodule module = new CUmodule();
       check(JCudaDriver.cuModuleLoadData(module, ptx(source)), "loading " + source + ".ptx");
       modules.add(module);
@@ -132,6 +135,11 @@ final class Kernels {
 
     Launch with(float value) {
       arguments.add(Pointer.to(new float[] {value}));
+      return this;
+    }
+
+    Launch with(double value) {
+      arguments.add(Pointer.to(new double[] {value}));
       return this;
     }
 

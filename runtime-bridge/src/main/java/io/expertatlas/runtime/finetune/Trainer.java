@@ -79,7 +79,7 @@ final class Trainer {
       model.parameters().forEach(parameter -> parameter.scaleGradient(scale));
     }
 
-    settings.optimizer().step(model.parameters(), rate, step + 1);
+    settings.optimizer().step(model.parameters(), rate, step + 1, executor.isInDoubles());
     return new TrainingState.Point(loss, rate, norm);
   }
 

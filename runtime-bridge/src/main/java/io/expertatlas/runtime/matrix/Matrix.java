@@ -1,5 +1,7 @@
 package io.expertatlas.runtime.matrix;
 
+import java.nio.FloatBuffer;
+
 /**
  * Rows of numbers on a device, and what training computes of them. Operands are of one device;
  * results too, and new unless said otherwise. Operations run in the order in which they are called;
@@ -22,6 +24,17 @@ public interface Matrix {
 
   /** The numbers, row by row. */
   double[] toHost();
+
+  /**
+   * Writes numbers from the {@code first}-th on, rounded to floats, to a buffer's rest, whose
+   * position stays.
+   */
+  default void copyInto(FloatBuffer into, int first) {
+    double[] numbers = toHost();
+    for (int i = 0; i < into.remaining(); i++) {
+      into.put(into.position() + i, (float) numbers[first + i]);
+    }
+  }
 
   /** This [t, in] through a linear layer [n, in]: [t, n]. */
   Matrix linear(Matrix weight);

@@ -37,6 +37,47 @@ final class Popularity {
     return shares;
   }
 
+  /**
+   * Shares that fall as a power of the rank, whose squares sum to a concentration; none above 1/k.
+   *
+   * @throws IllegalArgumentException if it cannot be reached
+   */
+  static double[] ofConcentration(int experts, int k, double concentration) {
+    double low = 0;
+    double high = 40;
+    for (int i = 0; i < 100; i++) {
+      double middle = (low + high) / 2;
+      if (squares(shares(experts, k, middle)) < concentration) {
+        low = middle;
+      } else {
+        high = middle;
+      }
+    }
+
+    double[] shares = shares(experts, k, high);
+    if (Math.abs(squares(shares) - concentration) > 1e-6) {
+      throw new IllegalArgumentException(
+          "Invalid skew: %s, the sum of squared shares of %d experts, top-%d, is %.4f to %.4f"
+              .formatted(
+                  concentration,
+                  experts,
+                  k,
+                  squares(shares(experts, k, 0)),
+                  squares(shares(experts, k, 40))));
+    }
+
+    return shares;
+  }
+
+  private static double squares(double[] shares) {
+    double sum = 0;
+    for (double share : shares) {
+      sum += share * share;
+    }
+
+    return sum;
+  }
+
   /** {@code rank^-power}, made to sum to 1, what is above 1/k given to the others. */
   private static double[] shares(int experts, int k, double power) {
     double[] shares = new double[experts];

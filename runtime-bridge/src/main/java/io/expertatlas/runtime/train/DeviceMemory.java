@@ -28,6 +28,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
   private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
   private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
   private final Thread thread;
+  private long loadedBytes;
   private String failure = "";
 
   DeviceMemory(
@@ -122,12 +123,18 @@ final class DeviceMemory implements Copies, AutoCloseable {
     }
 
     loader.completed(block);
+    loadedBytes += bytes(block);
     notifyAll();
   }
 
   private synchronized void fail(String why) {
     failure = "Copies to device %d stopped: %s".formatted(device, why);
     notifyAll();
+  }
+
+  /** Bytes of all copies so far. */
+  synchronized long loadedBytes() {
+    return loadedBytes;
   }
 
   private void check() {

@@ -2,9 +2,31 @@ package io.expertatlas.runtime.train;
 
 /** What training keeps in the memory of the JVM, known before anything is loaded. */
 public final class HostNeed {
+  private static final int MOMENTS_BYTES = 2 * Float.BYTES;
+
   private static final int RESIDENT_BYTES = 2 * Double.BYTES; // a copy and a sum of gradients
 
   private HostNeed() {}
+
+  /**
+   * Checks that parameters of which values and gradients are page-locked fit.
+   *
+   * @param parameters numbers that are trained
+   * @param available bytes of the machine that can be used
+   * @param ofJvm bytes that the JVM may use: for the moments
+   * @throws IllegalArgumentException if they do not, with the numbers
+   */
+  public static void checkPinned(long parameters, long available, long ofJvm) {
+    long needed = Math.multiplyExact(parameters, Parameter.BYTES);
+    if (needed > available) {
+      throw new IllegalArgumentException(
+          ("Not enough host memory: %,d parameters of %d bytes each need %,d bytes, %,d are"
+                  + " available")
+              .formatted(parameters, Parameter.BYTES, needed, available));
+    }
+
+    check(parameters, MOMENTS_BYTES, ofJvm);
+  }
 
   /**
    * Checks that the parameters fit; activations and text come on top.
@@ -15,7 +37,10 @@ public final class HostNeed {
    * @throws IllegalArgumentException if they do not, with the numbers
    */
   public static void check(long parameters, boolean resident, long available) {
-    long each = Parameter.BYTES + (resident ? RESIDENT_BYTES : 0);
+    check(parameters, Parameter.BYTES + (resident ? RESIDENT_BYTES : 0), available);
+  }
+
+  private static void check(long parameters, long each, long available) {
     long needed = Math.multiplyExact(parameters, each);
     if (needed > available) {
       throw new IllegalArgumentException(

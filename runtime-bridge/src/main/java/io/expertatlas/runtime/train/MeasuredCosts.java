@@ -1,117 +1,171 @@
 package io.expertatlas.runtime.train;
 
-import io.expertatlas.runtime.cpu.DoubleProducts;
-import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.TokenCurve;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
  * What the pieces of a layer take on this machine, timed once with an expert of the model's first
- * layer. A logical device is as fast as the CPU. Only the split depends on it, never a result.
+ * layer: on the CPU beside a device, on the device, and on the way there. Only the split depends on
+ * it, never a result.
  */
 public final class MeasuredCosts implements ExpertCosts {
-  private static final int[] COUNTS = {1, 4, 16, 64, 256};
+  private static final int[] COUNTS = {1, 4, 16, 64, 256, 1024};
   private static final int ROUNDS = 5;
 
-  private final TokenCurve forward;
-  private final TokenCurve backward;
+  /** Times of an expert on one device. */
+  private record Curves(TokenCurve forward, TokenCurve backward) {
+    double nanos(int tokens, boolean isBackward) {
+      return (isBackward ? backward : forward).nanos(tokens);
+    }
+  }
+
+  private final Curves cpu;
+  private final Curves gpu;
   private final double loadExpertNanos;
   private final double loadBaseNanos;
 
-  private MeasuredCosts(
-      TokenCurve forward, TokenCurve backward, double loadExpertNanos, double loadBaseNanos) {
-    this.forward = forward;
-    this.backward = backward;
+  private MeasuredCosts(Curves cpu, Curves gpu, double loadExpertNanos, double loadBaseNanos) {
+    this.cpu = cpu;
+    this.gpu = gpu;
     this.loadExpertNanos = loadExpertNanos;
     this.loadBaseNanos = loadBaseNanos;
   }
 
-  /** Times an expert of a model; gradients and parameters stay as they are. */
-  public static MeasuredCosts of(TrainableModel model) {
-    DoubleProducts.useOneThread();
+  /**
+   * Times an expert of a model; gradients and parameters stay as they are.
+   *
+   * @param cpuThreads that compute an expert on the CPU beside devices of another kind
+   * @throws InterruptedException if the thread is interrupted
+   */
+  public static MeasuredCosts of(TrainableModel model, Backend backend, int cpuThreads)
+      throws InterruptedException {
+    backend.useThreads(cpuThreads);
+    MatrixDevice device = backend.devices().get(0);
+    Curves cpu = curves(model, backend.cpu(), false, backend.recomputes());
+    return new MeasuredCosts(
+        cpu,
+        device == backend.cpu() ? cpu : curves(model, device, true, backend.recomputes()),
+        load(model.layers().get(0).experts().get(0), device),
+        load(model.layers().get(0).attention(), device)
+            + load(model.layers().get(0).gate(), device));
+  }
+
+  private static Curves curves(
+      TrainableModel model, MatrixDevice device, boolean keepsCopies, boolean recomputes)
+      throws InterruptedException {
     Layer layer = model.layers().get(0);
-    Block expert = layer.experts().get(0);
+    List<Parameter> expert = layer.experts().get(0).parameters();
     double[][] there = new double[COUNTS.length][ROUNDS];
     double[][] back = new double[COUNTS.length][ROUNDS];
-    for (int point = 0; point < COUNTS.length; point++) {
-      Matrix x = random(COUNTS[point], model.hidden());
-      for (int round = -1; round < ROUNDS; round++) { // the first one warms up
-        Copies copies = new Fresh();
-        long begin = System.nanoTime();
-        ExpertMath.Tape tape = layer.math().forward(x, expert.parameters(), copies);
-        long middle = System.nanoTime();
-        layer.math().backward(tape, x, expert.parameters(), copies);
-        long end = System.nanoTime();
-        if (round >= 0) {
-          there[point][round] = Math.max(1, middle - begin);
-          back[point][round] = Math.max(1, end - middle);
+    try (Fresh copies = new Fresh(device, keepsCopies)) {
+      for (int point = 0; point < COUNTS.length; point++) {
+        for (int round = -1; round < ROUNDS; round++) { // the first one warms up
+          try (MatrixDevice.Scope scope = device.scope()) {
+            Matrix x = random(COUNTS[point], model.hidden(), device);
+            device.synchronize();
+            long begin = System.nanoTime();
+            ExpertMath.Tape tape = layer.math().forward(x, expert, copies);
+            device.synchronize();
+            long middle = System.nanoTime();
+            layer.math().backward(tape, x, expert, copies);
+            device.synchronize();
+            long end = System.nanoTime();
+            if (round >= 0) {
+              there[point][round] = Math.max(1, middle - begin);
+              back[point][round] = Math.max(1, end - (recomputes ? begin : middle));
+            }
+          }
         }
       }
     }
 
-    return new MeasuredCosts(
-        TokenCurve.of(COUNTS, there).monotone(),
-        TokenCurve.of(COUNTS, back).monotone(),
-        load(expert),
-        load(layer.attention()) + load(layer.gate()));
+    return new Curves(
+        TokenCurve.of(COUNTS, there).monotone(), TokenCurve.of(COUNTS, back).monotone());
   }
 
-  private static Matrix random(int rows, int columns) {
+  private static Matrix random(int rows, int columns, MatrixDevice device) {
     SplittableRandom random = new SplittableRandom(1);
     double[] values = new double[rows * columns];
     Arrays.setAll(values, i -> random.nextDouble() - 0.5);
-    return DoubleDevice.INSTANCE.of(rows, columns, values);
+    return device.of(rows, columns, values);
   }
 
-  private static double load(Block block) {
+  private static double load(Block block, MatrixDevice device) throws InterruptedException {
     double[] samples = new double[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
+      List<Matrix> copies = new ArrayList<>();
       long begin = System.nanoTime();
-      block.parameters().forEach(MeasuredCosts::copy);
+      for (Parameter one : block.parameters()) {
+        copies.add(device.load(one.value(), one.rows(), one.columns()));
+      }
+
       samples[round] = Math.max(1, System.nanoTime() - begin);
+      copies.forEach(device::release);
     }
 
     return TokenCurve.median(samples);
   }
 
-  private static Matrix copy(Parameter parameter) {
-    return DoubleDevice.INSTANCE.load(parameter.value(), parameter.rows(), parameter.columns());
-  }
-
-  /** Copies made when they are asked for, as the CPU's experts have them. */
-  private static final class Fresh implements Copies {
+  /** Copies as a device has them, there already, or as the CPU's experts make them, each time. */
+  private static final class Fresh implements Copies, AutoCloseable {
+    private final MatrixDevice device;
+    private final boolean keeps;
+    private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
     private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
+
+    Fresh(MatrixDevice device, boolean keeps) {
+      this.device = device;
+      this.keeps = keeps;
+    }
 
     @Override
     public MatrixDevice device() {
-      return DoubleDevice.INSTANCE;
+      return device;
     }
 
     @Override
     public Matrix value(Parameter parameter) {
-      return copy(parameter);
+      return keeps ? values.computeIfAbsent(parameter, this::load) : load(parameter);
+    }
+
+    private Matrix load(Parameter parameter) {
+      try {
+        return device.load(parameter.value(), parameter.rows(), parameter.columns());
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);
+      }
     }
 
     @Override
     public Matrix gradient(Parameter parameter) {
-      return gradients.computeIfAbsent(parameter, one -> device().zeros(one.rows(), one.columns()));
+      return gradients.computeIfAbsent(
+          parameter, one -> device.zeros(one.rows(), one.columns()));
+    }
+
+    @Override
+    public void close() {
+      values.values().forEach(device::release);
+      gradients.values().forEach(device::release);
     }
   }
 
   @Override
   public double cpuNanos(int tokens, boolean isBackward) {
-    return (isBackward ? backward : forward).nanos(tokens);
+    return cpu.nanos(tokens, isBackward);
   }
 
   @Override
   public double gpuNanos(int tokens, boolean isBackward) {
-    return cpuNanos(tokens, isBackward);
+    return gpu.nanos(tokens, isBackward);
   }
 
   @Override

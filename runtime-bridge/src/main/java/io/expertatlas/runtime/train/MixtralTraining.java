@@ -16,7 +16,7 @@ import java.util.List;
  */
 public final class MixtralTraining implements TrainableModel {
   private final MixtralConfig config;
-  private final HostMemory memory;
+  private final ParameterMemory memory;
   private final List<Parameter> parameters = new ArrayList<>();
   private final Parameter embedding; // [V, H]
   private final List<MixtralLayer> layers = new ArrayList<>();
@@ -31,7 +31,7 @@ public final class MixtralTraining implements TrainableModel {
    * @throws io.expertatlas.runtime.CheckpointException if a tensor is missing or misshapen
    */
   public MixtralTraining(
-      MixtralConfig config, WeightSource source, boolean tied, HostMemory memory) {
+      MixtralConfig config, WeightSource source, boolean tied, ParameterMemory memory) {
     this.memory = memory;
     this.config = config;
     int hidden = config.hidden();
@@ -43,6 +43,7 @@ public final class MixtralTraining implements TrainableModel {
     this.norm = read(source, "model.norm.weight", hidden);
     this.head =
         tied ? embedding.secondUse(memory) : read(source, "lm_head.weight", config.vocabulary(), hidden);
+    HostWork.forEach(parameters, Parameter::read);
   }
 
   private MixtralLayer layer(WeightSource source, int layer) {

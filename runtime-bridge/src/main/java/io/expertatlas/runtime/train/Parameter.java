@@ -17,6 +17,7 @@ public final class Parameter {
   public static final int BYTES = 16;
 
   private final String name;
+  private final TensorData tensor;
   private final List<Long> shape;
   private final int rows;
   private final int columns;
@@ -30,10 +31,9 @@ public final class Parameter {
   /**
    * A parameter with zero gradient and moments.
    *
-   * @param tensor of one or two axes; read
-   * @throws io.expertatlas.runtime.CheckpointException if it cannot be read
+   * @param tensor of one or two axes, whose values {@link #read} takes
    */
-  Parameter(String name, TensorData tensor, HostMemory memory) {
+  Parameter(String name, TensorData tensor, ParameterMemory memory) {
     this.name = name;
     this.shape = List.copyOf(tensor.shape());
     this.rows = shape.size() == 1 ? 1 : Math.toIntExact(shape.get(0));
@@ -44,14 +44,16 @@ public final class Parameter {
     }
 
     int elements = Math.multiplyExact(rows, columns);
-    this.value = memory.allocate(elements).put(0, HostFloats.read(tensor));
+    this.tensor = tensor;
+    this.value = memory.allocate(elements);
     this.gradient = memory.allocate(elements);
     this.mean = new float[elements];
     this.variance = new float[elements];
   }
 
-  private Parameter(Parameter other, HostMemory memory) {
+  private Parameter(Parameter other, ParameterMemory memory) {
     this.name = other.name;
+    this.tensor = other.tensor;
     this.shape = other.shape;
     this.rows = other.rows;
     this.columns = other.columns;
@@ -62,10 +64,19 @@ public final class Parameter {
   }
 
   /**
+   * Takes the first values.
+   *
+   * @throws io.expertatlas.runtime.CheckpointException if they cannot be read
+   */
+  void read() {
+    value.put(0, HostFloats.read(tensor));
+  }
+
+  /**
    * The same numbers for a second use, a tied head: with copies and a gradient of its own, so that
    * the uses may be computed in different places.
    */
-  Parameter secondUse(HostMemory memory) {
+  Parameter secondUse(ParameterMemory memory) {
     second = new Parameter(this, memory);
     return second;
   }

@@ -294,6 +294,10 @@ final class PipelineDevice implements AutoCloseable {
     }
   }
 
+  long loadedBytes() {
+    return memory.loadedBytes();
+  }
+
   @Override
   public void close() {
     memory.close();

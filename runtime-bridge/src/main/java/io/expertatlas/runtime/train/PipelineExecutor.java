@@ -1,7 +1,6 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.Timeline;
-import io.expertatlas.runtime.cpu.DoubleProducts;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import java.util.ArrayList;
@@ -38,7 +37,7 @@ public final class PipelineExecutor implements StepExecutor {
   /**
    * Opens the devices.
    *
-   * @param backend what the devices compute with; its devices are closed with the executor
+   * @param backend what the devices compute with
    * @param chunkTokens tokens of a micro-batch at most
    * @param length tokens of a sequence at most
    * @throws IllegalArgumentException if the plan is for another model, or two stages do not fit a
@@ -73,9 +72,10 @@ public final class PipelineExecutor implements StepExecutor {
     }
 
     PipelineNeed.check(options, backend, stages, chunkTokens, length);
-    DoubleProducts.useOneThread();
+    backend.useThreads(options.cpuThreads());
     this.threads = Executors.newFixedThreadPool(plan.devices(), named("device"));
-    this.pool = Executors.newFixedThreadPool(options.cpuThreads(), named("cpu-experts"));
+    int workers = backend.isThreaded() ? 1 : options.cpuThreads();
+    this.pool = Executors.newFixedThreadPool(workers, named("cpu-experts"));
     for (int device = 0; device < plan.devices(); device++) {
       Arena arena = new Arena(options.deviceBytes());
       arenas.add(arena);
@@ -160,6 +160,11 @@ public final class PipelineExecutor implements StepExecutor {
   }
 
   @Override
+  public boolean isInDoubles() {
+    return backend.devices().get(0).numberBytes() == Double.BYTES;
+  }
+
+  @Override
   public Timeline timeline() {
     return timeline;
   }
@@ -169,6 +174,11 @@ public final class PipelineExecutor implements StepExecutor {
     return backend.devices().stream().mapToLong(MatrixDevice::peakBytes).anyMatch(b -> b > 0)
         ? backend.devices().stream().mapToLong(MatrixDevice::peakBytes).max().orElse(0)
         : arenas.stream().mapToLong(Arena::peak).max().orElse(0);
+  }
+
+  /** Bytes of weights that were copied to devices so far. */
+  public long loadedBytes() {
+    return training.stream().mapToLong(PipelineDevice::loadedBytes).sum();
   }
 
   /** Bytes in use; between steps none. */
@@ -189,7 +199,5 @@ public final class PipelineExecutor implements StepExecutor {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-
-    backend.devices().forEach(MatrixDevice::close);
   }
 }

@@ -25,7 +25,7 @@ public final class PlainExecutor implements StepExecutor {
     this.model = model;
     this.stage = new Stage(model, 0, model.layers().size());
     this.microBatches = microBatches;
-    DoubleProducts.useOneThread();
+    DoubleProducts.useThreads(1);
   }
 
   /** Copies of all parameters. */

@@ -41,6 +41,19 @@ public record PostNormConfig(
     }
   }
 
+  /** The same with another number of layers. */
+  public PostNormConfig withLayers(int number) {
+    return new PostNormConfig(
+        number, experts, topK, hidden, inner, heads, vocabulary, epsilon, tied);
+  }
+
+  /** Number of numbers. */
+  public long size() {
+    long expert = 2L * hidden * inner + inner + hidden;
+    long layer = 4L * hidden * hidden + 8L * hidden + experts * (hidden + expert);
+    return layers * layer + (tied ? 1L : 2L) * vocabulary * hidden;
+  }
+
   /**
    * A preset of the APTMoE paper's code: S, M or L, with 32 layers.
    *

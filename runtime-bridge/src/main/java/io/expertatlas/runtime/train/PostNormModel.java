@@ -11,7 +11,7 @@ import java.util.List;
 public final class PostNormModel implements TrainableModel {
   private final PostNormConfig config;
   private final WeightSource source;
-  private final HostMemory memory;
+  private final ParameterMemory memory;
   private final List<Parameter> parameters = new ArrayList<>();
   private final Parameter embedding; // [V, H]
   private final List<PostNormLayer> layers = new ArrayList<>();
@@ -24,7 +24,7 @@ public final class PostNormModel implements TrainableModel {
    * @param memory for values and gradients
    * @throws io.expertatlas.runtime.CheckpointException if a tensor is missing or misshapen
    */
-  public PostNormModel(PostNormConfig config, WeightSource source, HostMemory memory) {
+  public PostNormModel(PostNormConfig config, WeightSource source, ParameterMemory memory) {
     this.config = config;
     this.memory = memory;
     this.source = source;
@@ -36,6 +36,7 @@ public final class PostNormModel implements TrainableModel {
 
     this.head =
         config.tied() ? embedding.secondUse(memory) : read("head.weight", config.vocabulary(), hidden);
+    HostWork.forEach(parameters, Parameter::read);
   }
 
   private PostNormLayer layer(int layer) {

@@ -23,6 +23,11 @@ public interface StepExecutor extends AutoCloseable {
   /** Bytes of copies, gradients and activations on the fullest device, at their most so far. */
   long peakBytes();
 
+  /** Whether gradients are computed in doubles. */
+  default boolean isInDoubles() {
+    return true;
+  }
+
   /** What ran when in the last step with gradients; empty without a pipeline. */
   default Timeline timeline() {
     return new Timeline(List.of());

@@ -131,7 +131,7 @@ class GradientTest {
 
         golden
             .optimizer()
-            .step(model.parameters(), golden.about().get("rate").asDouble(), step + 1);
+            .step(model.parameters(), golden.about().get("rate").asDouble(), step + 1, true);
       }
 
       for (Parameter one : model.parameters()) {

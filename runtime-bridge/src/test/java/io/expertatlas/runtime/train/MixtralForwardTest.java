@@ -31,7 +31,7 @@ class MixtralForwardTest {
   void logitsAreThoseOfTheModelThatGenerates() throws IOException, InterruptedException {
     Checkpoint checkpoint = Checkpoint.open(Goldens.data().resolve("mixtral"));
     MixtralConfig config = (MixtralConfig) checkpoint.config();
-    MixtralTraining training = new MixtralTraining(config, checkpoint, false, HostMemory.JVM);
+    MixtralTraining training = new MixtralTraining(config, checkpoint, false, ParameterMemory.JVM);
     ExecutionPlan plan =
         new ExecutionPlan(
             config.shape(),

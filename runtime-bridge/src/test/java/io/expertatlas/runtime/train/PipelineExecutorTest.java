@@ -67,17 +67,17 @@ class PipelineExecutorTest {
               new MixtralConfig(LAYERS, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
               weights,
               false,
-              HostMemory.JVM);
+              ParameterMemory.JVM);
       case "tied" ->
           new MixtralTraining(
               new MixtralConfig(LAYERS, 4, 2, 8, 6, 2, 1, 4, 19, 64, 1e-5, 100, -1, 2),
               weights,
               true,
-              HostMemory.JVM);
+              ParameterMemory.JVM);
       case "post-norm" ->
-          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights, HostMemory.JVM);
+          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights, ParameterMemory.JVM);
       default ->
-          new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights, HostMemory.JVM);
+          new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights, ParameterMemory.JVM);
     };
   }
 
@@ -148,8 +148,8 @@ class PipelineExecutorTest {
       for (int step = 1; step <= 2; step++) {
         TokenBatch batch = TinyModels.batch(19, 4, 6, step);
         assertThat(many.gradients(batch)).isEqualTo(one.gradients(batch));
-        OPTIMIZER.step(plain.parameters(), 1e-2, step);
-        OPTIMIZER.step(piped.parameters(), 1e-2, step);
+        OPTIMIZER.step(plain.parameters(), 1e-2, step, true);
+        OPTIMIZER.step(piped.parameters(), 1e-2, step, true);
         for (int i = 0; i < plain.parameters().size(); i++) {
           Parameter expected = plain.parameters().get(i);
           Parameter found = piped.parameters().get(i);

@@ -41,7 +41,7 @@ final class TinyModels {
       WeightSource weights = (name, shape) -> tensors.tensor("weight/" + name, shape);
       return about.has("rope-theta")
           ? new MixtralTraining(
-              mixtralConfig(), weights, about.get("tied").asBoolean(), HostMemory.JVM)
+              mixtralConfig(), weights, about.get("tied").asBoolean(), ParameterMemory.JVM)
           : new PostNormModel(
               new PostNormConfig(
                   whole("layers"),
@@ -54,7 +54,7 @@ final class TinyModels {
                   about.get("epsilon").asDouble(),
                   about.get("tied").asBoolean()),
               weights,
-              HostMemory.JVM);
+              ParameterMemory.JVM);
     }
 
     private MixtralConfig mixtralConfig() {

@@ -1,0 +1,288 @@
+// What training computes beside products, in floats. The same operands give the same bits: no atomics, sums in a fixed
+// order. One block a row unless said otherwise.
+#include "numbers.cuh"
+
+constexpr int COLUMNS = 32; // of a block that adds up rows; so many threads share a column
+
+// out[row] = in[index[row]] * weights[row]
+extern "C" __global__ void train_gather(
+    const float* in, const int* index, const float* weights, float* out, int width) {
+  const float* from = in + (size_t)index[blockIdx.x] * width;
+  float* to = out + (size_t)blockIdx.x * width;
+  const float weight = weights[blockIdx.x];
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    to[i] = from[i] * weight;
+  }
+}
+
+// into[targets[b]] += in[order[n]] for n = starts[b], ..., starts[b + 1] - 1, in this order. Grid: (targets, ceil(width / block)).
+extern "C" __global__ void train_add_rows_at(
+    float* into, const float* in, const int* targets, const int* starts, const int* order, int width) {
+  const int i = blockIdx.y * blockDim.x + threadIdx.x;
+  if (i < width) {
+    float* to = into + (size_t)targets[blockIdx.x] * width + i;
+    float sum = *to;
+    const int end = starts[blockIdx.x + 1];
+    for (int n = starts[blockIdx.x]; n < end; n++) {
+      sum += in[(size_t)order[n] * width + i];
+    }
+    *to = sum;
+  }
+}
+
+// into[column] += the sums that the threads of a column hold; a block of COLUMNS * 32 threads, thread t of column t % COLUMNS.
+__device__ void add_columns(float sum, float* into, int width) {
+  __shared__ float room[WARP][COLUMNS + 1];
+  const int warp = threadIdx.x / WARP;
+  const int lane = threadIdx.x % WARP;
+  __syncthreads();
+  room[warp][lane] = sum;
+  __syncthreads();
+  const float all = warp_sum(room[lane][warp]);
+  const int column = blockIdx.x * COLUMNS + warp;
+  if (lane == 0 && column < width) {
+    into[column] += all;
+  }
+}
+
+// into += the sum of the rows of x. Grid: ceil(width / COLUMNS), 1024 threads.
+extern "C" __global__ void train_add_rows_of(const float* x, float* into, int rows, int width) {
+  const int column = blockIdx.x * COLUMNS + threadIdx.x % WARP;
+  float sum = 0;
+  if (column < width) {
+#pragma unroll 4
+    for (int row = threadIdx.x / WARP; row < rows; row += WARP) {
+      sum += x[(size_t)row * width + column];
+    }
+  }
+  add_columns(sum, into, width);
+}
+
+// gradient = 0 where result is not above 0. Grid: ceil(count / block).
+extern "C" __global__ void train_relu_backward(float* gradient, const float* result, size_t count) {
+  const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count && !(result[i] > 0.0f)) {
+    gradient[i] = 0.0f;
+  }
+}
+
+// out = silu(gate) * up. Grid: ceil(count / block).
+extern "C" __global__ void train_swiglu(const float* gate, const float* up, float* out, size_t count) {
+  const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) {
+    out[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+  }
+}
+
+// The gradients of gate and up. Grid: ceil(count / block).
+extern "C" __global__ void train_swiglu_backward(
+    const float* gate, const float* up, const float* gradient, float* gate_gradient, float* up_gradient, size_t count) {
+  const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) {
+    const float sigmoid = 1 / (1 + expf(-gate[i]));
+    const float silu = gate[i] * sigmoid;
+    up_gradient[i] = gradient[i] * silu;
+    gate_gradient[i] = gradient[i] * (up[i] * (sigmoid + silu * (1 - sigmoid)));
+  }
+}
+
+// With s = 1 / sqrt(mean(x^2) + eps) and n = s x: out = s (gain dy - n mean(gain dy n)); stats[row] = (0, s).
+extern "C" __global__ void train_rms_norm_backward(
+    const float* x, const float* gain, const float* gradient, float eps, float* out, float2* stats, int width) {
+  __shared__ float room[WARP];
+  const size_t at = (size_t)blockIdx.x * width;
+  float squares = 0;
+  float along = 0;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    const float v = x[at + i];
+    squares += v * v;
+    along += gain[i] * gradient[at + i] * v;
+  }
+  const float scale = 1 / sqrtf(block_sum(squares, room) / width + eps);
+  along = block_sum(along, room) * scale / width;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    out[at + i] = scale * (gain[i] * gradient[at + i] - x[at + i] * scale * along);
+  }
+  if (threadIdx.x == 0) {
+    stats[blockIdx.x] = make_float2(0.0f, scale);
+  }
+}
+
+// With n = (x - mean) s, s = 1 / sqrt(var + eps), g = gain dy: out = s (g - mean(g) - n mean(g n)); stats[row] = (mean, s).
+extern "C" __global__ void train_layer_norm_backward(
+    const float* x, const float* gain, const float* gradient, float eps, float* out, float2* stats, int width) {
+  __shared__ float room[WARP];
+  const size_t at = (size_t)blockIdx.x * width;
+  float total = 0;
+  float sum = 0;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    total += x[at + i];
+    sum += gain[i] * gradient[at + i];
+  }
+  const float mean = block_sum(total, room) / width;
+  sum = block_sum(sum, room) / width;
+  float squares = 0;
+  float along = 0;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    const float v = x[at + i] - mean;
+    squares += v * v;
+    along += gain[i] * gradient[at + i] * v;
+  }
+  const float scale = 1 / sqrtf(block_sum(squares, room) / width + eps);
+  along = block_sum(along, room) * scale / width;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    out[at + i] = scale * (gain[i] * gradient[at + i] - sum - (x[at + i] - mean) * scale * along);
+  }
+  if (threadIdx.x == 0) {
+    stats[blockIdx.x] = make_float2(mean, scale);
+  }
+}
+
+// gain_gradient += sum of dy (x - mean) s, bias_gradient (or none) += sum of dy. Grid: ceil(width / COLUMNS), 1024 threads.
+extern "C" __global__ void train_norm_gradients(
+    const float* x, const float* gradient, const float2* stats, float* gain_gradient, float* bias_gradient, int rows, int width) {
+  const int column = blockIdx.x * COLUMNS + threadIdx.x % WARP;
+  float gains = 0;
+  float biases = 0;
+  if (column < width) {
+#pragma unroll 4
+    for (int row = threadIdx.x / WARP; row < rows; row += WARP) {
+      const float2 stat = stats[row];
+      const float down = gradient[(size_t)row * width + column];
+      gains += down * ((x[(size_t)row * width + column] - stat.x) * stat.y);
+      biases += down;
+    }
+  }
+  add_columns(gains, gain_gradient, width);
+  if (bias_gradient != nullptr) {
+    add_columns(biases, bias_gradient, width);
+  }
+}
+
+// Rotary embedding in place: places i and i + dim / 2 of each head turn by position * base^(-2 i / dim), or back. A thread
+// for each row and place. Grid: ceil(rows * dim / 2 / block).
+extern "C" __global__ void train_turn(float* x, int rows, int length, int heads, int dim, double base, int backwards) {
+  const int half = dim / 2;
+  const size_t n = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (n >= (size_t)rows * half) {
+    return;
+  }
+  const int row = n / half;
+  const int i = n % half;
+  double sine, cosine;
+  sincos(row % length * pow(base, -2.0 * i / dim), &sine, &cosine);
+  const float s = backwards ? -sine : sine;
+  const float c = cosine;
+  float* at = x + (size_t)row * heads * dim + i;
+  for (int head = 0; head < heads; head++, at += dim) {
+    const float a = at[0];
+    const float b = at[half];
+    at[0] = a * c - b * s;
+    at[half] = b * c + a * s;
+  }
+}
+
+// Scores to probabilities in place: softmax(scale * scores) over the places up to the row's own, 0 after them. Matrices
+// [length, length], each `stride` numbers after the one before. Grid: matrices * length.
+extern "C" __global__ void train_causal_softmax(float* scores, int length, size_t stride, float scale) {
+  __shared__ float room[WARP];
+  const int last = blockIdx.x % length;
+  float* row = scores + blockIdx.x / length * stride + (size_t)last * length;
+  float most = -INFINITY;
+  for (int j = threadIdx.x; j <= last; j += blockDim.x) {
+    most = fmaxf(most, row[j]);
+  }
+  most = block_max(most, room);
+  float sum = 0;
+  for (int j = threadIdx.x; j <= last; j += blockDim.x) {
+    sum += expf((row[j] - most) * scale);
+  }
+  sum = block_sum(sum, room);
+  for (int j = threadIdx.x; j < length; j += blockDim.x) {
+    row[j] = j > last ? 0.0f : expf((row[j] - most) * scale) / sum;
+  }
+}
+
+// Gradients of probabilities to those of scores in place: scale p (dp - sum(p dp)), 0 above the diagonal. As above.
+extern "C" __global__ void train_causal_softmax_backward(
+    const float* probabilities, float* gradient, int length, size_t stride, float scale) {
+  __shared__ float room[WARP];
+  const int last = blockIdx.x % length;
+  const size_t at = blockIdx.x / length * stride + (size_t)last * length;
+  const float* shares = probabilities + at;
+  float* down = gradient + at;
+  float along = 0;
+  for (int j = threadIdx.x; j <= last; j += blockDim.x) {
+    along += shares[j] * down[j];
+  }
+  along = block_sum(along, room);
+  for (int j = threadIdx.x; j < length; j += blockDim.x) {
+    down[j] = j > last ? 0.0f : shares[j] * (down[j] - along) * scale;
+  }
+}
+
+// Logits to the gradient of their loss in place: scale (softmax - one at the target); 0, and no loss, without a target.
+extern "C" __global__ void train_cross_entropy(
+    float* logits, const int* targets, float scale, double* losses, int width) {
+  __shared__ float room[WARP];
+  float* row = logits + (size_t)blockIdx.x * width;
+  const int target = targets[blockIdx.x];
+  if (target < 0) {
+    for (int i = threadIdx.x; i < width; i += blockDim.x) {
+      row[i] = 0.0f;
+    }
+    if (threadIdx.x == 0) {
+      losses[blockIdx.x] = 0;
+    }
+    return;
+  }
+  const float wanted = row[target]; // read by all before any writes: sums of a block lie between
+  float most = -INFINITY;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    most = fmaxf(most, row[i]);
+  }
+  most = block_max(most, room);
+  float sum = 0;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    sum += expf(row[i] - most);
+  }
+  sum = block_sum(sum, room);
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    const float share = expf(row[i] - most) / sum;
+    row[i] = scale * (i == target ? share - 1 : share);
+  }
+  if (threadIdx.x == 0) {
+    losses[blockIdx.x] = log((double)sum) + ((double)most - (double)wanted);
+  }
+}
+
+// out[t] = the sum over j of weights[t k + j] (or 1) sources[from[t k + j]][rows[t k + j]], j in order.
+extern "C" __global__ void train_combine(
+    const float* const* sources, const int* from, const int* rows, const float* weights, float* out, int k, int width) {
+  const int first = blockIdx.x * k;
+  float* to = out + (size_t)blockIdx.x * width;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    float sum = 0;
+    for (int j = first; j < first + k; j++) {
+      const float x = sources[from[j]][(size_t)rows[j] * width + i];
+      sum += weights == nullptr ? x : weights[j] * x;
+    }
+    to[i] = sum;
+  }
+}
+
+// out[n] = x[n / k] times sources[from[n]][rows[n]]; a block for each n.
+extern "C" __global__ void train_products(
+    const float* x, const float* const* sources, const int* from, const int* rows, float* out, int k, int width) {
+  __shared__ float room[WARP];
+  const float* left = x + (size_t)(blockIdx.x / k) * width;
+  const float* right = sources[from[blockIdx.x]] + (size_t)rows[blockIdx.x] * width;
+  float sum = 0;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    sum += left[i] * right[i];
+  }
+  sum = block_sum(sum, room);
+  if (threadIdx.x == 0) {
+    out[blockIdx.x] = sum;
+  }
+}

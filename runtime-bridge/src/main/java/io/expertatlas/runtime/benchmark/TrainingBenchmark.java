@@ -1,0 +1,171 @@
+package io.expertatlas.runtime.benchmark;
+
+import io.expertatlas.runtime.Timeline.Span;
+import io.expertatlas.runtime.train.AdamW;
+import io.expertatlas.runtime.train.PipelineExecutor;
+import io.expertatlas.runtime.train.TokenBatch;
+import io.expertatlas.runtime.train.TrainableModel;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * Times steps of a training on random tokens: gradients by one pipeline after the other, round by
+ * round, each followed by the optimizer's step on the host.
+ */
+public final class TrainingBenchmark {
+  private static final AdamW OPTIMIZER = new AdamW(0.9, 0.999, 1e-8, 0.01);
+  private static final double RATE = 1e-6; // routing stays as it was
+
+  private TrainingBenchmark() {}
+
+  /** Opens a pipeline; only one is open at a time. */
+  @FunctionalInterface
+  public interface Opening {
+    /** An executor, which the benchmark closes. */
+    PipelineExecutor open(String pipeline) throws InterruptedException;
+  }
+
+  /**
+   * What a pipeline took, each value a median over rounds.
+   *
+   * @param pipeline which
+   * @param gradientSeconds forward and backward, all gradients on the host
+   * @param optimizerSeconds AdamW on the host
+   * @param stepSeconds of all steps, round by round
+   * @param loadedBytes of weights a step
+   * @param loadSeconds that copies took, of all devices
+   * @param cpuExperts computed by the CPU in a step, each pass of a chunk
+   * @param cpuSeconds that these took
+   * @param peakBytes of the fullest device
+   * @param loss of the last step
+   */
+  public record Result(
+      String pipeline,
+      double gradientSeconds,
+      double optimizerSeconds,
+      List<Double> stepSeconds,
+      long loadedBytes,
+      double loadSeconds,
+      double cpuExperts,
+      double cpuSeconds,
+      long peakBytes,
+      double loss) {
+    /** Copies the list. */
+    public Result {
+      stepSeconds = List.copyOf(stepSeconds);
+    }
+
+    /** Median seconds of a step. */
+    public double seconds() {
+      return median(stepSeconds);
+    }
+  }
+
+  /**
+   * Runs.
+   *
+   * @param rounds that are measured, after one that is not
+   * @param sequences of a step
+   * @param length of each
+   * @throws InterruptedException if the thread is interrupted
+   */
+  public static List<Result> run(
+      TrainableModel model,
+      List<String> pipelines,
+      Opening opening,
+      int rounds,
+      int sequences,
+      int length,
+      long seed)
+      throws InterruptedException {
+    Map<String, List<Sample>> samples = new LinkedHashMap<>();
+    int step = 0;
+    for (int round = -1; round < rounds; round++) {
+      for (String pipeline : pipelines) {
+        TokenBatch batch = batch(model.vocabulary(), sequences, length, seed + round);
+        try (PipelineExecutor executor = opening.open(pipeline)) {
+          executor.gradients(batch); // what it has not computed yet is foretold from this one
+          Sample sample = sample(model, executor, batch, ++step);
+          if (round >= 0) {
+            samples.computeIfAbsent(pipeline, p -> new ArrayList<>()).add(sample);
+          }
+        }
+      }
+    }
+
+    return samples.entrySet().stream().map(one -> result(one.getKey(), one.getValue())).toList();
+  }
+
+  private record Sample(
+      double gradient,
+      double optimizer,
+      long loaded,
+      double load,
+      double experts,
+      double cpu,
+      long peak,
+      double loss) {}
+
+  private static Sample sample(
+      TrainableModel model, PipelineExecutor executor, TokenBatch batch, int step)
+      throws InterruptedException {
+    long loaded = executor.loadedBytes();
+    long begin = System.nanoTime();
+    double loss = executor.gradients(batch);
+    long middle = System.nanoTime();
+    OPTIMIZER.step(model.parameters(), RATE, step, executor.isInDoubles());
+    long end = System.nanoTime();
+    List<Span> spans = executor.timeline().spans();
+    return new Sample(
+        (middle - begin) / 1e9,
+        (end - middle) / 1e9,
+        executor.loadedBytes() - loaded,
+        seconds(spans, "load"),
+        spans.stream().filter(span -> span.stream().equals("cpu")).count(),
+        seconds(spans, "cpu"),
+        executor.peakBytes(),
+        loss);
+  }
+
+  private static double seconds(List<Span> spans, String stream) {
+    return spans.stream()
+            .filter(span -> span.stream().equals(stream))
+            .mapToLong(span -> span.end() - span.begin())
+            .sum()
+        / 1e9;
+  }
+
+  private static Result result(String pipeline, List<Sample> samples) {
+    return new Result(
+        pipeline,
+        median(samples.stream().map(Sample::gradient).toList()),
+        median(samples.stream().map(Sample::optimizer).toList()),
+        samples.stream().map(one -> one.gradient() + one.optimizer()).toList(),
+        (long) median(samples.stream().map(one -> (double) one.loaded()).toList()),
+        median(samples.stream().map(Sample::load).toList()),
+        median(samples.stream().map(Sample::experts).toList()),
+        median(samples.stream().map(Sample::cpu).toList()),
+        samples.stream().mapToLong(Sample::peak).max().orElse(0),
+        samples.get(samples.size() - 1).loss());
+  }
+
+  private static double median(List<Double> values) {
+    double[] sorted = values.stream().mapToDouble(d -> d).sorted().toArray();
+    int half = sorted.length / 2;
+    return sorted.length % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  }
+
+  private static TokenBatch batch(int vocabulary, int sequences, int length, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int[][] rows = new int[sequences][length];
+    for (int[] row : rows) {
+      Arrays.setAll(row, i -> random.nextInt(vocabulary));
+    }
+
+    return new TokenBatch(List.of(rows));
+  }
+}

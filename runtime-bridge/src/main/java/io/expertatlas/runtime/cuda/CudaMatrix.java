@@ -1,0 +1,529 @@
+package io.expertatlas.runtime.cuda;
+
+import io.expertatlas.runtime.cuda.FloatBlas.Operand;
+import io.expertatlas.runtime.matrix.Heads;
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice.Scope;
+import io.expertatlas.runtime.matrix.Rotary;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import jcuda.driver.CUdeviceptr;
+
+/** A row-major matrix of floats in the memory of a GPU; operations are one launch each, mostly. */
+final class CudaMatrix implements Matrix {
+  private static final int THREADS = 256;
+  private static final int COLUMNS_OF_BLOCK = 32; // of kernels that add up rows, 1024 threads
+
+  private final CudaMatrixDevice device;
+  private final int rows;
+  private final int columns;
+  private final int count;
+  private volatile long offset = -1; // in the device's region; below 0: nowhere
+  private CudaMatrixDevice.Held owner; // null: lasting
+
+  /** One that does not lie anywhere yet. */
+  CudaMatrix(CudaMatrixDevice device, int rows, int columns) {
+    if (rows < 0 || columns < 0 || (long) rows * columns > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          "Invalid matrix: %d x %d, at most %,d numbers"
+              .formatted(rows, columns, Integer.MAX_VALUE));
+    }
+
+    this.device = device;
+    this.rows = rows;
+    this.columns = columns;
+    this.count = rows * columns;
+  }
+
+  @Override
+  public int rows() {
+    return rows;
+  }
+
+  @Override
+  public int columns() {
+    return columns;
+  }
+
+  int count() {
+    return count;
+  }
+
+  @Override
+  public CudaMatrixDevice device() {
+    return device;
+  }
+
+  CudaMatrixDevice.Held owner() {
+    return owner;
+  }
+
+  void own(CudaMatrixDevice.Held scope) {
+    owner = scope;
+  }
+
+  void lie(long at) {
+    offset = at;
+  }
+
+  /** Where it lay; it lies nowhere from now on. */
+  long giveUp() {
+    if (offset < 0 && count > 0) {
+      throw new IllegalStateException(
+          "A matrix %d x %d of %s was given up before".formatted(rows, columns, device.name()));
+    }
+
+    long at = offset;
+    offset = -1;
+    return at;
+  }
+
+  /** Where its first number lies; 0 if there is none. */
+  long address() {
+    return count == 0 ? 0 : device.region().address(offset());
+  }
+
+  CUdeviceptr pointer(long byteOffset) {
+    return device.region().pointer(offset() + byteOffset);
+  }
+
+  private long offset() {
+    long at = offset;
+    if (at < 0) {
+      throw new IllegalStateException(
+          "A matrix %d x %d of %s was given up".formatted(rows, columns, device.name()));
+    }
+
+    return at;
+  }
+
+  @Override
+  public double[] toHost() {
+    FloatBuffer floats = FloatBuffer.allocate(count);
+    copyInto(floats, 0);
+    double[] out = new double[count];
+    Arrays.setAll(out, floats::get);
+    return out;
+  }
+
+  @Override
+  public void copyInto(FloatBuffer into, int first) {
+    if (first < 0 || first + (long) into.remaining() > count) {
+      throw new IllegalArgumentException(
+          "Invalid numbers %d to %d of %d x %d"
+              .formatted(first, first + (long) into.remaining(), rows, columns));
+    }
+
+    if (into.hasRemaining()) {
+      device.read(this, first, into);
+    }
+  }
+
+  // Products
+
+  @Override
+  public Matrix linear(Matrix weight) {
+    CudaMatrix w = device.mine(weight);
+    check(columns == w.columns, w);
+    CudaMatrix out = device.make(rows, w.rows);
+    product(rows, w.rows, columns, plain(), w.transposed(), out, false);
+    return out;
+  }
+
+  @Override
+  public Matrix times(Matrix other) {
+    CudaMatrix right = device.mine(other);
+    check(columns == right.rows, right);
+    CudaMatrix out = device.make(rows, right.columns);
+    product(rows, right.columns, columns, plain(), right.plain(), out, false);
+    return out;
+  }
+
+  @Override
+  public void addOuter(Matrix gradient, Matrix input) {
+    CudaMatrix down = device.mine(gradient);
+    CudaMatrix in = device.mine(input);
+    down.check(down.rows == in.rows, in);
+    check(rows == down.columns && columns == in.columns, in);
+    product(rows, columns, in.rows, down.transposed(), in.plain(), this, true);
+  }
+
+  private Operand plain() {
+    return new Operand(address(), columns, false);
+  }
+
+  private Operand transposed() {
+    return new Operand(address(), columns, true);
+  }
+
+  private void product(int m, int n, int k, Operand a, Operand b, CudaMatrix out, boolean add) {
+    if (out.count == 0) {
+      return;
+    }
+
+    if (k > 0) {
+      device.blas().product(m, n, k, a, b, out.plain(), add);
+    } else if (!add) {
+      device.clear(out);
+    }
+  }
+
+  // Rows and elements
+
+  @Override
+  public Matrix add(Matrix other) {
+    CudaMatrix more = device.mine(other);
+    checkSame(more);
+    return addValues(more, 0);
+  }
+
+  @Override
+  public Matrix addRow(Matrix row) {
+    CudaMatrix more = device.mine(row);
+    check(more.count == columns, more);
+    return addValues(more, columns);
+  }
+
+  private Matrix addValues(CudaMatrix more, int period) {
+    elements("add_ff").with(more.address()).with(address()).with((long) count).with(period).run();
+    return this;
+  }
+
+  /** A thread for each number. */
+  private Kernels.Launch elements(String kernel) {
+    return device.on(kernel, blocks(count), THREADS);
+  }
+
+  private static long blocks(long threads) {
+    return (threads + THREADS - 1) / THREADS;
+  }
+
+  @Override
+  public void addRowsOf(Matrix other) {
+    CudaMatrix more = device.mine(other);
+    check(count == more.columns, more);
+    if (more.rows > 0) {
+      columns("train_add_rows_of")
+          .with(more.address())
+          .with(address())
+          .with(more.rows)
+          .with(count)
+          .run();
+    }
+  }
+
+  /** A warp for each number of this row. */
+  private Kernels.Launch columns(String kernel) {
+    return device.on(kernel, (count + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK, 1024);
+  }
+
+  @Override
+  public Matrix gather(int[] indices) {
+    checkIndices(indices);
+    CudaMatrix out = device.make(indices.length, columns);
+    if (out.count > 0) {
+      long index = device.uploads().send(new long[0], new double[0], indices).ints()[0];
+      int unit = columns % 4 == 0 ? 16 : 4; // bytes
+      device
+          .on("gather_" + unit, out.rows, THREADS)
+          .with(address())
+          .with(index)
+          .with(out.address())
+          .with((int) (columns * 4L / unit))
+          .run();
+    }
+
+    return out;
+  }
+
+  @Override
+  public Matrix gather(int[] indices, double[] weights) {
+    checkIndices(indices);
+    CudaMatrix out = device.make(indices.length, columns);
+    if (out.count > 0) {
+      Uploads.Sent sent = device.uploads().send(new long[0], weights, indices);
+      device
+          .on("train_gather", out.rows, THREADS)
+          .with(address())
+          .with(sent.ints()[0])
+          .with(sent.floats())
+          .with(out.address())
+          .with(columns)
+          .run();
+    }
+
+    return out;
+  }
+
+  private void checkIndices(int[] indices) {
+    for (int index : indices) {
+      if (index < 0 || index >= rows) {
+        throw new IllegalArgumentException("Invalid row %d of %d".formatted(index, rows));
+      }
+    }
+  }
+
+  @Override
+  public void addRowsAt(int[] indices, Matrix rowsOf) {
+    CudaMatrix more = device.mine(rowsOf);
+    check(more.rows == indices.length && columns == more.columns, more);
+    checkIndices(indices);
+    if (more.count == 0) {
+      return;
+    }
+
+    RowTargets targets = RowTargets.of(indices);
+    Uploads.Sent sent =
+        device
+            .uploads()
+            .send(new long[0], new double[0], targets.targets(), targets.starts(), targets.order());
+    device
+        .on("train_add_rows_at", targets.targets().length, blocks(columns), THREADS)
+        .with(address())
+        .with(more.address())
+        .with(sent.ints()[0])
+        .with(sent.ints()[1])
+        .with(sent.ints()[2])
+        .with(columns)
+        .run();
+  }
+
+  @Override
+  public Matrix relu() {
+    elements("relu_f").with(address()).with((long) count).run();
+    return this;
+  }
+
+  @Override
+  public Matrix reluBackward(Matrix result) {
+    CudaMatrix inner = device.mine(result);
+    checkSame(inner);
+    elements("train_relu_backward").with(address()).with(inner.address()).with((long) count).run();
+    return this;
+  }
+
+  @Override
+  public Matrix swiglu(Matrix up) {
+    CudaMatrix right = device.mine(up);
+    checkSame(right);
+    CudaMatrix out = device.make(rows, columns);
+    elements("train_swiglu")
+        .with(address())
+        .with(right.address())
+        .with(out.address())
+        .with((long) count)
+        .run();
+    return out;
+  }
+
+  @Override
+  public SwigluGradients swigluBackward(Matrix up, Matrix gradient) {
+    CudaMatrix right = device.mine(up);
+    CudaMatrix down = device.mine(gradient);
+    checkSame(right);
+    checkSame(down);
+    CudaMatrix gateGradient = device.make(rows, columns);
+    CudaMatrix upGradient = device.make(rows, columns);
+    elements("train_swiglu_backward")
+        .with(address())
+        .with(right.address())
+        .with(down.address())
+        .with(gateGradient.address())
+        .with(upGradient.address())
+        .with((long) count)
+        .run();
+    return new SwigluGradients(gateGradient, upGradient);
+  }
+
+  // Norms
+
+  @Override
+  public Matrix rmsNorm(Matrix gain, double epsilon) {
+    CudaMatrix out = device.make(rows, columns);
+    device
+        .on("rms_norm_ff", rows, THREADS)
+        .with(address())
+        .with(row(gain).address())
+        .with((float) epsilon)
+        .with(out.address())
+        .with(columns)
+        .run();
+    return out;
+  }
+
+  @Override
+  public Matrix layerNorm(Matrix gain, Matrix bias, double epsilon) {
+    CudaMatrix out = device.make(rows, columns);
+    device
+        .on("layer_norm_ff", rows, THREADS)
+        .with(address())
+        .with(row(gain).address())
+        .with(row(bias).address())
+        .with((float) epsilon)
+        .with(out.address())
+        .with(columns)
+        .run();
+    return out;
+  }
+
+  @Override
+  public Matrix rmsNormBackward(Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient) {
+    return normBackward(
+        "train_rms_norm_backward", row(gain), epsilon, gradient, row(gainGradient), 0);
+  }
+
+  @Override
+  public Matrix layerNormBackward(
+      Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient, Matrix biasGradient) {
+    return normBackward(
+        "train_layer_norm_backward",
+        row(gain),
+        epsilon,
+        gradient,
+        row(gainGradient),
+        row(biasGradient).address());
+  }
+
+  /** A row of as many numbers as this one's have. */
+  private CudaMatrix row(Matrix matrix) {
+    CudaMatrix row = device.mine(matrix);
+    check(row.count == columns, row);
+    return row;
+  }
+
+  private Matrix normBackward(
+      String kernel,
+      CudaMatrix gain,
+      double epsilon,
+      Matrix gradient,
+      CudaMatrix gainGradient,
+      long biasGradient) {
+    CudaMatrix down = device.mine(gradient);
+    checkSame(down);
+    if (count == 0) {
+      return device.make(rows, columns);
+    }
+
+    try (Scope scratch = device.scope()) {
+      CudaMatrix out = device.make(rows, columns);
+      CudaMatrix stats = device.make(rows, 2);
+      device
+          .on(kernel, rows, THREADS)
+          .with(address())
+          .with(gain.address())
+          .with(down.address())
+          .with((float) epsilon)
+          .with(out.address())
+          .with(stats.address())
+          .with(columns)
+          .run();
+      gainGradient
+          .columns("train_norm_gradients")
+          .with(address())
+          .with(down.address())
+          .with(stats.address())
+          .with(gainGradient.address())
+          .with(biasGradient)
+          .with(rows)
+          .with(columns)
+          .run();
+      scratch.keep(out);
+      return out;
+    }
+  }
+
+  // Attention and loss
+
+  @Override
+  public void turn(Rotary rotary, int length, boolean backwards) {
+    int size = rotary.headSize();
+    if (size % 2 != 0 || columns % size != 0) {
+      throw new IllegalArgumentException(
+          "Invalid heads of %d in rows of %d".formatted(size, columns));
+    }
+
+    device
+        .on("train_turn", blocks((long) rows * (size / 2)), THREADS)
+        .with(address())
+        .with(rows)
+        .with(length)
+        .with(columns / size)
+        .with(size)
+        .with(rotary.base())
+        .with(backwards ? 1 : 0)
+        .run();
+  }
+
+  @Override
+  public Matrix attend(Heads heads, Matrix keys, Matrix values, int length) {
+    return attention(heads, keys, values, length)
+        .forward(this, device.mine(keys), device.mine(values));
+  }
+
+  @Override
+  public AttentionGradients attendBackward(
+      Heads heads, Matrix keys, Matrix values, int length, Matrix gradient) {
+    CudaMatrix down = device.mine(gradient);
+    checkSame(down);
+    return attention(heads, keys, values, length)
+        .backward(this, device.mine(keys), device.mine(values), down);
+  }
+
+  private CudaCausalAttention attention(Heads heads, Matrix keys, Matrix values, int length) {
+    CudaMatrix k = device.mine(keys);
+    check(
+        columns == heads.heads() * heads.headSize()
+            && k.rows == rows
+            && k.columns == heads.keyHeads() * heads.headSize(),
+        k);
+    k.checkSame(device.mine(values));
+    return new CudaCausalAttention(device, heads, rows, length);
+  }
+
+  @Override
+  public double crossEntropy(int[] targets, double scale) {
+    if (targets.length != rows) {
+      throw new IllegalArgumentException(
+          "Invalid targets: %d, of %d rows".formatted(targets.length, rows));
+    }
+
+    for (int target : targets) {
+      if (target >= columns) {
+        throw new IllegalArgumentException("Invalid target %d of %d".formatted(target, columns));
+      }
+    }
+
+    if (count == 0) {
+      return 0;
+    }
+
+    CudaMatrix losses = device.make(rows, 2); // doubles
+    device
+        .on("train_cross_entropy", rows, 512)
+        .with(address())
+        .with(device.uploads().send(new long[0], new double[0], targets).ints()[0])
+        .with((float) scale)
+        .with(losses.address())
+        .with(columns)
+        .run();
+    double sum = 0;
+    for (double loss : device.readDoubles(losses, rows)) {
+      sum += loss;
+    }
+
+    device.release(losses);
+    return sum;
+  }
+
+  private void checkSame(CudaMatrix other) {
+    check(rows == other.rows && columns == other.columns, other);
+  }
+
+  private void check(boolean fits, CudaMatrix other) {
+    if (!fits) {
+      throw new IllegalArgumentException(
+          "Matrices do not fit: %d x %d and %d x %d"
+              .formatted(rows, columns, other.rows, other.columns));
+    }
+  }
+}

@@ -1,0 +1,477 @@
+package io.expertatlas.runtime.cuda;
+
+import static io.expertatlas.runtime.cuda.Cuda.check;
+
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.nio.FloatBuffer;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.LongStream;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import jcuda.driver.CUevent;
+import jcuda.driver.CUresult;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * Training's matrices on an NVIDIA GPU, in floats: a stream that computes, one for loads beside it,
+ * one for stores; products by cuBLAS, everything else by this project's kernels. The same calls
+ * give the same bits.
+ *
+ * <p>All matrices lie in one region, taken at the start: those of a computation from its low end,
+ * lasting ones from its high end. Host numbers are copied fastest from and to {@link #pinned}
+ * memory.
+ */
+public final class CudaMatrixDevice implements MatrixDevice {
+  /** Bytes of the GPU's memory that a device takes beside its budget. */
+  public static final long OWN_BYTES = Cublas.WORKSPACE + Uploads.BYTES;
+
+  private final int gpu;
+  private final CUdevice device = new CUdevice();
+  private final CUcontext context = new CUcontext();
+  private final Stream compute = new Stream();
+  private final CudaRegion region;
+  private final HostCopies copies;
+  private final Uploads uploads;
+  private final Kernels kernels;
+  private final FloatBlas blas;
+  private final Deque<Held> scopes = new ArrayDeque<>();
+  private final Set<Integer> peers = new TreeSet<>(); // GPUs that copy directly, or cannot
+  private boolean closed;
+
+  /** A stream whose address other libraries can be told. */
+  private static final class Stream extends CUstream {
+    long value() {
+      return getNativePointer();
+    }
+  }
+
+  /**
+   * Opens a GPU; how many there are, and whether, says {@link CudaDevice}.
+   *
+   * @param gpu which, from 0
+   * @param budget bytes for matrices, beside {@link #OWN_BYTES}
+   * @param tensorFloat32 whether products may round their factors to TF32 (10 bits of fraction),
+   *     many times as fast
+   * @throws IllegalStateException if there is no such GPU or less memory is free, with the numbers
+   */
+  public CudaMatrixDevice(int gpu, long budget, boolean tensorFloat32) {
+    String missing = CudaDevice.whyNone();
+    if (!missing.isEmpty()) {
+      throw new IllegalStateException("Cannot use device cuda: " + missing);
+    }
+
+    if (gpu < 0 || gpu >= Cuda.devices()) {
+      throw new IllegalStateException(
+          "Cannot use GPU %d: this machine has %d, from 0".formatted(gpu, Cuda.devices()));
+    }
+
+    this.gpu = gpu;
+    check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");
+    check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
+    use();
+    long[] free = new long[1];
+    check(JCudaDriver.cuMemGetInfo(free, new long[1]), "cuMemGetInfo");
+    if (budget < 0 || budget > free[0] - OWN_BYTES) {
+      JCudaDriver.cuDevicePrimaryCtxRelease(device);
+      throw new IllegalStateException(
+          "Cannot use %,d bytes and %,d beside them of %s: %,d are free"
+              .formatted(budget, OWN_BYTES, name(), free[0]));
+    }
+
+    check(
+        JCudaDriver.cuStreamCreate(compute, CUstream_flags.CU_STREAM_NON_BLOCKING),
+        "cuStreamCreate");
+    this.region = new CudaRegion(name(), budget, compute);
+    this.copies = new HostCopies();
+    this.uploads = new Uploads(compute);
+    this.kernels = new Kernels(compute, Kernels.TRAINING);
+    this.blas = new FloatBlas(compute.value(), tensorFloat32);
+  }
+
+  private void use() {
+    check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+  }
+
+  @Override
+  public String name() {
+    return "cuda:" + gpu;
+  }
+
+  @Override
+  public int numberBytes() {
+    return Float.BYTES;
+  }
+
+  // What operations need
+
+  Kernels.Launch on(String kernel, long blocks, int threads) {
+    use();
+    return kernels.on(kernel, blocks, threads);
+  }
+
+  Kernels.Launch on(String kernel, long blocksX, long blocksY, int threads) {
+    use();
+    return kernels.on(kernel, blocksX, blocksY, 1, threads);
+  }
+
+  FloatBlas blas() {
+    use();
+    return blas;
+  }
+
+  Uploads uploads() {
+    use();
+    return uploads;
+  }
+
+  CudaRegion region() {
+    return region;
+  }
+
+  /** A matrix of the innermost scope, not cleared. */
+  CudaMatrix make(int rows, int columns) {
+    Held scope = scopes.peek();
+    CudaMatrix matrix = new CudaMatrix(this, rows, columns);
+    if (matrix.bytes() > 0) {
+      use();
+      matrix.lie(region.take(matrix.bytes(), false));
+    }
+
+    if (scope != null) {
+      scope.add(matrix);
+    }
+
+    return matrix;
+  }
+
+  void clear(CudaMatrix matrix) {
+    if (matrix.bytes() > 0) {
+      use();
+      check(
+          JCudaDriver.cuMemsetD8Async(matrix.pointer(0), (byte) 0, matrix.bytes(), compute),
+          "clearing a matrix");
+    }
+  }
+
+  void read(CudaMatrix matrix, int first, FloatBuffer into) {
+    use();
+    copies.read(matrix, first, into, compute);
+  }
+
+  double[] readDoubles(CudaMatrix matrix, int count) {
+    use();
+    return copies.readDoubles(matrix, count, compute);
+  }
+
+  CudaMatrix mine(Matrix matrix) {
+    if (!(matrix instanceof CudaMatrix one) || one.device() != this) {
+      throw new IllegalArgumentException(
+          "A matrix of %s is not on %s".formatted(matrix.device().name(), name()));
+    }
+
+    return one;
+  }
+
+  // Matrices come and go
+
+  @Override
+  public Matrix zeros(int rows, int columns) {
+    CudaMatrix matrix = new CudaMatrix(this, rows, columns);
+    if (matrix.bytes() > 0) {
+      use();
+      matrix.lie(region.take(matrix.bytes(), true));
+      clear(matrix);
+    }
+
+    return matrix;
+  }
+
+  @Override
+  public Matrix of(int rows, int columns, double[] values) {
+    CudaMatrix matrix = make(rows, columns);
+    if (values.length != matrix.count()) {
+      throw new IllegalArgumentException(
+          "Invalid matrix: %d x %d of %d numbers".formatted(rows, columns, values.length));
+    }
+
+    use();
+    uploads.fill(
+        matrix,
+        (into, first) -> {
+          for (int i = 0; i < into.remaining(); i++) {
+            into.put(i, (float) values[first + i]);
+          }
+        });
+    return matrix;
+  }
+
+  @Override
+  public Matrix take(Matrix matrix) {
+    if (!(matrix instanceof CudaMatrix other)) {
+      CudaMatrix copy = make(matrix.rows(), matrix.columns());
+      use();
+      uploads.fill(copy, matrix::copyInto);
+      return copy;
+    }
+
+    if (other.device() == this) {
+      return matrix;
+    }
+
+    CudaMatrix copy = make(other.rows(), other.columns());
+    if (copy.bytes() > 0) {
+      fetch(copy, other);
+    }
+
+    return copy;
+  }
+
+  /** Copies from another GPU, or device of this one, and waits. */
+  private void fetch(CudaMatrix into, CudaMatrix from) {
+    CudaMatrixDevice sender = from.device();
+    sender.use();
+    CUevent computed = Events.record(sender.compute);
+    use();
+    if (sender.gpu != gpu && peers.add(sender.gpu)) {
+      int[] can = new int[1];
+      check(JCudaDriver.cuDeviceCanAccessPeer(can, device, sender.device), "cuDeviceCanAccessPeer");
+      if (can[0] != 0) { // else the driver copies through the host
+        int result = JCudaDriver.cuCtxEnablePeerAccess(sender.context, 0);
+        if (result != CUresult.CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED) {
+          check(result, "letting %s read from %s".formatted(name(), sender.name()));
+        }
+      }
+    }
+
+    Events.order(compute, computed);
+    check(
+        JCudaDriver.cuMemcpyPeerAsync(
+            into.pointer(0), context, from.pointer(0), sender.context, into.bytes(), compute),
+        "copying from %s to %s".formatted(sender.name(), name()));
+    CUevent copied = Events.record(compute);
+    Events.await(copied);
+    Events.destroy(copied);
+    Events.destroy(computed);
+  }
+
+  @Override
+  public Matrix load(FloatBuffer values, int rows, int columns) throws InterruptedException {
+    CudaMatrix matrix = new CudaMatrix(this, rows, columns);
+    HostCopies.part(values, matrix.count());
+    if (matrix.bytes() > 0) {
+      use();
+      matrix.lie(region.takeForLoad(matrix.bytes()));
+      copies.load(values, matrix);
+    }
+
+    return matrix;
+  }
+
+  @Override
+  public void release(Matrix matrix) {
+    CudaMatrix one = mine(matrix);
+    if (one.owner() != null) {
+      one.owner().matrices.remove(one);
+    }
+
+    giveUp(List.of(one));
+  }
+
+  private void giveUp(Iterable<CudaMatrix> matrices) {
+    use();
+    LongStream.Builder offsets = LongStream.builder();
+    for (CudaMatrix matrix : matrices) {
+      long offset = matrix.giveUp();
+      if (offset >= 0) {
+        offsets.add(offset);
+      }
+    }
+
+    region.give(offsets.build().boxed().toList());
+  }
+
+  @Override
+  public void store(Matrix matrix, FloatBuffer into) {
+    CudaMatrix one = mine(matrix);
+    HostCopies.part(into, one.count());
+    if (one.owner() != null) {
+      one.owner().matrices.remove(one);
+    }
+
+    if (one.bytes() > 0) {
+      use();
+      CUevent computed = Events.record(compute);
+      CUevent stored = copies.store(one, into, computed);
+      Events.destroy(computed);
+      region.giveAfter(stored, one.giveUp());
+    }
+  }
+
+  @Override
+  public void synchronize() {
+    use();
+    check(JCudaDriver.cuStreamSynchronize(compute), "waiting for " + name());
+    copies.synchronize();
+    region.poll();
+  }
+
+  /** Matrices of a scope. */
+  final class Held implements Scope {
+    private final Set<CudaMatrix> matrices = new LinkedHashSet<>();
+    private final Held around = scopes.peek();
+
+    private void add(CudaMatrix matrix) {
+      matrices.add(matrix);
+      matrix.own(this);
+    }
+
+    @Override
+    public void keep(Matrix matrix) {
+      if (matrix instanceof CudaMatrix one && matrices.remove(one)) {
+        if (around == null) {
+          one.own(null);
+        } else {
+          around.add(one);
+        }
+      }
+    }
+
+    @Override
+    public void close() {
+      if (scopes.peek() != this) {
+        throw new IllegalStateException(
+            "Cannot close a scope of %s: not the last".formatted(name()));
+      }
+
+      scopes.pop();
+      giveUp(matrices);
+    }
+  }
+
+  @Override
+  public Scope scope() {
+    Held scope = new Held();
+    scopes.push(scope);
+    return scope;
+  }
+
+  // Rows of several matrices
+
+  @Override
+  public Matrix combine(
+      Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights) {
+    long[] addresses = addresses(sources, columns, from, rows);
+    CudaMatrix out = make(from.length / k, columns);
+    if (out.rows() > 0) {
+      Uploads.Sent sent =
+          uploads().send(addresses, weights == null ? new double[0] : weights, from, rows);
+      on("train_combine", out.rows(), 256)
+          .with(sent.longs())
+          .with(sent.ints()[0])
+          .with(sent.ints()[1])
+          .with(weights == null ? 0L : sent.floats())
+          .with(out.address())
+          .with(k)
+          .with(columns)
+          .run();
+    }
+
+    return out;
+  }
+
+  @Override
+  public double[] products(Matrix matrix, Matrix[] sources, int k, int[] from, int[] rows) {
+    CudaMatrix left = mine(matrix);
+    long[] addresses = addresses(sources, left.columns(), from, rows);
+    if (from.length > (long) left.rows() * k) {
+      throw new IllegalArgumentException(
+          "Invalid products: %d, of %d rows with %d".formatted(from.length, left.rows(), k));
+    }
+
+    if (from.length == 0) {
+      return new double[0];
+    }
+
+    CudaMatrix out = make(1, from.length);
+    Uploads.Sent sent = uploads().send(addresses, new double[0], from, rows);
+    on("train_products", from.length, 128)
+        .with(left.address())
+        .with(sent.longs())
+        .with(sent.ints()[0])
+        .with(sent.ints()[1])
+        .with(out.address())
+        .with(k)
+        .with(left.columns())
+        .run();
+    double[] products = out.toHost();
+    release(out);
+    return products;
+  }
+
+  /** Where sources lie; refuses rows that they do not have. */
+  private long[] addresses(Matrix[] sources, int columns, int[] from, int[] rows) {
+    long[] addresses = new long[sources.length];
+    for (int i = 0; i < sources.length; i++) {
+      if (sources[i] != null && sources[i].rows() > 0) {
+        addresses[i] = mine(sources[i]).address();
+      }
+    }
+
+    for (int i = 0; i < from.length; i++) {
+      Matrix source = sources[from[i]];
+      if (source == null
+          || rows[i] < 0
+          || rows[i] >= source.rows()
+          || source.columns() != columns) {
+        throw new IllegalArgumentException(
+            "Invalid row %d of source %d: %s"
+                .formatted(
+                    rows[i],
+                    from[i],
+                    source == null
+                        ? "none there"
+                        : "%d x %d, of width %d"
+                            .formatted(source.rows(), source.columns(), columns)));
+      }
+    }
+
+    return addresses;
+  }
+
+  /** Page-locked numbers of the host, not cleared, until this device is closed. */
+  public FloatBuffer pinned(int numbers) {
+    use();
+    return copies.pinned(numbers);
+  }
+
+  @Override
+  public long peakBytes() {
+    return region.peakBytes();
+  }
+
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+
+    closed = true;
+    use();
+    JCudaDriver.cuStreamSynchronize(compute);
+    copies.close();
+    region.close();
+    uploads.close();
+    blas.destroy();
+    kernels.unload();
+    JCudaDriver.cuStreamDestroy(compute);
+    JCudaDriver.cuDevicePrimaryCtxRelease(device);
+  }
+}

@@ -1,0 +1,197 @@
+package io.expertatlas.runtime.cuda;
+
+import static io.expertatlas.runtime.cuda.Cuda.check;
+
+import io.expertatlas.runtime.cuda.CudaHeap.Range;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUevent;
+import jcuda.driver.CUstream;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * A region of a GPU's memory that one computing stream and a thread that loads share. What is given
+ * up is free for the computing stream at once, in its order; for loads, which another stream does,
+ * when the computing stream has come that far. Safe for several threads, in the GPU's context.
+ */
+final class CudaRegion {
+  private final CUstream compute;
+  private final Address memory = new Address();
+  private final CudaHeap heap;
+  private final String device;
+  private final Deque<Pending> freed = new ArrayDeque<>(); // holes that are not safe for loads
+  private final Deque<Pending> stored = new ArrayDeque<>(); // taken until they are copied
+  private boolean closed;
+
+  /** Ranges that wait for an event. */
+  private static final class Pending {
+    final CUevent event;
+    final List<Range> ranges;
+    int waiting; // threads
+    boolean hasPassed;
+
+    Pending(CUevent event, List<Range> ranges) {
+      this.event = event;
+      this.ranges = ranges;
+    }
+  }
+
+  /** Takes so many bytes of the current context's GPU. */
+  CudaRegion(String device, long bytes, CUstream compute) {
+    this.device = device;
+    this.compute = compute;
+    this.heap = new CudaHeap(bytes);
+    check(
+        JCudaDriver.cuMemAlloc(memory, Math.max(1, bytes)),
+        "allocating %d bytes of %s".formatted(bytes, device));
+  }
+
+  CUdeviceptr pointer(long offset) {
+    return memory.withByteOffset(offset);
+  }
+
+  long address(long offset) {
+    return memory.value() + offset;
+  }
+
+  /**
+   * Takes a range for the computing stream, maybe waiting for stores.
+   *
+   * @param isLasting whether it stays long: such ones lie at the high end
+   * @throws IllegalStateException if there is no room and no store under way that would give some
+   */
+  long take(long bytes, boolean isLasting) {
+    while (true) {
+      Pending oldest;
+      synchronized (this) {
+        poll();
+        long offset = isLasting ? heap.takeHigh(bytes, List.of()) : heap.takeLow(bytes);
+        if (offset >= 0) {
+          return offset;
+        }
+
+        oldest = stored.peek();
+        if (oldest == null) {
+          throw new IllegalStateException(
+              "Cannot hold %,d bytes more on %s: %,d of %,d are free, at most %,d together"
+                  .formatted(bytes, device, heap.freeBytes(), heap.bytes(), heap.largestHole()));
+        }
+
+        oldest.waiting++;
+      }
+
+      await(oldest);
+    }
+  }
+
+  /**
+   * Takes a range that another stream than the computing one may write to at once; waits until
+   * there is one.
+   *
+   * @throws IllegalStateException if the region is smaller
+   */
+  long takeForLoad(long bytes) throws InterruptedException {
+    if (CudaHeap.whole(bytes) > heap.bytes()) {
+      throw new IllegalStateException(
+          "Cannot load %,d bytes to %s: it has %,d".formatted(bytes, device, heap.bytes()));
+    }
+
+    while (true) {
+      Pending oldest;
+      synchronized (this) {
+        if (closed) {
+          throw new IllegalStateException("Cannot load to %s: it is closed".formatted(device));
+        }
+
+        poll();
+        long offset = heap.takeHigh(bytes, unsafe());
+        if (offset >= 0) {
+          return offset;
+        }
+
+        oldest = freed.isEmpty() ? stored.peek() : freed.peek();
+        if (oldest == null) {
+          wait();
+          continue;
+        }
+
+        oldest.waiting++;
+      }
+
+      await(oldest);
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
+    }
+  }
+
+  private List<Range> unsafe() {
+    List<Range> ranges = new ArrayList<>();
+    freed.forEach(pending -> ranges.addAll(pending.ranges));
+    return ranges;
+  }
+
+  /** Gives ranges back behind what the computing stream was asked for. */
+  synchronized void give(List<Long> offsets) {
+    if (closed || offsets.isEmpty()) {
+      return;
+    }
+
+    List<Range> ranges = offsets.stream().map(heap::give).toList();
+    freed.add(new Pending(Events.record(compute), ranges));
+    poll();
+    notifyAll();
+  }
+
+  /** Gives a range back when an event has passed. */
+  synchronized void giveAfter(CUevent event, long offset) {
+    stored.add(new Pending(event, List.of(new Range(offset, 0))));
+    notifyAll();
+  }
+
+  /** Notices what has passed: events of a stream do so in order. */
+  synchronized void poll() {
+    while (!freed.isEmpty() && Events.hasPassed(freed.peek().event)) {
+      retire(freed.remove());
+    }
+
+    while (!stored.isEmpty() && Events.hasPassed(stored.peek().event)) {
+      Pending pending = stored.remove();
+      pending.ranges.forEach(range -> heap.give(range.offset()));
+      retire(pending);
+      notifyAll();
+    }
+  }
+
+  private static void retire(Pending pending) {
+    pending.hasPassed = true;
+    if (pending.waiting == 0) {
+      Events.destroy(pending.event);
+    }
+  }
+
+  private void await(Pending pending) {
+    Events.await(pending.event);
+    synchronized (this) {
+      pending.waiting--;
+      if (pending.waiting == 0 && pending.hasPassed) {
+        Events.destroy(pending.event);
+      }
+    }
+  }
+
+  synchronized long peakBytes() {
+    return heap.peakBytes();
+  }
+
+  /** Frees everything; its streams must be idle. Who waits for room fails. */
+  synchronized void close() {
+    poll();
+    closed = true;
+    notifyAll();
+    JCudaDriver.cuMemFree(memory);
+  }
+}

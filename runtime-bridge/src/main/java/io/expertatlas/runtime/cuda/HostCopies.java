@@ -1,0 +1,199 @@
+package io.expertatlas.runtime.cuda;
+
+import static io.expertatlas.runtime.cuda.Cuda.check;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import jcuda.Pointer;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUevent;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * Copies of numbers between buffers of the host and a GPU: a stream for loads, one for stores.
+ * Buffers outside the heap are copied from and to where they are, others through page-locked
+ * memory, piece by piece.
+ */
+final class HostCopies {
+  private static final int PIECE = 2 << 20; // numbers
+
+  private final CUstream loads = new CUstream();
+  private final CUstream stores = new CUstream();
+  private final Staged loading = new Staged();
+  private final Staged storing = new Staged();
+  private final Staged reading = new Staged();
+  private final List<Pointer> pinned = new ArrayList<>();
+
+  /** Page-locked memory for pieces, made when it is needed. */
+  private static final class Staged {
+    private final Pointer memory = new Pointer();
+    private ByteBuffer buffer;
+
+    ByteBuffer buffer() {
+      if (buffer == null) {
+        check(
+            JCudaDriver.cuMemHostAlloc(memory, 4L * PIECE, 0),
+            "locking %d bytes".formatted(4L * PIECE));
+        buffer = memory.getByteBuffer(0, 4L * PIECE);
+      }
+
+      return buffer;
+    }
+
+    void free() {
+      if (buffer != null) {
+        JCudaDriver.cuMemFreeHost(memory);
+      }
+    }
+  }
+
+  HostCopies() {
+    for (CUstream stream : List.of(loads, stores)) {
+      check(
+          JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
+          "cuStreamCreate");
+    }
+  }
+
+  /** Page-locked numbers that all GPUs copy fast, until this is closed; not cleared. */
+  synchronized FloatBuffer pinned(int numbers) {
+    Pointer memory = new Pointer();
+    long bytes = Math.max(1, 4L * numbers);
+    check(
+        JCudaDriver.cuMemHostAlloc(memory, bytes, JCudaDriver.CU_MEMHOSTALLOC_PORTABLE),
+        "locking %d bytes of the host".formatted(bytes));
+    pinned.add(memory);
+    return memory.getByteBuffer(0, 4L * numbers).asFloatBuffer();
+  }
+
+  /** The first numbers of a buffer. */
+  static FloatBuffer part(FloatBuffer values, int count) {
+    if (values.capacity() < count || values.order() != ByteOrder.nativeOrder()) {
+      throw new IllegalArgumentException(
+          "Invalid host's numbers: %d, %s, for %d, %s"
+              .formatted(values.capacity(), values.order(), count, ByteOrder.nativeOrder()));
+    }
+
+    return values.duplicate().clear().slice(0, count);
+  }
+
+  /** Copies numbers to a matrix, whose memory nobody uses; waits for the copy. One thread. */
+  void load(FloatBuffer values, CudaMatrix matrix) {
+    FloatBuffer from = part(values, matrix.count());
+    if (from.isDirect()) {
+      toGpu(matrix.pointer(0), Pointer.to(from), matrix.bytes());
+      awaitLoads();
+      return;
+    }
+
+    FloatBuffer room = loading.buffer().asFloatBuffer();
+    for (int first = 0; first < from.capacity(); first += PIECE) {
+      int some = Math.min(PIECE, from.capacity() - first);
+      room.put(0, from, first, some);
+      toGpu(matrix.pointer(4L * first), loading.memory, 4L * some);
+      awaitLoads();
+    }
+  }
+
+  private void toGpu(CUdeviceptr to, Pointer from, long bytes) {
+    check(
+        JCudaDriver.cuMemcpyHtoDAsync(to, from, bytes, loads),
+        "copying %d bytes to the GPU".formatted(bytes));
+  }
+
+  private void awaitLoads() {
+    CUevent copied = Events.record(loads);
+    Events.await(copied);
+    Events.destroy(copied);
+  }
+
+  /**
+   * Begins to copy a matrix to the host behind an event.
+   *
+   * @return an event after the copy
+   */
+  CUevent store(CudaMatrix matrix, FloatBuffer into, CUevent computed) {
+    FloatBuffer to = part(into, matrix.count());
+    Events.order(stores, computed);
+    if (to.isDirect()) {
+      toHost(Pointer.to(to), matrix.pointer(0), matrix.bytes(), stores);
+    } else {
+      pieces(matrix, to, stores, storing);
+    }
+
+    return Events.record(stores);
+  }
+
+  /** Copies a matrix's numbers to a buffer's rest, behind what a stream was asked for. */
+  synchronized void read(CudaMatrix matrix, int first, FloatBuffer into, CUstream stream) {
+    FloatBuffer to = into.slice();
+    for (int done = 0; done < to.capacity(); done += PIECE) {
+      int some = Math.min(PIECE, to.capacity() - done);
+      piece(matrix, first + done, to, done, some, stream, reading);
+    }
+  }
+
+  /** Copies the beginning of a matrix as doubles that a kernel wrote. */
+  synchronized double[] readDoubles(CudaMatrix matrix, int count, CUstream stream) {
+    double[] out = new double[count];
+    int most = PIECE / 2;
+    for (int first = 0; first < count; first += most) {
+      int some = Math.min(most, count - first);
+      ByteBuffer room = reading.buffer();
+      toHost(reading.memory, matrix.pointer(8L * first), 8L * some, stream);
+      check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
+      room.asDoubleBuffer().get(0, out, first, some);
+    }
+
+    return out;
+  }
+
+  private static void pieces(CudaMatrix matrix, FloatBuffer to, CUstream stream, Staged staged) {
+    for (int first = 0; first < to.capacity(); first += PIECE) {
+      int some = Math.min(PIECE, to.capacity() - first);
+      piece(matrix, first, to, first, some, stream, staged);
+    }
+  }
+
+  private static void piece(
+      CudaMatrix matrix,
+      int from,
+      FloatBuffer into,
+      int at,
+      int count,
+      CUstream stream,
+      Staged staged) {
+    FloatBuffer room = staged.buffer().asFloatBuffer();
+    toHost(staged.memory, matrix.pointer(4L * from), 4L * count, stream);
+    check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
+    into.put(at, room, 0, count);
+  }
+
+  private static void toHost(Pointer to, CUdeviceptr from, long bytes, CUstream stream) {
+    check(
+        JCudaDriver.cuMemcpyDtoHAsync(to, from, bytes, stream),
+        "copying %d bytes to the host".formatted(bytes));
+  }
+
+  /** Waits for stores. */
+  void synchronize() {
+    check(JCudaDriver.cuStreamSynchronize(stores), "waiting for stores");
+  }
+
+  /** Waits for all copies and frees what was locked. */
+  void close() {
+    JCudaDriver.cuStreamSynchronize(loads);
+    JCudaDriver.cuStreamSynchronize(stores);
+    loading.free();
+    storing.free();
+    reading.free();
+    pinned.forEach(JCudaDriver::cuMemFreeHost);
+    JCudaDriver.cuStreamDestroy(loads);
+    JCudaDriver.cuStreamDestroy(stores);
+  }
+}

@@ -1,0 +1,145 @@
+package io.expertatlas.runtime.matrix;
+
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+
+/**
+ * The CPU in floats. What {@link #load} gives is the host's memory itself, so that experts compute
+ * from the weights where they are. Everything is done when a call returns; several threads may use
+ * it on different matrices.
+ */
+public final class FloatDevice implements MatrixDevice {
+  /** The only one. */
+  public static final FloatDevice INSTANCE = new FloatDevice();
+
+  private FloatDevice() {}
+
+  @Override
+  public String name() {
+    return "cpu in floats";
+  }
+
+  @Override
+  public int numberBytes() {
+    return Float.BYTES;
+  }
+
+  @Override
+  public Matrix zeros(int rows, int columns) {
+    return new FloatMatrix(rows, columns);
+  }
+
+  @Override
+  public Matrix of(int rows, int columns, double[] values) {
+    FloatMatrix out = new FloatMatrix(rows, columns);
+    if (values.length != (long) rows * columns) {
+      throw new IllegalArgumentException(
+          "Invalid matrix: %d x %d of %d numbers".formatted(rows, columns, values.length));
+    }
+
+    for (int i = 0; i < values.length; i++) {
+      out.values.put(i, (float) values[i]);
+    }
+
+    return out;
+  }
+
+  @Override
+  public Matrix take(Matrix matrix) {
+    if (matrix instanceof FloatMatrix) {
+      return matrix;
+    }
+
+    FloatMatrix copy = new FloatMatrix(matrix.rows(), matrix.columns());
+    matrix.copyInto(copy.values, 0);
+    return copy;
+  }
+
+  @Override
+  public Matrix load(FloatBuffer values, int rows, int columns) {
+    return new FloatMatrix(rows, columns, part(values, rows, columns));
+  }
+
+  @Override
+  public void release(Matrix matrix) {}
+
+  @Override
+  public void store(Matrix matrix, FloatBuffer into) {
+    matrix.copyInto(part(into, matrix.rows(), matrix.columns()), 0);
+  }
+
+  private static FloatBuffer part(FloatBuffer values, int rows, int columns) {
+    int count = Math.multiplyExact(rows, columns);
+    if (values.capacity() < count || values.order() != ByteOrder.nativeOrder()) {
+      throw new IllegalArgumentException(
+          "Invalid host's numbers: %d, %s, for %d x %d, %s"
+              .formatted(
+                  values.capacity(), values.order(), rows, columns, ByteOrder.nativeOrder()));
+    }
+
+    return values.duplicate().clear().slice(0, count);
+  }
+
+  @Override
+  public void synchronize() {}
+
+  @Override
+  public void close() {}
+
+  private static final class Nothing implements Scope {
+    @Override
+    public void keep(Matrix matrix) {}
+
+    @Override
+    public void close() {}
+  }
+
+  @Override
+  public Scope scope() {
+    return new Nothing();
+  }
+
+  @Override
+  public Matrix combine(
+      Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights) {
+    FloatMatrix out = new FloatMatrix(from.length / k, columns);
+    double[] sums = new double[columns];
+    float[] x = new float[columns];
+    for (int t = 0; t < out.rows; t++) {
+      Arrays.fill(sums, 0);
+      for (int j = t * k; j < (t + 1) * k; j++) {
+        double weight = weights == null ? 1 : weights[j];
+        FloatMatrix.of(sources[from[j]]).read(rows[j], x);
+        for (int i = 0; i < columns; i++) {
+          sums[i] += weight * x[i];
+        }
+      }
+
+      for (int i = 0; i < columns; i++) {
+        x[i] = (float) sums[i];
+      }
+
+      out.write(t, x);
+    }
+
+    return out;
+  }
+
+  @Override
+  public double[] products(Matrix matrix, Matrix[] sources, int k, int[] from, int[] rows) {
+    int columns = matrix.columns();
+    float[] left = new float[columns];
+    float[] right = new float[columns];
+    double[] out = new double[from.length];
+    for (int j = 0; j < out.length; j++) {
+      FloatMatrix.of(matrix).read(j / k, left);
+      FloatMatrix.of(sources[from[j]]).read(rows[j], right);
+      for (int i = 0; i < columns; i++) {
+        out[j] += (double) left[i] * right[i];
+      }
+    }
+
+    return out;
+  }
+}

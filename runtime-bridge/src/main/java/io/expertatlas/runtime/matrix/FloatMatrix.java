@@ -1,0 +1,397 @@
+package io.expertatlas.runtime.matrix;
+
+import io.expertatlas.runtime.cpu.FloatProducts;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+
+/**
+ * A row-major matrix of floats in the memory of the host, on the heap or outside it. Sums over a
+ * row are doubles. Mutable; who makes one owns it.
+ */
+final class FloatMatrix implements Matrix {
+  final int rows;
+  final int columns;
+  final FloatBuffer values; // [rows][columns], from 0
+
+  FloatMatrix(int rows, int columns) {
+    this(rows, columns, FloatBuffer.allocate(Math.multiplyExact(rows, columns)));
+  }
+
+  /** A view of a host's numbers. */
+  FloatMatrix(int rows, int columns, FloatBuffer values) {
+    this.rows = rows;
+    this.columns = columns;
+    this.values = values;
+  }
+
+  static FloatMatrix of(Matrix matrix) {
+    return (FloatMatrix) matrix;
+  }
+
+  @Override
+  public int rows() {
+    return rows;
+  }
+
+  @Override
+  public int columns() {
+    return columns;
+  }
+
+  @Override
+  public MatrixDevice device() {
+    return FloatDevice.INSTANCE;
+  }
+
+  @Override
+  public double[] toHost() {
+    double[] out = new double[rows * columns];
+    Arrays.setAll(out, values::get);
+    return out;
+  }
+
+  @Override
+  public void copyInto(FloatBuffer into, int first) {
+    into.duplicate().put(values.slice(first, into.remaining()));
+  }
+
+  /** Numbers of a row, into an array of as many. */
+  void read(int row, float[] into) {
+    values.get(row * columns, into);
+  }
+
+  void write(int row, float[] from) {
+    values.put(row * columns, from);
+  }
+
+  float at(int row, int column) {
+    return values.get(row * columns + column);
+  }
+
+  float[] toArray() {
+    float[] out = new float[rows * columns];
+    values.get(0, out);
+    return out;
+  }
+
+  @Override
+  public Matrix linear(Matrix weight) {
+    FloatMatrix w = of(weight);
+    check(columns == w.columns, w);
+    FloatMatrix out = new FloatMatrix(rows, w.rows);
+    FloatProducts.byTransposed(rows, w.rows, columns, values, w.values, out.values);
+    return out;
+  }
+
+  @Override
+  public Matrix times(Matrix other) {
+    FloatMatrix right = of(other);
+    check(columns == right.rows, right);
+    FloatMatrix out = new FloatMatrix(rows, right.columns);
+    FloatProducts.plain(rows, right.columns, columns, values, right.values, out.values);
+    return out;
+  }
+
+  @Override
+  public void addOuter(Matrix gradient, Matrix input) {
+    FloatMatrix down = of(gradient);
+    FloatMatrix in = of(input);
+    down.check(down.rows == in.rows, in);
+    check(rows == down.columns && columns == in.columns, in);
+    FloatProducts.addTransposedBy(rows, columns, in.rows, down.values, in.values, values);
+  }
+
+  @Override
+  public Matrix add(Matrix other) {
+    FloatMatrix more = of(other);
+    checkSame(more);
+    float[] x = new float[columns];
+    float[] y = new float[columns];
+    for (int row = 0; row < rows; row++) {
+      read(row, x);
+      more.read(row, y);
+      for (int i = 0; i < columns; i++) {
+        x[i] += y[i];
+      }
+
+      write(row, x);
+    }
+
+    return this;
+  }
+
+  @Override
+  public Matrix addRow(Matrix row) {
+    FloatMatrix more = of(row);
+    check(more.rows * more.columns == columns, more);
+    float[] y = more.toArray();
+    float[] x = new float[columns];
+    for (int t = 0; t < rows; t++) {
+      read(t, x);
+      for (int i = 0; i < columns; i++) {
+        x[i] += y[i];
+      }
+
+      write(t, x);
+    }
+
+    return this;
+  }
+
+  @Override
+  public void addRowsOf(Matrix other) {
+    FloatMatrix more = of(other);
+    check(rows * columns == more.columns, more);
+    double[] sums = new double[more.columns];
+    float[] x = new float[more.columns];
+    for (int row = 0; row < more.rows; row++) {
+      more.read(row, x);
+      for (int i = 0; i < x.length; i++) {
+        sums[i] += x[i];
+      }
+    }
+
+    addAll(sums);
+  }
+
+  /** Adds as many numbers as this matrix has. */
+  void addAll(double[] more) {
+    for (int i = 0; i < more.length; i++) {
+      values.put(i, (float) (values.get(i) + more[i]));
+    }
+  }
+
+  @Override
+  public Matrix gather(int[] indices) {
+    FloatMatrix out = new FloatMatrix(indices.length, columns);
+    for (int i = 0; i < indices.length; i++) {
+      out.values.put(i * columns, values, indices[i] * columns, columns);
+    }
+
+    return out;
+  }
+
+  @Override
+  public Matrix gather(int[] indices, double[] weights) {
+    FloatMatrix out = new FloatMatrix(indices.length, columns);
+    float[] x = new float[columns];
+    for (int row = 0; row < indices.length; row++) {
+      read(indices[row], x);
+      float weight = (float) weights[row];
+      for (int i = 0; i < columns; i++) {
+        x[i] *= weight;
+      }
+
+      out.write(row, x);
+    }
+
+    return out;
+  }
+
+  @Override
+  public void addRowsAt(int[] indices, Matrix rowsOf) {
+    FloatMatrix more = of(rowsOf);
+    check(more.rows == indices.length && columns == more.columns, more);
+    float[] x = new float[columns];
+    float[] y = new float[columns];
+    for (int row = 0; row < indices.length; row++) {
+      read(indices[row], x);
+      more.read(row, y);
+      for (int i = 0; i < columns; i++) {
+        x[i] += y[i];
+      }
+
+      write(indices[row], x);
+    }
+  }
+
+  @Override
+  public Matrix relu() {
+    float[] x = new float[columns];
+    for (int row = 0; row < rows; row++) {
+      read(row, x);
+      for (int i = 0; i < columns; i++) {
+        x[i] = Math.max(0, x[i]);
+      }
+
+      write(row, x);
+    }
+
+    return this;
+  }
+
+  @Override
+  public Matrix reluBackward(Matrix result) {
+    FloatMatrix inner = of(result);
+    checkSame(inner);
+    float[] x = new float[columns];
+    float[] y = new float[columns];
+    for (int row = 0; row < rows; row++) {
+      read(row, x);
+      inner.read(row, y);
+      for (int i = 0; i < columns; i++) {
+        x[i] = y[i] > 0 ? x[i] : 0;
+      }
+
+      write(row, x);
+    }
+
+    return this;
+  }
+
+  @Override
+  public Matrix swiglu(Matrix up) {
+    FloatMatrix right = of(up);
+    checkSame(right);
+    FloatMatrix out = new FloatMatrix(rows, columns);
+    float[] x = new float[columns];
+    float[] y = new float[columns];
+    for (int row = 0; row < rows; row++) {
+      read(row, x);
+      right.read(row, y);
+      for (int i = 0; i < columns; i++) {
+        x[i] = (float) (x[i] * sigmoid(x[i]) * y[i]);
+      }
+
+      out.write(row, x);
+    }
+
+    return out;
+  }
+
+  @Override
+  public SwigluGradients swigluBackward(Matrix up, Matrix gradient) {
+    FloatMatrix right = of(up);
+    FloatMatrix down = of(gradient);
+    checkSame(right);
+    checkSame(down);
+    FloatMatrix gateGradient = new FloatMatrix(rows, columns);
+    FloatMatrix upGradient = new FloatMatrix(rows, columns);
+    float[] x = new float[columns];
+    float[] y = new float[columns];
+    float[] dy = new float[columns];
+    for (int row = 0; row < rows; row++) {
+      read(row, x);
+      right.read(row, y);
+      down.read(row, dy);
+      for (int i = 0; i < columns; i++) {
+        double sigmoid = sigmoid(x[i]);
+        double silu = x[i] * sigmoid;
+        x[i] = (float) (dy[i] * (y[i] * (sigmoid + silu * (1 - sigmoid))));
+        y[i] = (float) (dy[i] * silu);
+      }
+
+      gateGradient.write(row, x);
+      upGradient.write(row, y);
+    }
+
+    return new SwigluGradients(gateGradient, upGradient);
+  }
+
+  private static double sigmoid(double x) {
+    return 1 / (1 + Math.exp(-x));
+  }
+
+  @Override
+  public Matrix rmsNorm(Matrix gain, double epsilon) {
+    return FloatNorms.rms(this, of(gain), epsilon);
+  }
+
+  @Override
+  public Matrix rmsNormBackward(Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient) {
+    return FloatNorms.rmsBackward(this, of(gain), epsilon, of(gradient), of(gainGradient));
+  }
+
+  @Override
+  public Matrix layerNorm(Matrix gain, Matrix bias, double epsilon) {
+    return FloatNorms.layer(this, of(gain), of(bias), epsilon);
+  }
+
+  @Override
+  public Matrix layerNormBackward(
+      Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient, Matrix biasGradient) {
+    return FloatNorms.layerBackward(
+        this, of(gain), epsilon, of(gradient), of(gainGradient), of(biasGradient));
+  }
+
+  @Override
+  public void turn(Rotary rotary, int length, boolean backwards) {
+    double[] cosines = rotary.cosines(length);
+    double[] sines = rotary.sines(length, backwards);
+    int half = rotary.headSize() / 2;
+    float[] x = new float[columns];
+    for (int row = 0; row < rows; row++) {
+      read(row, x);
+      int table = row % length * half;
+      for (int head = 0; head < columns; head += rotary.headSize()) {
+        for (int i = 0; i < half; i++) {
+          double first = x[head + i];
+          double second = x[head + half + i];
+          x[head + i] = (float) (first * cosines[table + i] - second * sines[table + i]);
+          x[head + half + i] = (float) (second * cosines[table + i] + first * sines[table + i]);
+        }
+      }
+
+      write(row, x);
+    }
+  }
+
+  @Override
+  public Matrix attend(Heads heads, Matrix keys, Matrix values, int length) {
+    return new FloatAttention(heads).forward(this, of(keys), of(values), length);
+  }
+
+  @Override
+  public AttentionGradients attendBackward(
+      Heads heads, Matrix keys, Matrix values, int length, Matrix gradient) {
+    return new FloatAttention(heads).backward(this, of(keys), of(values), length, of(gradient));
+  }
+
+  @Override
+  public double crossEntropy(int[] targets, double scale) {
+    float[] x = new float[columns];
+    double[] shares = new double[columns];
+    double loss = 0;
+    for (int token = 0; token < targets.length; token++) {
+      int target = targets[token];
+      read(token, x);
+      if (target < 0) {
+        Arrays.fill(x, 0);
+        write(token, x);
+        continue;
+      }
+
+      double most = Double.NEGATIVE_INFINITY;
+      for (float logit : x) {
+        most = Math.max(most, logit);
+      }
+
+      double sum = 0;
+      for (int i = 0; i < columns; i++) {
+        shares[i] = Math.exp(x[i] - most);
+        sum += shares[i];
+      }
+
+      loss += Math.log(sum) + most - x[target];
+      for (int i = 0; i < columns; i++) {
+        x[i] = (float) (scale * (shares[i] / sum - (i == target ? 1 : 0)));
+      }
+
+      write(token, x);
+    }
+
+    return loss;
+  }
+
+  private void checkSame(FloatMatrix other) {
+    check(rows == other.rows && columns == other.columns, other);
+  }
+
+  private void check(boolean fits, FloatMatrix other) {
+    if (!fits) {
+      throw new IllegalArgumentException(
+          "Matrices do not fit: %d x %d and %d x %d"
+              .formatted(rows, columns, other.rows, other.columns));
+    }
+  }
+}

@@ -1,0 +1,55 @@
+package io.expertatlas.runtime.matrix;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.expertatlas.runtime.cpu.DoubleProducts;
+import java.nio.FloatBuffer;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** The host in floats. */
+class FloatMatrixTest extends MatrixContract {
+  @BeforeAll
+  static void useOneThread() {
+    DoubleProducts.useOneThread();
+  }
+
+  @Override
+  protected MatrixDevice open() {
+    return FloatDevice.INSTANCE;
+  }
+
+  @Test
+  void whatIsLoadedIsTheHostsOwnMemory() {
+    FloatBuffer host = FloatBuffer.wrap(new float[] {1, 2, 3, 4, 5, 6});
+    Matrix matrix = FloatDevice.INSTANCE.load(host, 2, 3);
+    host.put(5, 7);
+    assertThat(matrix.toHost()).containsExactly(1, 2, 3, 4, 5, 7);
+    matrix.add(matrix);
+    assertThat(host.get(4)).isEqualTo(10);
+  }
+
+  @Test
+  void severalThreadsComputeFromTheSameWeights() throws Exception {
+    double[] values = IntStream.range(0, 64 * 64).mapToDouble(i -> Math.sin(i)).toArray();
+    Matrix weights = FloatDevice.INSTANCE.of(64, 64, values);
+    double[] alone = weights.linear(weights).swiglu(weights).toHost();
+    ExecutorService pool = Executors.newFixedThreadPool(4);
+    try {
+      List<Future<double[]>> results =
+          IntStream.range(0, 100)
+              .mapToObj(i -> pool.submit(() -> weights.linear(weights).swiglu(weights).toHost()))
+              .toList();
+      for (Future<double[]> result : results) {
+        assertThat(result.get()).isEqualTo(alone);
+      }
+    } finally {
+      pool.shutdownNow();
+    }
+  }
+}

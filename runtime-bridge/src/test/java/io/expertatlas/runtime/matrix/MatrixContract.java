@@ -1,0 +1,638 @@
+package io.expertatlas.runtime.matrix;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.expertatlas.runtime.matrix.Matrix.AttentionGradients;
+import io.expertatlas.runtime.matrix.Matrix.SwigluGradients;
+import io.expertatlas.trace.Cases;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * What every device of matrices must compute: as {@link DoubleDevice} does, on odd sizes and
+ * extreme values. Operands are floats on both, so that only the computing differs.
+ */
+@SuppressWarnings("try") // scopes that are only closed
+public abstract class MatrixContract {
+  private static final double EXACT = 1e-5; // relative to the largest of a row
+  private static final int[] ROWS = {0, 1, 3, 31, 33, 127, 129, 1000};
+  private static final int[] COLUMNS = {1, 7, 32, 100, 256};
+
+  private final MatrixDevice twin = DoubleDevice.INSTANCE;
+  private final SplittableRandom random = new SplittableRandom(1);
+  private MatrixDevice device;
+  private MatrixDevice.Scope scope;
+
+  /** The device to test. */
+  protected abstract MatrixDevice open();
+
+  /** Closes what {@link #open} gave. */
+  protected void close(MatrixDevice opened) {
+    opened.close();
+  }
+
+  /** Largest difference of a product, relative to its largest terms. */
+  protected double productTolerance() {
+    return EXACT;
+  }
+
+  @BeforeEach
+  void start() {
+    device = open();
+    scope = device.scope();
+  }
+
+  @AfterEach
+  void stop() {
+    scope.close();
+    close(device);
+  }
+
+  /** The same numbers on both devices. */
+  private record Pair(Matrix real, Matrix expected) {
+    /** The same rows. */
+    int rows() {
+      return expected.rows();
+    }
+  }
+
+  private Pair of(int rows, int columns, double[] values) {
+    double[] floats = Arrays.stream(values).map(one -> (float) one).toArray();
+    return new Pair(device.of(rows, columns, floats), twin.of(rows, columns, floats));
+  }
+
+  private Pair random(int rows, int columns, double size) {
+    return of(rows, columns, numbers(rows * columns, size));
+  }
+
+  private double[] numbers(int count, double size) {
+    return random.doubles(count, -size, size).toArray();
+  }
+
+  private static void agree(Matrix real, Matrix expected) {
+    agree(real, expected, EXACT, 1e-30);
+  }
+
+  private static void agree(Pair pair, double floor) {
+    agree(pair.real(), pair.expected(), EXACT, floor);
+  }
+
+  /** Relative to the largest of a row, or to a floor where terms cancel. */
+  private static void agree(Matrix real, Matrix expected, double tolerance, double floor) {
+    double[] floors = new double[expected.rows()];
+    Arrays.fill(floors, floor);
+    agree(real, expected, tolerance, floors);
+  }
+
+  private static void agree(Matrix real, Matrix expected, double tolerance, double[] floors) {
+    assertThat(real.rows()).isEqualTo(expected.rows());
+    assertThat(real.columns()).isEqualTo(expected.columns());
+    double[] is = real.toHost();
+    double[] should = expected.toHost();
+    int columns = expected.columns();
+    for (int row = 0; row < expected.rows(); row++) {
+      double largest = floors[row];
+      for (int i = row * columns; i < (row + 1) * columns; i++) {
+        largest = Math.max(largest, Math.abs(should[i]));
+      }
+
+      for (int i = row * columns; i < (row + 1) * columns; i++) {
+        if (!(Math.abs(is[i] - should[i]) <= tolerance * largest)) {
+          throw new AssertionError(
+              "row %d of %d, column %d of %d: %s, should be %s within %s"
+                  .formatted(
+                      row,
+                      expected.rows(),
+                      i - row * columns,
+                      columns,
+                      is[i],
+                      should[i],
+                      tolerance * largest));
+        }
+      }
+    }
+  }
+
+  private static double largest(Matrix matrix) {
+    return Arrays.stream(matrix.toHost()).map(Math::abs).max().orElse(0);
+  }
+
+  static Stream<int[]> sizes() {
+    return Arrays.stream(ROWS)
+        .boxed()
+        .flatMap(rows -> Arrays.stream(COLUMNS).mapToObj(columns -> new int[] {rows, columns}));
+  }
+
+  static Stream<Long> seeds() {
+    return Cases.seeded(40);
+  }
+
+  private static int any(SplittableRandom seeded, int[] values) {
+    return values[seeded.nextInt(values.length)];
+  }
+
+  // Products
+
+  @ParameterizedTest
+  @MethodSource("seeds")
+  void productsAreThoseOfTheTwin(long seed) {
+    SplittableRandom seeded = new SplittableRandom(seed);
+    int m = any(seeded, ROWS);
+    int n = any(seeded, COLUMNS);
+    int k = any(seeded, new int[] {1, 7, 32, 100, 256, 1000});
+    Pair x = random(m, k, 1);
+    Pair weight = random(n, k, 1);
+    agree(
+        x.real().linear(weight.real()),
+        x.expected().linear(weight.expected()),
+        productTolerance(),
+        Math.sqrt(k));
+    Pair other = random(k, n, 1);
+    agree(
+        x.real().times(other.real()),
+        x.expected().times(other.expected()),
+        productTolerance(),
+        Math.sqrt(k));
+    Pair gradient = random(m, n, 1);
+    Pair sum = random(n, k, 1);
+    sum.real().addOuter(gradient.real(), x.real());
+    sum.expected().addOuter(gradient.expected(), x.expected());
+    agree(sum.real(), sum.expected(), productTolerance(), Math.sqrt(m + 1));
+  }
+
+  @Test
+  void productsOverNothingAreZero() {
+    Pair x = random(3, 0, 1);
+    agree(x.real().linear(device.of(2, 0, new double[0])), twin.zeros(3, 2));
+    agree(x.real().times(device.of(0, 2, new double[0])), twin.zeros(3, 2));
+  }
+
+  @Test
+  void operandsThatDoNotFitAreRefused() {
+    Matrix x = device.zeros(3, 4);
+    Matrix y = device.zeros(2, 5);
+    for (Runnable operation :
+        List.<Runnable>of(
+            () -> x.linear(y),
+            () -> x.times(y),
+            () -> x.addOuter(x, y),
+            () -> x.add(y),
+            () -> x.addRow(y),
+            () -> x.reluBackward(y),
+            () -> x.swiglu(y))) {
+      assertThatThrownBy(operation::run)
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage("Matrices do not fit: 3 x 4 and 2 x 5");
+    }
+
+    device.release(x);
+    device.release(y);
+  }
+
+  // Rows and elements
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void sumsAreThoseOfTheTwin(int[] size) {
+    Pair x = random(size[0], size[1], 1);
+    Pair y = random(size[0], size[1], 1);
+    Pair row = random(1, size[1], 1);
+    assertThat(x.real().add(y.real())).isSameAs(x.real());
+    x.expected().add(y.expected());
+    agree(x, 1);
+    assertThat(x.real().addRow(row.real())).isSameAs(x.real());
+    x.expected().addRow(row.expected());
+    agree(x, 1);
+    row.real().addRowsOf(x.real());
+    row.expected().addRowsOf(x.expected());
+    agree(row, Math.sqrt(size[0] + 1));
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void gatheringAndItsGradientAreThoseOfTheTwin(int[] size) {
+    int rows = Math.max(1, size[0]);
+    for (int count : new int[] {0, 1, 33, 500}) {
+      Pair table = random(rows, size[1], 1);
+      int[] indices = random.ints(count, 0, rows).toArray();
+      double[] weights = numbers(count, 1);
+      agree(table.real().gather(indices), table.expected().gather(indices), 0, 0);
+      agree(
+          table.real().gather(indices, weights),
+          table.expected().gather(indices, weights),
+          EXACT,
+          1e-30);
+      Pair gradient = random(count, size[1], 1);
+      table.real().addRowsAt(indices, gradient.real());
+      table.expected().addRowsAt(indices, gradient.expected());
+      agree(table, Math.sqrt(count + 1.0));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void activationsAreThoseOfTheTwin(int[] size) {
+    Pair x = random(size[0], size[1], 3);
+    Pair up = random(size[0], size[1], 1);
+    Pair gradient = random(size[0], size[1], 1);
+    agree(x.real().swiglu(up.real()), x.expected().swiglu(up.expected()));
+    SwigluGradients real = x.real().swigluBackward(up.real(), gradient.real());
+    SwigluGradients expected = x.expected().swigluBackward(up.expected(), gradient.expected());
+    agree(real.gate(), expected.gate(), EXACT, 1e-3);
+    agree(real.up(), expected.up(), EXACT, 1e-3);
+    assertThat(x.real().relu()).isSameAs(x.real());
+    x.expected().relu();
+    agree(x.real(), x.expected(), 0, 0);
+    assertThat(gradient.real().reluBackward(x.real())).isSameAs(gradient.real());
+    gradient.expected().reluBackward(x.expected());
+    agree(gradient.real(), gradient.expected(), 0, 0);
+  }
+
+  @Test
+  void swigluOfExtremesIsThatOfTheTwin() {
+    double[] extremes = {0, -0.0, 30, -30, 88, -88, 100, -100, 1e4, -1e4, 1e30, -1e30};
+    Pair x = of(extremes.length, 1, extremes);
+    Pair up = random(extremes.length, 1, 1);
+    Pair gradient = random(extremes.length, 1, 1);
+    agree(x.real().swiglu(up.real()), x.expected().swiglu(up.expected()), EXACT, 1e-30);
+    SwigluGradients real = x.real().swigluBackward(up.real(), gradient.real());
+    SwigluGradients expected = x.expected().swigluBackward(up.expected(), gradient.expected());
+    agree(real.up(), expected.up(), EXACT, 1e-30);
+    agree(real.gate(), expected.gate(), EXACT, 1e-10);
+  }
+
+  // Norms
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void normsAreThoseOfTheTwin(int[] size) {
+    Pair x = random(size[0], size[1], 2);
+    Pair gain = random(1, size[1], 1);
+    Pair bias = random(1, size[1], 1);
+    agree(x.real().rmsNorm(gain.real(), 1e-5), x.expected().rmsNorm(gain.expected(), 1e-5));
+    agree(
+        x.real().layerNorm(gain.real(), bias.real(), 1e-5),
+        x.expected().layerNorm(gain.expected(), bias.expected(), 1e-5),
+        EXACT,
+        1);
+    Pair gradient = random(size[0], size[1], 1);
+    Pair gainGradient = random(1, size[1], 1);
+    Pair biasGradient = random(1, size[1], 1);
+    double sums = Math.sqrt(size[0] + 1);
+    agree(
+        x.real().rmsNormBackward(gain.real(), 1e-5, gradient.real(), gainGradient.real()),
+        x.expected()
+            .rmsNormBackward(gain.expected(), 1e-5, gradient.expected(), gainGradient.expected()),
+        EXACT,
+        scales(x.expected()));
+    agree(gainGradient, sums);
+    agree(
+        x.real()
+            .layerNormBackward(
+                gain.real(), 1e-5, gradient.real(), gainGradient.real(), biasGradient.real()),
+        x.expected()
+            .layerNormBackward(
+                gain.expected(),
+                1e-5,
+                gradient.expected(),
+                gainGradient.expected(),
+                biasGradient.expected()),
+        EXACT,
+        scales(x.expected()));
+    agree(gainGradient, sums);
+    agree(biasGradient, sums);
+  }
+
+  /** One over the root of the mean square of each row: what a gradient's terms are times. */
+  private static double[] scales(Matrix x) {
+    double[] values = x.toHost();
+    double[] scales = new double[x.rows()];
+    for (int row = 0; row < scales.length; row++) {
+      double squares = 0;
+      for (int i = 0; i < x.columns(); i++) {
+        squares += values[row * x.columns() + i] * values[row * x.columns() + i];
+      }
+
+      scales[row] = 1 / Math.sqrt(squares / x.columns() + 1e-5);
+    }
+
+    return scales;
+  }
+
+  // Positions and attention
+
+  @ParameterizedTest
+  @CsvSource({"1,1,2,1", "3,1,6,33", "2,4,32,127", "1,2,128,1000", "0,2,8,3"})
+  void turningIsThatOfTheTwinAndTurnsBack(int sequences, int heads, int headSize, int length) {
+    Pair x = random(sequences * length, heads * headSize, 1);
+    double[] before = x.expected().toHost();
+    Rotary rotary = new Rotary(headSize, 10_000);
+    x.real().turn(rotary, length, false);
+    x.expected().turn(rotary, length, false);
+    agree(x, 1);
+    x.real().turn(rotary, length, true);
+    agree(x.real(), twin.of(x.rows(), heads * headSize, before), EXACT, 1);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "1,1,1,2,1,1",
+    "1,4,2,8,1,1",
+    "2,3,1,6,3,1",
+    "3,4,4,7,31,1",
+    "2,8,2,16,33,1",
+    "1,2,1,1,127,1",
+    "2,4,2,32,128,1",
+    "1,4,1,64,129,1",
+    "1,2,1,32,1000,1",
+    "2,4,2,8,33,30",
+    "0,2,1,8,16,1"
+  })
+  void attentionIsThatOfTheTwin(
+      int sequences, int heads, int keyHeads, int headSize, int length, double size) {
+    Heads shape = new Heads(heads, keyHeads, headSize);
+    int rows = sequences * length;
+    Pair q = random(rows, heads * headSize, size);
+    Pair k = random(rows, keyHeads * headSize, 1);
+    Pair v = random(rows, keyHeads * headSize, 1);
+    Pair gradient = random(rows, heads * headSize, 1);
+    double tolerance = productTolerance() * Math.max(1, size / 3); // of exponents
+    agree(
+        q.real().attend(shape, k.real(), v.real(), length),
+        q.expected().attend(shape, k.expected(), v.expected(), length),
+        tolerance,
+        0.1);
+    AttentionGradients real =
+        q.real().attendBackward(shape, k.real(), v.real(), length, gradient.real());
+    AttentionGradients expected =
+        q.expected().attendBackward(shape, k.expected(), v.expected(), length, gradient.expected());
+    agree(real.queries(), expected.queries(), tolerance, 0.1 + largest(expected.queries()));
+    agree(real.keys(), expected.keys(), tolerance, 0.1 + largest(expected.keys()));
+    agree(real.values(), expected.values(), tolerance, 0.1 + largest(expected.values()));
+  }
+
+  // Loss
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void crossEntropyIsThatOfTheTwin(int[] size) {
+    Pair logits = random(size[0], size[1], 8);
+    int[] targets = random.ints(size[0], -1, size[1]).toArray();
+    double scale = 0.125;
+    double loss = logits.real().crossEntropy(targets, scale);
+    double expected = logits.expected().crossEntropy(targets, scale);
+    assertThat(Math.abs(loss - expected)).isLessThanOrEqualTo(EXACT * Math.max(1, expected));
+    agree(logits, scale);
+  }
+
+  @Test
+  void crossEntropyOfExtremesIsThatOfTheTwin() {
+    double[] rows = {
+      1e4, -1e4, 0, -1e4, -1e4, -1e4, 88, 89, 90, 1e30, -1e30, 1e30, 0, 0, 0, -1e-30, 1e-30, 0
+    };
+    int[] targets = {1, 0, 2, 1, 2, 0};
+    Pair logits = of(6, 3, rows);
+    double loss = logits.real().crossEntropy(targets, 1);
+    double expected = logits.expected().crossEntropy(targets, 1);
+    assertThat(loss / expected).isBetween(1 - EXACT, 1 + EXACT);
+    agree(logits, 1);
+  }
+
+  // Several matrices
+
+  @ParameterizedTest
+  @MethodSource("seeds")
+  void combinationsAndProductsOfRowsAreThoseOfTheTwin(long seed) {
+    SplittableRandom seeded = new SplittableRandom(seed);
+    int columns = any(seeded, COLUMNS);
+    int tokens = any(seeded, ROWS);
+    int k = seeded.nextInt(1, 5);
+    int sources = seeded.nextInt(1, 9);
+    Pair[] pairs = new Pair[sources + 1]; // the last: nothing is taken from it
+    Matrix[] real = new Matrix[sources + 1];
+    Matrix[] expected = new Matrix[sources + 1];
+    for (int i = 0; i < sources; i++) {
+      pairs[i] = random(seeded.nextInt(1, 40), columns, 1);
+      real[i] = pairs[i].real();
+      expected[i] = pairs[i].expected();
+    }
+
+    int[] from = seeded.ints((long) tokens * k, 0, sources).toArray();
+    int[] rows = IntStream.of(from).map(one -> seeded.nextInt(pairs[one].rows())).toArray();
+    double[] weights = numbers(tokens * k, 1);
+    agree(
+        device.combine(real, columns, k, from, rows, weights),
+        twin.combine(expected, columns, k, from, rows, weights),
+        EXACT,
+        1);
+    agree(
+        device.combine(real, columns, k, from, rows, null),
+        twin.combine(expected, columns, k, from, rows, null),
+        EXACT,
+        1);
+    Pair left = random(tokens, columns, 1);
+    double[] products = device.products(left.real(), real, k, from, rows);
+    agree(
+        twin.of(1, products.length, products),
+        twin.of(1, products.length, twin.products(left.expected(), expected, k, from, rows)),
+        EXACT,
+        Math.sqrt(columns));
+  }
+
+  // Matrices come and go
+
+  @Test
+  void zerosAreZeroAndLast() {
+    Matrix zeros;
+    try (MatrixDevice.Scope inner = device.scope()) {
+      zeros = device.zeros(33, 7);
+      inner.keep(zeros);
+    }
+
+    assertThat(zeros.toHost()).hasSize(231).containsOnly(0);
+    device.release(zeros);
+  }
+
+  @Test
+  void whatIsKeptOutlivesItsScope() {
+    Pair x = random(3, 7, 1);
+    Matrix kept;
+    try (MatrixDevice.Scope outer = device.scope()) {
+      try (MatrixDevice.Scope inner = device.scope()) {
+        Matrix doubled = x.real().gather(new int[] {0, 1, 2});
+        kept = doubled.gather(new int[] {2, 0});
+        inner.keep(kept);
+      }
+
+      x.real().swiglu(x.real());
+      outer.keep(kept);
+    }
+
+    x.real().swiglu(x.real());
+    agree(kept, x.expected().gather(new int[] {2, 0}), 0, 0);
+  }
+
+  @Test
+  void matricesOfAnotherDeviceAreCopied() {
+    double[] values = Arrays.stream(numbers(1000 * 7, 1)).map(one -> (float) one).toArray();
+    assertThat(device.take(DoubleDevice.INSTANCE.of(1000, 7, values)).toHost()).isEqualTo(values);
+    Matrix there = device.take(FloatDevice.INSTANCE.of(1000, 7, values));
+    assertThat(there.device()).isSameAs(device);
+    assertThat(there.toHost()).isEqualTo(values);
+    assertThat(device.take(there)).isSameAs(there);
+    assertThat(FloatDevice.INSTANCE.take(there).toHost()).isEqualTo(values);
+    assertThat(DoubleDevice.INSTANCE.take(there).toHost()).isEqualTo(values);
+    FloatBuffer some = FloatBuffer.allocate(10).position(2).limit(6);
+    there.copyInto(some, 6990);
+    assertThat(some.position()).isEqualTo(2);
+    for (int i = 0; i < 10; i++) {
+      assertThat(some.clear().get(i)).isEqualTo(i < 2 || i > 5 ? 0 : (float) values[6988 + i]);
+    }
+  }
+
+  /** Buffers of the host of a kind, with room after the numbers and a position that is not 0. */
+  private static List<FloatBuffer> buffers(int numbers) {
+    FloatBuffer direct =
+        ByteBuffer.allocateDirect(4 * (numbers + 5)).order(ByteOrder.nativeOrder()).asFloatBuffer();
+    FloatBuffer wrapped = FloatBuffer.wrap(new float[numbers + 9]).position(2).slice();
+    return List.of(direct.position(1), wrapped.position(3));
+  }
+
+  @Test
+  void whatIsLoadedAndStoredIsTheSame() throws InterruptedException {
+    for (int rows : ROWS) {
+      for (FloatBuffer from : buffers(rows * 7)) {
+        for (int i = 0; i < rows * 7; i++) {
+          from.put(i, i + 0.5f);
+        }
+
+        for (FloatBuffer into : buffers(rows * 7)) {
+          Matrix loaded = device.load(from, rows, 7);
+          device.store(loaded, into);
+          device.synchronize();
+          for (int i = 0; i < rows * 7; i++) {
+            assertThat(into.get(i)).isEqualTo(i + 0.5f);
+          }
+
+          assertThat(into.get(rows * 7)).isZero();
+        }
+      }
+    }
+  }
+
+  @Test
+  void hostsNumbersThatDoNotSufficeAreRefused() {
+    FloatBuffer short5 = FloatBuffer.allocate(5);
+    Matrix zeros = device.zeros(2, 3);
+    if (device == twin) {
+      return;
+    }
+
+    assertThatThrownBy(() -> device.load(short5, 2, 3))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("Invalid host's numbers: 5");
+    assertThatThrownBy(() -> device.store(zeros, short5))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("Invalid host's numbers: 5");
+    FloatBuffer swapped = ByteBuffer.allocateDirect(24).asFloatBuffer(); // big endian
+    assertThatThrownBy(() -> device.load(swapped, 2, 3))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("BIG_ENDIAN");
+    device.release(zeros);
+  }
+
+  @Test
+  void twoRunsGiveTheSameBits() {
+    Pair x = random(129, 64, 1);
+    Pair weight = random(100, 64, 1);
+    Pair gain = random(1, 64, 1);
+    int[] indices = random.ints(129, 0, 20).toArray();
+    Heads heads = new Heads(4, 2, 16);
+    Pair keys = random(129, 32, 1);
+    Supplier<List<double[]>> run =
+        () -> {
+          List<double[]> out = new ArrayList<>();
+          Matrix sums = x.real().gather(IntStream.range(0, 20).toArray());
+          sums.addRowsAt(indices, x.real());
+          out.add(sums.toHost());
+          out.add(x.real().linear(weight.real()).toHost());
+          Matrix row = x.real().gather(new int[] {0});
+          out.add(x.real().rmsNormBackward(gain.real(), 1e-5, x.real(), row).toHost());
+          row.addRowsOf(x.real());
+          out.add(row.toHost());
+          AttentionGradients gradients =
+              x.real().attendBackward(heads, keys.real(), keys.real(), 43, x.real());
+          out.add(gradients.keys().toHost());
+          Matrix logits = x.real().linear(weight.real());
+          out.add(new double[] {logits.crossEntropy(indices, 1)});
+          out.add(logits.toHost());
+          return out;
+        };
+    List<double[]> first = run.get();
+    for (int again = 0; again < 3; again++) {
+      List<double[]> next = run.get();
+      for (int i = 0; i < first.size(); i++) {
+        assertThat(next.get(i)).as("result %d", i).isEqualTo(first.get(i));
+      }
+    }
+  }
+
+  @Test
+  void loadsRunBesideComputing() throws Exception {
+    Pair x = random(129, 256, 1);
+    Pair weight = random(256, 256, 0.1);
+    double[] alone = x.real().linear(weight.real()).toHost();
+    FloatBuffer numbers = buffers(300 * 100).get(0);
+    for (int i = 0; i < 300 * 100; i++) {
+      numbers.put(i, i);
+    }
+
+    double[] loaded = IntStream.range(0, 300 * 100).asDoubleStream().toArray();
+    ExecutorService loader = Executors.newSingleThreadExecutor();
+    try {
+      Future<List<Matrix>> loads =
+          loader.submit(
+              () -> {
+                List<Matrix> all = new ArrayList<>();
+                for (int i = 0; i < 40; i++) {
+                  all.add(device.load(numbers, 300, 100));
+                  if (i % 2 == 1) {
+                    device.release(all.remove(0));
+                  }
+                }
+
+                return all;
+              });
+      for (int i = 0; i < 100; i++) {
+        try (MatrixDevice.Scope inner = device.scope()) {
+          assertThat(x.real().linear(weight.real()).toHost()).isEqualTo(alone);
+        }
+      }
+
+      for (Matrix matrix : loads.get()) {
+        assertThat(matrix.toHost()).isEqualTo(loaded);
+        device.release(matrix);
+      }
+    } finally {
+      loader.shutdownNow();
+    }
+  }
+}
