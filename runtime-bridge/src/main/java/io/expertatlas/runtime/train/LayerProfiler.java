@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
@@ -23,8 +24,8 @@ import java.util.function.Consumer;
  * for token counts from 1 to a micro-batch's on both sides, attention with norms and gate, loads,
  * stores, activations there and back, the ends of the model, and the optimizer.
  *
- * <p>Experts take turns, so that their weights are no warmer in caches than in a step. The model's
- * moments and, by a learning rate of 0, weights decay no further than to what they were.
+ * <p>Experts take turns, so that their weights are no warmer in caches than in a step. Weights
+ * stay as they are; gradients and moments do not.
  */
 public final class LayerProfiler {
   /** Measurements that the observer is told of. */
@@ -35,6 +36,7 @@ public final class LayerProfiler {
   private static final AdamW OPTIMIZER = new AdamW(0.9, 0.999, 1e-8, 0.01);
 
   private final TrainableModel model;
+  private final Backend backend;
   private final MatrixDevice device;
   private final MatrixDevice cpu;
   private final Settings settings;
@@ -86,6 +88,7 @@ public final class LayerProfiler {
   private LayerProfiler(
       TrainableModel model, Backend backend, Settings settings, Consumer<String> observer) {
     this.model = model;
+    this.backend = backend;
     this.device = backend.devices().get(0);
     this.cpu = backend.cpu();
     this.settings = settings;
@@ -109,6 +112,7 @@ public final class LayerProfiler {
   }
 
   private LookupTable profile() throws InterruptedException {
+    backend.useThreads(settings.cpuThreads());
     observer.accept("a layer's step");
     final long peak = peakBytes();
     experts(cpu, Curve.CPU_FORWARD, Curve.CPU_BACKWARD, List.of());
@@ -347,7 +351,7 @@ public final class LayerProfiler {
   }
 
   private void piece(Piece piece, double[] samples) {
-    observer.accept(piece.name().toLowerCase(java.util.Locale.ROOT).replace('_', ' '));
+    observer.accept(piece.name().toLowerCase(Locale.ROOT).replace('_', ' '));
     pieces.put(piece, samples);
   }
 
@@ -440,9 +444,7 @@ public final class LayerProfiler {
 
           @Override
           public void run(List<Parameter> parameters) {
-            double norm = Parameter.gradientNorm(parameters);
-            parameters.forEach(one -> one.scaleGradient(1 / Math.max(1, norm)));
-            OPTIMIZER.step(parameters, 0, 1);
+            OPTIMIZER.step(parameters, 0, 1, device.numberBytes() == Double.BYTES);
           }
         });
   }
