@@ -174,6 +174,11 @@ public final class PipelineExecutor implements StepExecutor {
     return timeline;
   }
 
+  /** How it computes. */
+  public PipelineOptions options() {
+    return options;
+  }
+
   /** Tokens of each expert by layer and micro-batch, of the last step with gradients. */
   public Optional<StepRouting> routing() {
     return routing;
