@@ -134,7 +134,7 @@ public final class TrainingBenchmark {
   private static double seconds(List<Span> spans, String stream) {
     return spans.stream()
             .filter(span -> span.stream().equals(stream))
-            .mapToLong(span -> span.end() - span.begin())
+            .mapToLong(span -> span.endNanos() - span.beginNanos())
             .sum()
         / 1e9;
   }

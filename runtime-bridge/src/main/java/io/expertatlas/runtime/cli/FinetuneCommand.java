@@ -67,7 +67,7 @@ final class FinetuneCommand implements Callable<Integer> {
 
   @Mixin private TrainingOptions training;
   @Mixin private PipelineMixin pipeline;
-  @Mixin private TrainingDevices devices;
+  @Mixin private final TrainingDevices devices = new TrainingDevices();
 
   @Option(
       names = "--checkpoint-every",

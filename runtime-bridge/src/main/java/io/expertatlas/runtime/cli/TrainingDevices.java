@@ -84,7 +84,7 @@ final class TrainingDevices implements AutoCloseable {
     if (!isCuda() && !device.equals("cpu")) {
       wrong = "Invalid --device: %s, cpu or cuda".formatted(device);
     } else if (!PRECISIONS.contains(precision())
-        || isCuda() == precision().equals("float64")
+        || (isCuda() && precision().equals("float64"))
         || (!isCuda() && precision().equals("tf32"))) {
       wrong =
           "Invalid --precision: %s, on %s it is %s"

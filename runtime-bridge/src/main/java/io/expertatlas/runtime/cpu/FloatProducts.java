@@ -10,7 +10,7 @@ import java.nio.FloatBuffer;
 /**
  * Matrix products in floats by OpenBLAS, on row-major buffers of the heap or outside it, from their
  * positions. Safe for several threads; as many threads compute as {@link
- * DoubleProducts#useOneThread} or a {@link CpuDevice} said last.
+ * DoubleProducts#useThreads} or a {@link CpuDevice} said last.
  */
 public final class FloatProducts {
   private FloatProducts() {}

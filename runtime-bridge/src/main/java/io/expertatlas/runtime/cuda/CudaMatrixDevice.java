@@ -34,6 +34,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   public static final long OWN_BYTES = Cublas.WORKSPACE + Uploads.BYTES;
 
   private final int gpu;
+  private final long budget;
   private final CUdevice device = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final Stream compute = new Stream();
@@ -74,6 +75,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     }
 
     this.gpu = gpu;
+    this.budget = budget;
     check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");
     check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     use();
@@ -103,6 +105,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public String name() {
     return "cuda:" + gpu;
+  }
+
+  /** Bytes for matrices. */
+  public long budget() {
+    return budget;
   }
 
   @Override

@@ -5,7 +5,10 @@ import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** The generalized model of {@link PostNormConfig}, for training. */
 public final class PostNormModel implements TrainableModel {
@@ -13,6 +16,7 @@ public final class PostNormModel implements TrainableModel {
   private final WeightSource source;
   private final ParameterMemory memory;
   private final List<Parameter> parameters = new ArrayList<>();
+  private final Map<Integer, double[]> positions = new ConcurrentHashMap<>(); // by length
   private final Parameter embedding; // [V, H]
   private final List<PostNormLayer> layers = new ArrayList<>();
   private final Parameter head; // [V, H]; tied: the embedding again
@@ -116,15 +120,23 @@ public final class PostNormModel implements TrainableModel {
   @Override
   public Matrix embed(int[] ids, int length, Copies copies) {
     Matrix x = copies.value(embedding).gather(ids);
+    int[] places = new int[ids.length];
+    Arrays.setAll(places, i -> i % length);
+    double[] table = positions.computeIfAbsent(length, this::positions);
+    return x.add(copies.device().of(length, config.hidden(), table).gather(places));
+  }
+
+  /** Sines and cosines of {@code [position][H]}. */
+  private double[] positions(int length) {
     int width = config.hidden();
-    double[] positions = new double[ids.length * width];
-    for (int i = 0; i < positions.length; i++) {
+    double[] table = new double[length * width];
+    for (int i = 0; i < table.length; i++) {
       int column = i % width;
-      double angle = i / width % length * Math.pow(10_000, -(column - column % 2.0) / width);
-      positions[i] = column % 2 == 0 ? Math.sin(angle) : Math.cos(angle);
+      double angle = i / width * Math.pow(10_000, -(column - column % 2.0) / width);
+      table[i] = column % 2 == 0 ? Math.sin(angle) : Math.cos(angle);
     }
 
-    return x.add(copies.device().of(ids.length, width, positions));
+    return table;
   }
 
   @Override

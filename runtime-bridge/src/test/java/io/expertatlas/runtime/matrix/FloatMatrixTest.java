@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 class FloatMatrixTest extends MatrixContract {
   @BeforeAll
   static void useOneThread() {
-    DoubleProducts.useOneThread();
+    DoubleProducts.useThreads(1);
   }
 
   @Override

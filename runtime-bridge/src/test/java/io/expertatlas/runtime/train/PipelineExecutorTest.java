@@ -60,6 +60,10 @@ class PipelineExecutorTest {
       };
 
   private static TrainableModel model(String name) {
+    return model(name, ParameterMemory.JVM);
+  }
+
+  static TrainableModel model(String name, ParameterMemory memory) {
     InitialWeights weights = new InitialWeights(5);
     return switch (name) {
       case "mixtral" ->
@@ -67,17 +71,17 @@ class PipelineExecutorTest {
               new MixtralConfig(LAYERS, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
               weights,
               false,
-              ParameterMemory.JVM);
+              memory);
       case "tied" ->
           new MixtralTraining(
               new MixtralConfig(LAYERS, 4, 2, 8, 6, 2, 1, 4, 19, 64, 1e-5, 100, -1, 2),
               weights,
               true,
-              ParameterMemory.JVM);
+              memory);
       case "post-norm" ->
-          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights, ParameterMemory.JVM);
+          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights, memory);
       default ->
-          new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights, ParameterMemory.JVM);
+          new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights, memory);
     };
   }
 
@@ -103,7 +107,7 @@ class PipelineExecutorTest {
     return all;
   }
 
-  private static PipelineOptions options(
+  static PipelineOptions options(
       PipelineKind kind, AffinityPolicy policy, int devices, int chunks, long bytes) {
     int stages = kind == PipelineKind.GPIPE ? devices : LAYERS;
     return new PipelineOptions(
@@ -290,8 +294,8 @@ class PipelineExecutorTest {
   }
 
   @Test
-  void measuredCostsGrowWithTheTokens() {
-    MeasuredCosts costs = MeasuredCosts.of(model("mixtral"));
+  void measuredCostsGrowWithTheTokens() throws InterruptedException {
+    MeasuredCosts costs = MeasuredCosts.of(model("mixtral"), BACKEND, 1);
     for (boolean backward : new boolean[] {false, true}) {
       assertThat(costs.cpuNanos(0, backward)).isZero();
       assertThat(costs.cpuNanos(300, backward)).isGreaterThanOrEqualTo(costs.cpuNanos(2, backward));
