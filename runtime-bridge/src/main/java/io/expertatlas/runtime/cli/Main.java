@@ -12,6 +12,7 @@ import picocli.CommandLine.Command;
       RunCommand.class,
       BenchmarkRunCommand.class,
       SimulateCommand.class,
+      ProfileCommand.class,
       FinetuneCommand.class,
       BenchmarkFinetuneCommand.class
     })

@@ -3,9 +3,11 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.Timeline;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.pipeline.StepRouting;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
@@ -33,6 +35,7 @@ public final class PipelineExecutor implements StepExecutor {
   private final int chunkTokens;
   private String failure = "";
   private Timeline timeline = new Timeline(List.of());
+  private Optional<StepRouting> routing = Optional.empty();
 
   /**
    * Opens the devices.
@@ -102,6 +105,7 @@ public final class PipelineExecutor implements StepExecutor {
     double loss = run(training, batch.split(options.chunks()), batch.targets());
     HostWork.forEach(model.parameters(), Parameter::completeGradient);
     timeline = spans.take();
+    routing = Optional.of(spans.takeRouting());
     return loss;
   }
 
@@ -109,6 +113,7 @@ public final class PipelineExecutor implements StepExecutor {
   public double loss(TokenBatch batch) throws InterruptedException {
     double loss = run(scoring, List.of(batch), batch.targets());
     spans.take();
+    spans.takeRouting();
     return loss;
   }
 
@@ -167,6 +172,16 @@ public final class PipelineExecutor implements StepExecutor {
   @Override
   public Timeline timeline() {
     return timeline;
+  }
+
+  /** How it computes. */
+  public PipelineOptions options() {
+    return options;
+  }
+
+  /** Tokens of each expert by layer and micro-batch, of the last step with gradients. */
+  public Optional<StepRouting> routing() {
+    return routing;
   }
 
   @Override

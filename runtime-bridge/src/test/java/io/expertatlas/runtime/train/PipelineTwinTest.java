@@ -1,0 +1,175 @@
+package io.expertatlas.runtime.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.expertatlas.runtime.Timeline;
+import io.expertatlas.runtime.Timeline.Span;
+import io.expertatlas.runtime.benchmark.StepForecast;
+import io.expertatlas.runtime.pipeline.AffinityPolicy;
+import io.expertatlas.runtime.pipeline.LookupTable;
+import io.expertatlas.runtime.pipeline.PipelineKind;
+import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.pipeline.StepRouting;
+import io.expertatlas.runtime.pipeline.TableCosts;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The simulator does what the executor does: the same plan, costs and routing in both. */
+@Timeout(value = 60, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class PipelineTwinTest {
+  private static final int LAYERS = 8;
+  private static final int CHUNKS = 4;
+  private static final int LENGTH = 6;
+  private static LookupTable table;
+
+  private static TrainableModel model(int layers) {
+    return new PostNormModel(
+        new PostNormConfig(layers, 5, 2, 12, 9, 3, 19, 1e-5, false),
+        new InitialWeights(5),
+        ParameterMemory.JVM);
+  }
+
+  @BeforeAll
+  static void profile() throws InterruptedException {
+    table =
+        LayerProfiler.profile(
+            model(1),
+            Backend.doubles(1, true),
+            new LayerProfiler.Settings("tiny", "a machine", 1, 1, LENGTH, 2, 3),
+            what -> {});
+  }
+
+  /** What ran, and what would have. */
+  private record Both(Timeline measured, StepForecast simulated, StepRouting routing) {}
+
+  private static Both run(PipelineKind kind, int devices, boolean recomputes)
+      throws InterruptedException {
+    TrainableModel model = model(LAYERS);
+    Backend backend = Backend.doubles(devices, recomputes);
+    PipelineOptions options =
+        new PipelineOptions(
+            StagePlan.equal(kind, devices, LAYERS, kind == PipelineKind.GPIPE ? devices : LAYERS),
+            CHUNKS,
+            AffinityPolicy.EQUATION_1,
+            new TableCosts(table, recomputes),
+            1L << 30,
+            1,
+            3);
+    try (PipelineExecutor executor =
+        new PipelineExecutor(model, options, backend, LENGTH, LENGTH)) {
+      assertThat(executor.routing()).isEmpty();
+      executor.gradients(TinyModels.batch(19, CHUNKS, LENGTH, 1));
+      executor.gradients(TinyModels.batch(19, CHUNKS, LENGTH, 1));
+      StepRouting routing = executor.routing().orElseThrow();
+      executor.loss(TinyModels.batch(19, 1, LENGTH, 2)); // leaves the last step's counts
+      assertThat(executor.routing()).contains(routing);
+      return new Both(
+          executor.timeline(),
+          StepForecast.of(
+              executor.options(), backend, table, routing, LENGTH, model.size()),
+          routing);
+    }
+  }
+
+  private static List<String> actions(Timeline timeline, int device) {
+    return timeline.spans().stream()
+        .filter(span -> span.rank() == device && span.stream().equals("gpu"))
+        .map(Span::work)
+        .toList();
+  }
+
+  private static List<String> loads(Timeline timeline, String part) {
+    return timeline.spans().stream()
+        .filter(span -> span.stream().equals("load") && span.work().contains(part))
+        .map(span -> span.rank() + " " + span.work())
+        .sorted()
+        .toList();
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "GPIPE, 2, true",
+    "GPIPE_OFFLOAD, 1, true",
+    "GPIPE_OFFLOAD, 2, false",
+    "MOBIUS, 1, false",
+    "MOBIUS, 2, true"
+  })
+  void wholeStagesAreLoadedAndComputedInTheSameOrder(
+      PipelineKind kind, int devices, boolean recomputes) throws InterruptedException {
+    Both both = run(kind, devices, recomputes);
+    for (int device = 0; device < devices; device++) {
+      assertThat(actions(both.simulated().timeline(), device))
+          .hasSize(2 * CHUNKS * LAYERS / devices / (kind == PipelineKind.GPIPE ? LAYERS / 2 : 1))
+          .isEqualTo(actions(both.measured(), device));
+    }
+
+    assertThat(loads(both.simulated().timeline(), "load"))
+        .isNotEmpty()
+        .isEqualTo(loads(both.measured(), "load"));
+    assertThat(both.simulated().cpuExperts()).isZero();
+    assertThat(both.simulated().gradientSeconds()).isPositive();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, true", "2, true", "2, false"})
+  void aptMoeLoadsTheSameBasesAndRunsEachExpertOnOneSide(int devices, boolean recomputes)
+      throws InterruptedException {
+    Both both = run(PipelineKind.APTMOE, devices, recomputes);
+    for (int device = 0; device < devices; device++) {
+      assertThat(actions(both.simulated().timeline(), device))
+          .isNotEmpty()
+          .isEqualTo(actions(both.measured(), device));
+    }
+
+    for (String base : List.of("attention", "gate")) {
+      assertThat(loads(both.simulated().timeline(), base))
+          .isNotEmpty()
+          .isEqualTo(loads(both.measured(), base));
+    }
+  }
+
+  /** Where copies cost nothing and the CPU much, nothing is left to the CPU, in both. */
+  @Test
+  void countsOfTheExecutorAreThoseOfItsTokens() throws InterruptedException {
+    Both both = run(PipelineKind.APTMOE, 2, true);
+    assertThat(both.routing().layers()).isEqualTo(LAYERS);
+    assertThat(both.routing().chunks()).isEqualTo(CHUNKS);
+    for (int layer = 0; layer < LAYERS; layer++) {
+      for (int chunk = 0; chunk < CHUNKS; chunk++) {
+        assertThat(both.routing().counts(layer, chunk)).hasSize(5);
+        assertThat(sum(both.routing().counts(layer, chunk))).isEqualTo(2 * LENGTH);
+      }
+    }
+  }
+
+  /** A twin of the counts: gates told one by one, in a plan of one stage. */
+  @Test
+  void countsDoNotDependOnThePipeline() throws InterruptedException {
+    List<Optional<String>> found = new ArrayList<>();
+    for (PipelineKind kind : PipelineKind.values()) {
+      Both both = run(kind, 2, true);
+      StringBuilder text = new StringBuilder();
+      for (int layer = 0; layer < LAYERS; layer++) {
+        for (int chunk = 0; chunk < CHUNKS; chunk++) {
+          text.append(java.util.Arrays.toString(both.routing().counts(layer, chunk)));
+        }
+      }
+
+      found.add(Optional.of(text.toString()));
+    }
+
+    assertThat(found).hasSize(4);
+    assertThat(found.stream().distinct()).hasSize(1);
+  }
+
+  private static int sum(int[] counts) {
+    return java.util.Arrays.stream(counts).sum();
+  }
+}
