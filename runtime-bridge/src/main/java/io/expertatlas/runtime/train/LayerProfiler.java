@@ -30,7 +30,7 @@ import java.util.function.Consumer;
 public final class LayerProfiler {
   /** Measurements that the observer is told of. */
   public static final int MEASUREMENTS =
-      1 + Curve.values().length / 2 + Piece.values().length + 3; // curves come in pairs
+      2 + Curve.values().length / 2 + Piece.values().length; // curves come in pairs
 
   private static final int TURNS = 4; // experts that take turns
   private static final AdamW OPTIMIZER = new AdamW(0.9, 0.999, 1e-8, 0.01);
@@ -124,16 +124,16 @@ public final class LayerProfiler {
     final double[] loadExpert = load(turns);
     final double[] loadAttention = load(List.of(layer.attention()));
     final double[] loadGate = load(List.of(layer.gate()));
-    piece(Piece.LOAD_EMBEDDING, load(List.of(model.embedding())));
-    piece(Piece.LOAD_HEAD, load(List.of(model.head())));
-    piece(Piece.STORE_EXPERT, store(device, turns));
-    piece(Piece.STORE_ATTENTION, store(device, List.of(layer.attention())));
-    piece(Piece.STORE_GATE, store(device, List.of(layer.gate())));
-    piece(Piece.STORE_EMBEDDING, store(device, List.of(model.embedding())));
-    piece(Piece.STORE_HEAD, store(device, List.of(model.head())));
-    piece(Piece.CLEAR_CPU_EXPERT, clear());
-    piece(Piece.STORE_CPU_EXPERT, store(cpu, turns));
-    piece(Piece.OPTIMIZER, optimizer());
+    piece(Piece.LOAD_EMBEDDING, () -> load(List.of(model.embedding())));
+    piece(Piece.LOAD_HEAD, () -> load(List.of(model.head())));
+    piece(Piece.STORE_EXPERT, () -> store(device, turns));
+    piece(Piece.STORE_ATTENTION, () -> store(device, List.of(layer.attention())));
+    piece(Piece.STORE_GATE, () -> store(device, List.of(layer.gate())));
+    piece(Piece.STORE_EMBEDDING, () -> store(device, List.of(model.embedding())));
+    piece(Piece.STORE_HEAD, () -> store(device, List.of(model.head())));
+    piece(Piece.CLEAR_CPU_EXPERT, () -> clear());
+    piece(Piece.STORE_CPU_EXPERT, () -> store(cpu, turns));
+    piece(Piece.OPTIMIZER, () -> optimizer());
     int experts = layer.experts().size();
     Parameter inner = turns.get(0).parameters().get(0); // [F, H]
     return new LookupTable(
@@ -350,9 +350,13 @@ public final class LayerProfiler {
     curves.put(backward, TokenCurve.of(counts, back));
   }
 
-  private void piece(Piece piece, double[] samples) {
+  private interface Sampler {
+    double[] samples() throws InterruptedException;
+  }
+
+  private void piece(Piece piece, Sampler sampler) throws InterruptedException {
     observer.accept(piece.name().toLowerCase(Locale.ROOT).replace('_', ' '));
-    pieces.put(piece, samples);
+    pieces.put(piece, sampler.samples());
   }
 
   private double[] load(List<Block> blocks) throws InterruptedException {

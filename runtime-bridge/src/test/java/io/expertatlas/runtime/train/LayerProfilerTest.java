@@ -3,7 +3,9 @@ package io.expertatlas.runtime.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.json.LookupTableParser;
+import io.expertatlas.runtime.json.Presets;
 import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.FloatDevice;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
@@ -14,6 +16,7 @@ import io.expertatlas.runtime.pipeline.TokenCurve;
 import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,7 +31,7 @@ class LayerProfilerTest {
     return switch (name) {
       case "mixtral" ->
           new MixtralTraining(
-              new io.expertatlas.runtime.MixtralConfig(
+              new MixtralConfig(
                   1, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
               new InitialWeights(5),
               false,
@@ -127,7 +130,7 @@ class LayerProfilerTest {
 
   @Test
   void aTableWithoutTrainingHasNoCosts() {
-    LookupTable preset = io.expertatlas.runtime.json.Presets.find("S").table();
+    LookupTable preset = Presets.find("S").table();
     assertThatThrownBy(() -> new TableCosts(preset, true))
         .hasMessage(
             "Lookup table %s is no profile of training (format-version 2). Maybe make one with 'atlas profile'"
@@ -137,7 +140,7 @@ class LayerProfilerTest {
   @ParameterizedTest
   @CsvSource({"1, 1", "2, '1 2'", "3, '1 2 3'", "8, '1 2 4 8'", "9, '1 2 4 8 9'"})
   void countsDoubleUpToTheLast(int last, String counts) {
-    assertThat(java.util.Arrays.stream(LayerProfiler.grid(last)).mapToObj(Integer::toString))
+    assertThat(Arrays.stream(LayerProfiler.grid(last)).mapToObj(Integer::toString))
         .containsExactly(counts.split(" "));
   }
 

@@ -11,9 +11,9 @@ import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.pipeline.TableCosts;
-import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.TreeSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -119,7 +119,7 @@ class PipelineTwinTest {
 
   @ParameterizedTest
   @CsvSource({"1, true", "2, true", "2, false"})
-  void aptMoeLoadsTheSameBasesAndRunsEachExpertOnOneSide(int devices, boolean recomputes)
+  void aptMoeComputesInTheSameOrderAndLoadsTheSameBases(int devices, boolean recomputes)
       throws InterruptedException {
     Both both = run(PipelineKind.APTMOE, devices, recomputes);
     for (int device = 0; device < devices; device++) {
@@ -135,7 +135,6 @@ class PipelineTwinTest {
     }
   }
 
-  /** Where copies cost nothing and the CPU much, nothing is left to the CPU, in both. */
   @Test
   void countsOfTheExecutorAreThoseOfItsTokens() throws InterruptedException {
     Both both = run(PipelineKind.APTMOE, 2, true);
@@ -149,27 +148,25 @@ class PipelineTwinTest {
     }
   }
 
-  /** A twin of the counts: gates told one by one, in a plan of one stage. */
   @Test
   void countsDoNotDependOnThePipeline() throws InterruptedException {
-    List<Optional<String>> found = new ArrayList<>();
+    TreeSet<String> found = new TreeSet<>();
     for (PipelineKind kind : PipelineKind.values()) {
-      Both both = run(kind, 2, true);
+      StepRouting routing = run(kind, 2, true).routing();
       StringBuilder text = new StringBuilder();
       for (int layer = 0; layer < LAYERS; layer++) {
         for (int chunk = 0; chunk < CHUNKS; chunk++) {
-          text.append(java.util.Arrays.toString(both.routing().counts(layer, chunk)));
+          text.append(Arrays.toString(routing.counts(layer, chunk)));
         }
       }
 
-      found.add(Optional.of(text.toString()));
+      found.add(text.toString());
     }
 
-    assertThat(found).hasSize(4);
-    assertThat(found.stream().distinct()).hasSize(1);
+    assertThat(found).hasSize(1);
   }
 
   private static int sum(int[] counts) {
-    return java.util.Arrays.stream(counts).sum();
+    return Arrays.stream(counts).sum();
   }
 }
