@@ -9,6 +9,7 @@ import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.runtime.train.LayerProfiler;
+import io.expertatlas.runtime.train.ProfileSettings;
 import io.expertatlas.runtime.train.MixtralTraining;
 import io.expertatlas.runtime.train.ParameterMemory;
 import io.expertatlas.runtime.train.PostNormConfig;
@@ -142,7 +143,7 @@ final class ProfileCommand implements Callable<Integer> {
     LookupTable table;
     try (devices) {
       Backend backend = devices.open(spec, 1, memory);
-      LayerProfiler.Settings settings = settings(subject, backend);
+      ProfileSettings settings = settings(subject, backend);
       try (ProgressBar bar = Terminal.progress("profile", LayerProfiler.MEASUREMENTS)) {
         table =
             LayerProfiler.profile(
@@ -216,9 +217,9 @@ final class ProfileCommand implements Callable<Integer> {
         memoryOf -> new MixtralTraining(config, checkpoint, false, memoryOf));
   }
 
-  private LayerProfiler.Settings settings(Subject subject, Backend backend) {
+  private ProfileSettings settings(Subject subject, Backend backend) {
     try {
-      return new LayerProfiler.Settings(
+      return new ProfileSettings(
           subject.name(),
           "%s, %d processors; device %s; %s"
               .formatted(

@@ -24,8 +24,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LayerProfilerTest {
-  private static final LayerProfiler.Settings SETTINGS =
-      new LayerProfiler.Settings("tiny", "a machine", 1, 5, 4, 2, 3);
+  private static final ProfileSettings SETTINGS =
+      new ProfileSettings("tiny", "a machine", 1, 5, 4, 2, 3);
 
   private static TrainableModel model(String name) {
     return switch (name) {
@@ -151,7 +151,7 @@ class LayerProfilerTest {
     numbers[wrong]--;
     assertThatThrownBy(
             () ->
-                new LayerProfiler.Settings(
+                new ProfileSettings(
                     "t", "m", numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]))
         .hasMessageStartingWith("Invalid profile: ")
         .hasMessageEndingWith("at least 1 each, 2 tokens");

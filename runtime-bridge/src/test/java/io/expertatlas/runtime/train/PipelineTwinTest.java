@@ -42,7 +42,7 @@ class PipelineTwinTest {
         LayerProfiler.profile(
             model(1),
             Backend.doubles(1, true),
-            new LayerProfiler.Settings("tiny", "a machine", 1, 1, LENGTH, 2, 3),
+            new ProfileSettings("tiny", "a machine", 1, 1, LENGTH, 2, 3),
             what -> {});
   }
 
