@@ -11,6 +11,7 @@ import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.pipeline.TableCosts;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.TreeSet;
 import java.util.List;
@@ -93,6 +94,26 @@ class PipelineTwinTest {
         .toList();
   }
 
+  /** Loads of what somebody waits for; an expert without tokens may be dropped before it comes. */
+  private static List<String> needed(Both both, Timeline timeline) {
+    List<String> needed = new ArrayList<>(loads(timeline, "load"));
+    for (int layer = 0; layer < LAYERS; layer++) {
+      for (int expert = 0; expert < both.routing().experts(); expert++) {
+        int tokens = 0;
+        for (int chunk = 0; chunk < CHUNKS; chunk++) {
+          tokens += both.routing().counts(layer, chunk)[expert];
+        }
+
+        String block = "load layer %d expert %d".formatted(layer, expert);
+        if (tokens == 0) {
+          needed.removeIf(load -> load.endsWith(block));
+        }
+      }
+    }
+
+    return needed;
+  }
+
   @ParameterizedTest
   @CsvSource({
     "GPIPE, 2, true",
@@ -110,9 +131,9 @@ class PipelineTwinTest {
           .isEqualTo(actions(both.measured(), device));
     }
 
-    assertThat(loads(both.simulated().timeline(), "load"))
+    assertThat(needed(both, both.simulated().timeline()))
         .isNotEmpty()
-        .isEqualTo(loads(both.measured(), "load"));
+        .isEqualTo(needed(both, both.measured()));
     assertThat(both.simulated().cpuExperts()).isZero();
     assertThat(both.simulated().gradientSeconds()).isPositive();
   }
