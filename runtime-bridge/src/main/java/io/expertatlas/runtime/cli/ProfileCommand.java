@@ -9,11 +9,11 @@ import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.runtime.train.LayerProfiler;
-import io.expertatlas.runtime.train.ProfileSettings;
 import io.expertatlas.runtime.train.MixtralTraining;
 import io.expertatlas.runtime.train.ParameterMemory;
 import io.expertatlas.runtime.train.PostNormConfig;
 import io.expertatlas.runtime.train.PostNormModel;
+import io.expertatlas.runtime.train.ProfileSettings;
 import io.expertatlas.runtime.train.TrainableModel;
 import io.expertatlas.trace.files.WrittenAside;
 import io.expertatlas.trace.terminal.Terminal;
@@ -113,7 +113,8 @@ final class ProfileCommand implements Callable<Integer> {
       names = "--samples",
       defaultValue = "20",
       paramLabel = "N",
-      description = "Samples of each time, after a warm-up; medians count (default: ${DEFAULT-VALUE}).")
+      description =
+          "Samples of each time, after a warm-up; medians count (default: ${DEFAULT-VALUE}).")
   private int samples;
 
   @Option(

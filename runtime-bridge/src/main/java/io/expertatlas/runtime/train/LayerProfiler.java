@@ -24,8 +24,8 @@ import java.util.function.Consumer;
  * for token counts from 1 to a micro-batch's on both sides, attention with norms and gate, loads,
  * stores, activations there and back, the ends of the model, and the optimizer.
  *
- * <p>Experts take turns, so that their weights are no warmer in caches than in a step. Weights
- * stay as they are; gradients and moments do not.
+ * <p>Experts take turns, so that their weights are no warmer in caches than in a step. Weights stay
+ * as they are; gradients and moments do not.
  */
 public final class LayerProfiler {
   /** Measurements that the observer is told of. */
@@ -103,10 +103,7 @@ public final class LayerProfiler {
         settings.name(),
         new LookupTable.Machine(settings.machine(), settings.cpuThreads()),
         new LayerShape(
-            model.hidden(),
-            inner.rows(),
-            layer.math().innerMatrices() + 1,
-            device.numberBytes()),
+            model.hidden(), inner.rows(), layer.math().innerMatrices() + 1, device.numberBytes()),
         loadExpert,
         loadAttention,
         new TreeMap<>(Map.of(experts, loadGate)),
@@ -145,8 +142,7 @@ public final class LayerProfiler {
     long weights = all.stream().mapToLong(block -> block.copyBytes(device)).sum();
     return counted > 0
         ? counted
-        : 2 * weights
-            + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.INPUTS, device);
+        : 2 * weights + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.INPUTS, device);
   }
 
   private static Matrix random(MatrixDevice device, int rows, int columns) {
@@ -171,7 +167,8 @@ public final class LayerProfiler {
 
   private void experts(MatrixDevice where, Curve forward, Curve backward, List<Block> resident)
       throws InterruptedException {
-    observer.accept("experts on " + (where == cpu && resident.isEmpty() ? "the CPU" : "the device"));
+    observer.accept(
+        "experts on " + (where == cpu && resident.isEmpty() ? "the CPU" : "the device"));
     int[] grid = grid(settings.tokens());
     double[][] there = new double[grid.length][];
     double[][] back = new double[grid.length][];
@@ -229,7 +226,8 @@ public final class LayerProfiler {
   }
 
   /** Experts that give back what they were given. */
-  private static void pass(int number, int[] counts, ExpertRunner.Pass pass, ExpertRunner.Work work) {
+  private static void pass(
+      int number, int[] counts, ExpertRunner.Pass pass, ExpertRunner.Work work) {
     for (int expert = 0; expert < counts.length; expert++) {
       if (counts[expert] > 0) {
         work.output(expert, work.input(expert));

@@ -87,7 +87,10 @@ class ProfileCommandTest {
       })
   void wrongOptionsAreUsageErrorsBeforeAnythingIsMade(String options, String message) {
     List<String> arguments = profile(options);
-    arguments.addAll(options.contains("preset") || options.contains("model") ? List.of() : List.of("--experts", "1", "--top-k", "1"));
+    arguments.addAll(
+        options.contains("preset") || options.contains("model")
+            ? List.of()
+            : List.of("--experts", "1", "--top-k", "1"));
     assertThat(execute(arguments)).isEqualTo(2);
     assertThat(err.toString()).contains(message);
     assertThat(table()).doesNotExist();

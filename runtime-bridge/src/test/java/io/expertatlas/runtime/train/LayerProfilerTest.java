@@ -31,8 +31,7 @@ class LayerProfilerTest {
     return switch (name) {
       case "mixtral" ->
           new MixtralTraining(
-              new MixtralConfig(
-                  1, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
+              new MixtralConfig(1, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
               new InitialWeights(5),
               false,
               ParameterMemory.JVM);
@@ -51,20 +50,22 @@ class LayerProfilerTest {
 
   @ParameterizedTest
   @CsvSource({
-    "mixtral, double", "post-norm, double", "post-norm, mixed", "mixtral, float", "one, float"
+    "mixtral, double",
+    "post-norm, double",
+    "post-norm, mixed",
+    "mixtral, float",
+    "one, float"
   })
   void everyPieceHasItsSamplesAndWeightsStay(String name, String numbers)
       throws InterruptedException {
     Backend backend =
         switch (numbers) {
           case "double" -> Backend.doubles(1, true);
-          case "float" ->
-              new Backend(List.of(FloatDevice.INSTANCE), FloatDevice.INSTANCE, true);
+          case "float" -> new Backend(List.of(FloatDevice.INSTANCE), FloatDevice.INSTANCE, true);
           default -> new Backend(List.of(DoubleDevice.INSTANCE), FloatDevice.INSTANCE, true);
         };
     TrainableModel model = model(name);
-    List<FloatBuffer> before =
-        model.parameters().stream().map(LayerProfilerTest::copy).toList();
+    List<FloatBuffer> before = model.parameters().stream().map(LayerProfilerTest::copy).toList();
     List<String> told = new ArrayList<>();
     LookupTable table = LayerProfiler.profile(model, backend, SETTINGS, told::add);
     assertThat(told).hasSize(LayerProfiler.MEASUREMENTS);
@@ -100,14 +101,14 @@ class LayerProfilerTest {
   }
 
   private static FloatBuffer copy(Parameter parameter) {
-    return FloatBuffer.allocate(parameter.elements()).put(0, parameter.value(), 0, parameter.elements());
+    return FloatBuffer.allocate(parameter.elements())
+        .put(0, parameter.value(), 0, parameter.elements());
   }
 
   @Test
   void costsAreSumsOfMedians() throws InterruptedException {
     LookupTable table =
-        LayerProfiler.profile(
-            model("post-norm"), Backend.doubles(1, true), SETTINGS, what -> {});
+        LayerProfiler.profile(model("post-norm"), Backend.doubles(1, true), SETTINGS, what -> {});
     double forward = nanos(table, Curve.CPU_FORWARD);
     double backward = nanos(table, Curve.CPU_BACKWARD);
     double copies = nanos(table, Curve.COPY_ACTIVATION) + nanos(table, Curve.RETURN_ACTIVATION);

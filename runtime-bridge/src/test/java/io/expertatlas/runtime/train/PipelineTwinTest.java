@@ -13,8 +13,8 @@ import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.pipeline.TableCosts;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.TreeSet;
 import java.util.List;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -73,8 +73,7 @@ class PipelineTwinTest {
       assertThat(executor.routing()).contains(routing);
       return new Both(
           executor.timeline(),
-          StepForecast.of(
-              executor.options(), backend, table, routing, LENGTH, model.size()),
+          StepForecast.of(executor.options(), backend, table, routing, LENGTH, model.size()),
           routing);
     }
   }
