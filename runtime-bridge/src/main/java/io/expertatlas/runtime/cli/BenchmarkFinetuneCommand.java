@@ -120,6 +120,13 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
   private int vocabulary;
 
   @Option(
+      names = "--overlap-optimizer",
+      description =
+          "Move parameters as soon as their gradients are on the host, as finetune does with"
+              + " --clip-norm 0.")
+  private boolean overlaps;
+
+  @Option(
       names = "--rounds",
       defaultValue = "3",
       paramLabel = "N",
@@ -170,7 +177,6 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
                 model,
                 pipelines,
                 name -> {
-                  bar.step();
                   PipelineExecutor executor =
                       pipeline.open(
                           spec,
@@ -188,10 +194,12 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
                 rounds,
                 batch,
                 length,
-                seed);
+                seed,
+                overlaps,
+                bar::step);
       }
 
-      if (table != null) {
+      if (table != null && !overlaps) { // forecasts have the optimizer behind
         executors.forEach(
             (name, executor) ->
                 forecasts.put(
@@ -315,6 +323,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
     root.put("micro-batches", microBatches);
     root.put("sequence-length", length);
     root.put("seed", seed);
+    root.put("overlap-optimizer", overlaps);
     devices.words().forEach(root::put);
     pipeline.words().forEach(root::put);
     root.remove("pipeline");

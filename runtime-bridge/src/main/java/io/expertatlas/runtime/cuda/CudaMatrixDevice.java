@@ -326,6 +326,17 @@ public final class CudaMatrixDevice implements MatrixDevice {
   }
 
   @Override
+  public Runnable stored() {
+    use();
+    CUevent event = transfers.stored();
+    return () -> {
+      use();
+      Events.await(event);
+      Events.destroy(event);
+    };
+  }
+
+  @Override
   public void synchronize() {
     use();
     check(JCudaDriver.cuStreamSynchronize(compute), "waiting for " + name());

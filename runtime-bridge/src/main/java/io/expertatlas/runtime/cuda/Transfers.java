@@ -188,6 +188,11 @@ final class Transfers {
         "copying %d bytes to the host".formatted(bytes));
   }
 
+  /** An event behind all stores so far. */
+  CUevent stored() {
+    return Events.record(stores);
+  }
+
   /** Waits for stores. */
   void synchronize() {
     check(JCudaDriver.cuStreamSynchronize(stores), "waiting for stores");

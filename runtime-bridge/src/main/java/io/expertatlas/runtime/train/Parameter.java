@@ -177,8 +177,17 @@ public final class Parameter {
 
   /** The root of the sum of squares of all gradients. */
   public static double gradientNorm(List<Parameter> parameters) {
-    return Math.sqrt(
-        HostWork.map(parameters, Parameter::squares).stream().mapToDouble(d -> d).sum());
+    double sum = 0;
+    for (double squares : gradientSquares(parameters)) {
+      sum += squares;
+    }
+
+    return Math.sqrt(sum);
+  }
+
+  /** The sum of squares of each gradient. */
+  public static List<Double> gradientSquares(List<Parameter> parameters) {
+    return HostWork.map(parameters, Parameter::squares);
   }
 
   private double squares() {
