@@ -7,11 +7,8 @@ import io.expertatlas.runtime.benchmark.StepForecast;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark.Result;
 import io.expertatlas.runtime.json.LookupTableParser;
-import io.expertatlas.runtime.pipeline.AffinityPolicy;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.LookupTable;
-import io.expertatlas.runtime.pipeline.PipelineKind;
-import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.TableCosts;
 import io.expertatlas.runtime.pipeline.TrainingProfile;
 import io.expertatlas.runtime.synthetic.SkewedTraining;
@@ -19,7 +16,6 @@ import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.runtime.train.MeasuredCosts;
 import io.expertatlas.runtime.train.PipelineExecutor;
-import io.expertatlas.runtime.train.PipelineOptions;
 import io.expertatlas.runtime.train.PostNormConfig;
 import io.expertatlas.runtime.train.PostNormModel;
 import io.expertatlas.runtime.train.TrainableModel;
@@ -83,7 +79,8 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
   @Option(
       names = "--skew",
       paramLabel = "S",
-      description = "Sum of squared shares of a layer's experts; default: routers as they are drawn.")
+      description =
+          "Sum of squared shares of a layer's experts; default: routers as they are drawn.")
   private Double skew;
 
   @Option(

@@ -19,7 +19,7 @@ import picocli.CommandLine.Command;
 public final class Main {
   Main() {}
 
-  /** Runs {@code run}, {@code benchmark-run}, {@code simulate} or {@code finetune}. */
+  /** Runs a command. */
   public static void main(String[] arguments) {
     System.exit(Terminal.execute(new Main(), arguments));
   }

@@ -13,6 +13,7 @@ import io.expertatlas.runtime.train.MixtralTraining;
 import io.expertatlas.runtime.train.ParameterMemory;
 import io.expertatlas.runtime.train.PostNormConfig;
 import io.expertatlas.runtime.train.PostNormModel;
+import io.expertatlas.runtime.train.ProfileSettings;
 import io.expertatlas.runtime.train.TrainableModel;
 import io.expertatlas.trace.files.WrittenAside;
 import io.expertatlas.trace.terminal.Terminal;
@@ -112,7 +113,8 @@ final class ProfileCommand implements Callable<Integer> {
       names = "--samples",
       defaultValue = "20",
       paramLabel = "N",
-      description = "Samples of each time, after a warm-up; medians count (default: ${DEFAULT-VALUE}).")
+      description =
+          "Samples of each time, after a warm-up; medians count (default: ${DEFAULT-VALUE}).")
   private int samples;
 
   @Option(
@@ -142,7 +144,7 @@ final class ProfileCommand implements Callable<Integer> {
     LookupTable table;
     try (devices) {
       Backend backend = devices.open(spec, 1, memory);
-      LayerProfiler.Settings settings = settings(subject, backend);
+      ProfileSettings settings = settings(subject, backend);
       try (ProgressBar bar = Terminal.progress("profile", LayerProfiler.MEASUREMENTS)) {
         table =
             LayerProfiler.profile(
@@ -216,9 +218,9 @@ final class ProfileCommand implements Callable<Integer> {
         memoryOf -> new MixtralTraining(config, checkpoint, false, memoryOf));
   }
 
-  private LayerProfiler.Settings settings(Subject subject, Backend backend) {
+  private ProfileSettings settings(Subject subject, Backend backend) {
     try {
-      return new LayerProfiler.Settings(
+      return new ProfileSettings(
           subject.name(),
           "%s, %d processors; device %s; %s"
               .formatted(

@@ -81,8 +81,7 @@ public final class LookupTable {
       double[] loadAttention,
       Map<Integer, double[]> loadGate,
       Map<Curve, TokenCurve> curves) {
-    this(
-        name, machine, shape, loadExpert, loadAttention, loadGate, curves, Optional.empty());
+    this(name, machine, shape, loadExpert, loadAttention, loadGate, curves, Optional.empty());
   }
 
   /**

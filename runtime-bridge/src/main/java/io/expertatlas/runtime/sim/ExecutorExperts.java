@@ -110,8 +110,7 @@ final class ExecutorExperts {
   private boolean[] belongs(LayerSplit split) {
     boolean[] belongs = new boolean[counts.length];
     for (int expert = 0; expert < belongs.length; expert++) {
-      belongs[expert] =
-          split.isOnGpu(expert) || loader.isResident(ids.expert(layer, expert));
+      belongs[expert] = split.isOnGpu(expert) || loader.isResident(ids.expert(layer, expert));
     }
 
     return belongs;
@@ -136,8 +135,7 @@ final class ExecutorExperts {
     double nanos =
         rules
             .times()
-            .curve(
-                pass == Pass.BACKWARD ? Curve.CPU_BACKWARD : Curve.CPU_FORWARD, counts[expert]);
+            .curve(pass == Pass.BACKWARD ? Curve.CPU_BACKWARD : Curve.CPU_FORWARD, counts[expert]);
     if (pass == Pass.BACKWARD) {
       nanos += firstOf(rules.hostDevices() ? onDevice : onCpu, expert);
     }
@@ -152,9 +150,7 @@ final class ExecutorExperts {
             long begin = context.events().now();
             context
                 .spans()
-                .add(
-                    new Span(
-                        context.gpu(), PipelineSimulator.CPU, what, begin, begin + length));
+                .add(new Span(context.gpu(), PipelineSimulator.CPU, what, begin, begin + length));
           }
         },
         () -> {
@@ -192,9 +188,7 @@ final class ExecutorExperts {
   private double onDevice(int expert) {
     boolean isBackward = pass == Pass.BACKWARD;
     double nanos =
-        rules
-            .times()
-            .curve(isBackward ? Curve.GPU_BACKWARD : Curve.GPU_FORWARD, counts[expert]);
+        rules.times().curve(isBackward ? Curve.GPU_BACKWARD : Curve.GPU_FORWARD, counts[expert]);
     double zeros = isBackward ? firstOf(onDevice, expert) : 0;
     return nanos + (rules.hostDevices() ? zeros : 0);
   }

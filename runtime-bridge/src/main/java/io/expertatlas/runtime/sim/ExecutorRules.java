@@ -5,8 +5,8 @@ package io.expertatlas.runtime.sim;
  *
  * @param times of its machine
  * @param cpuWorkers experts that the CPU computes at once, for all devices
- * @param hostDevices whether devices are the CPU itself: what they store, they wait for, and experts
- *     beside them add to the same gradients
+ * @param hostDevices whether devices are the CPU itself: what they store, they wait for, and
+ *     experts beside them add to the same gradients
  * @param storesHoldRoom whether the next stage's weights find no room until gradients of the last
  *     one are on the host
  */

@@ -174,8 +174,7 @@ final class ExecutorWork implements StageWork {
           record(stage, chunk, backward, begin);
           next.run();
         });
-    boolean isLast =
-        chunk == context.routing().chunks() - 1 && backward == visit.backward();
+    boolean isLast = chunk == context.routing().chunks() - 1 && backward == visit.backward();
     if (isLast) {
       steps.add(next -> leave(visit, next));
     }
@@ -195,8 +194,7 @@ final class ExecutorWork implements StageWork {
     if (context.records()) {
       Action action =
           backward
-              ? new Action(
-                  What.BACKWARD, stage, stage == plan.stages() - 1 ? -1 : stage + 1, chunk)
+              ? new Action(What.BACKWARD, stage, stage == plan.stages() - 1 ? -1 : stage + 1, chunk)
               : new Action(stage == 0 ? What.LOAD_FORWARD : What.FORWARD, stage, stage - 1, chunk);
       context
           .spans()

@@ -24,69 +24,31 @@ import java.util.function.Consumer;
  * for token counts from 1 to a micro-batch's on both sides, attention with norms and gate, loads,
  * stores, activations there and back, the ends of the model, and the optimizer.
  *
- * <p>Experts take turns, so that their weights are no warmer in caches than in a step. Weights
- * stay as they are; gradients and moments do not.
+ * <p>Experts take turns, so that their weights are no warmer in caches than in a step. Weights stay
+ * as they are; gradients and moments do not.
  */
 public final class LayerProfiler {
   /** Measurements that the observer is told of. */
   public static final int MEASUREMENTS =
-      1 + Curve.values().length / 2 + Piece.values().length + 3; // curves come in pairs
+      2 + Curve.values().length / 2 + Piece.values().length; // curves come in pairs
 
   private static final int TURNS = 4; // experts that take turns
-  private static final AdamW OPTIMIZER = new AdamW(0.9, 0.999, 1e-8, 0.01);
 
   private final TrainableModel model;
   private final Backend backend;
   private final MatrixDevice device;
   private final MatrixDevice cpu;
-  private final Settings settings;
+  private final ProfileSettings settings;
   private final Consumer<String> observer;
   private final Stopwatch watch;
+  private final BlockTimes times;
   private final Layer layer;
   private final List<Block> turns;
   private final Map<Curve, TokenCurve> curves = new EnumMap<>(Curve.class);
   private final Map<Piece, double[]> pieces = new EnumMap<>(Piece.class);
 
-  /**
-   * What to profile.
-   *
-   * @param name of the table
-   * @param machine in words
-   * @param cpuThreads that compute an expert on the CPU
-   * @param sequences of a micro-batch
-   * @param sequenceLength tokens of each
-   * @param topK experts of a token
-   * @param samples of each time
-   */
-  public record Settings(
-      String name,
-      String machine,
-      int cpuThreads,
-      int sequences,
-      int sequenceLength,
-      int topK,
-      int samples) {
-    /**
-     * Checks the numbers.
-     *
-     * @throws IllegalArgumentException if one is impossible
-     */
-    public Settings {
-      if (cpuThreads < 1 || sequences < 1 || sequenceLength < 2 || topK < 1 || samples < 1) {
-        throw new IllegalArgumentException(
-            ("Invalid profile: %d threads, %d sequences of %d tokens, top-%d, %d samples; at least"
-                    + " 1 each, 2 tokens")
-                .formatted(cpuThreads, sequences, sequenceLength, topK, samples));
-      }
-    }
-
-    int tokens() {
-      return Math.multiplyExact(sequences, sequenceLength);
-    }
-  }
-
   private LayerProfiler(
-      TrainableModel model, Backend backend, Settings settings, Consumer<String> observer) {
+      TrainableModel model, Backend backend, ProfileSettings settings, Consumer<String> observer) {
     this.model = model;
     this.backend = backend;
     this.device = backend.devices().get(0);
@@ -94,6 +56,7 @@ public final class LayerProfiler {
     this.settings = settings;
     this.observer = observer;
     this.watch = new Stopwatch(settings.samples());
+    this.times = new BlockTimes(device, watch);
     this.layer = model.layers().get(0);
     this.turns = layer.experts().subList(0, Math.min(TURNS, layer.experts().size()));
   }
@@ -106,7 +69,7 @@ public final class LayerProfiler {
    * @param observer is told what is measured next, {@link #MEASUREMENTS} times
    */
   public static LookupTable profile(
-      TrainableModel model, Backend backend, Settings settings, Consumer<String> observer)
+      TrainableModel model, Backend backend, ProfileSettings settings, Consumer<String> observer)
       throws InterruptedException {
     return new LayerProfiler(model, backend, settings, observer).profile();
   }
@@ -121,29 +84,26 @@ public final class LayerProfiler {
     attention();
     ends();
     observer.accept("loads");
-    final double[] loadExpert = load(turns);
-    final double[] loadAttention = load(List.of(layer.attention()));
-    final double[] loadGate = load(List.of(layer.gate()));
-    piece(Piece.LOAD_EMBEDDING, load(List.of(model.embedding())));
-    piece(Piece.LOAD_HEAD, load(List.of(model.head())));
-    piece(Piece.STORE_EXPERT, store(device, turns));
-    piece(Piece.STORE_ATTENTION, store(device, List.of(layer.attention())));
-    piece(Piece.STORE_GATE, store(device, List.of(layer.gate())));
-    piece(Piece.STORE_EMBEDDING, store(device, List.of(model.embedding())));
-    piece(Piece.STORE_HEAD, store(device, List.of(model.head())));
-    piece(Piece.CLEAR_CPU_EXPERT, clear());
-    piece(Piece.STORE_CPU_EXPERT, store(cpu, turns));
-    piece(Piece.OPTIMIZER, optimizer());
+    final double[] loadExpert = times.load(turns);
+    final double[] loadAttention = times.load(List.of(layer.attention()));
+    final double[] loadGate = times.load(List.of(layer.gate()));
+    piece(Piece.LOAD_EMBEDDING, () -> times.load(List.of(model.embedding())));
+    piece(Piece.LOAD_HEAD, () -> times.load(List.of(model.head())));
+    piece(Piece.STORE_EXPERT, () -> times.store(device, turns));
+    piece(Piece.STORE_ATTENTION, () -> times.store(device, List.of(layer.attention())));
+    piece(Piece.STORE_GATE, () -> times.store(device, List.of(layer.gate())));
+    piece(Piece.STORE_EMBEDDING, () -> times.store(device, List.of(model.embedding())));
+    piece(Piece.STORE_HEAD, () -> times.store(device, List.of(model.head())));
+    piece(Piece.CLEAR_CPU_EXPERT, () -> times.clear(cpu, turns));
+    piece(Piece.STORE_CPU_EXPERT, () -> times.store(cpu, turns));
+    piece(Piece.OPTIMIZER, () -> times.optimizer(model.parameters()));
     int experts = layer.experts().size();
     Parameter inner = turns.get(0).parameters().get(0); // [F, H]
     return new LookupTable(
         settings.name(),
         new LookupTable.Machine(settings.machine(), settings.cpuThreads()),
         new LayerShape(
-            model.hidden(),
-            inner.rows(),
-            layer.math().innerMatrices() + 1,
-            device.numberBytes()),
+            model.hidden(), inner.rows(), layer.math().innerMatrices() + 1, device.numberBytes()),
         loadExpert,
         loadAttention,
         new TreeMap<>(Map.of(experts, loadGate)),
@@ -182,8 +142,7 @@ public final class LayerProfiler {
     long weights = all.stream().mapToLong(block -> block.copyBytes(device)).sum();
     return counted > 0
         ? counted
-        : 2 * weights
-            + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.INPUTS, device);
+        : 2 * weights + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.INPUTS, device);
   }
 
   private static Matrix random(MatrixDevice device, int rows, int columns) {
@@ -208,7 +167,8 @@ public final class LayerProfiler {
 
   private void experts(MatrixDevice where, Curve forward, Curve backward, List<Block> resident)
       throws InterruptedException {
-    observer.accept("experts on " + (where == cpu && resident.isEmpty() ? "the CPU" : "the device"));
+    observer.accept(
+        "experts on " + (where == cpu && resident.isEmpty() ? "the CPU" : "the device"));
     int[] grid = grid(settings.tokens());
     double[][] there = new double[grid.length][];
     double[][] back = new double[grid.length][];
@@ -266,7 +226,8 @@ public final class LayerProfiler {
   }
 
   /** Experts that give back what they were given. */
-  private static void pass(int number, int[] counts, ExpertRunner.Pass pass, ExpertRunner.Work work) {
+  private static void pass(
+      int number, int[] counts, ExpertRunner.Pass pass, ExpertRunner.Work work) {
     for (int expert = 0; expert < counts.length; expert++) {
       if (counts[expert] > 0) {
         work.output(expert, work.input(expert));
@@ -350,102 +311,12 @@ public final class LayerProfiler {
     curves.put(backward, TokenCurve.of(counts, back));
   }
 
-  private void piece(Piece piece, double[] samples) {
+  private interface Sampler {
+    double[] samples() throws InterruptedException;
+  }
+
+  private void piece(Piece piece, Sampler sampler) throws InterruptedException {
     observer.accept(piece.name().toLowerCase(Locale.ROOT).replace('_', ' '));
-    pieces.put(piece, samples);
-  }
-
-  private double[] load(List<Block> blocks) throws InterruptedException {
-    return watch.time(
-        device,
-        new Stopwatch.Prepared<List<Matrix>>() {
-          private int turn;
-
-          @Override
-          public List<Matrix> prepare(int i) {
-            turn = i;
-            return new ArrayList<>();
-          }
-
-          @Override
-          public void run(List<Matrix> copies) throws InterruptedException {
-            for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
-              copies.add(device.load(one.value(), one.rows(), one.columns()));
-            }
-          }
-
-          @Override
-          public void clear(List<Matrix> copies) {
-            copies.forEach(device::release);
-          }
-        });
-  }
-
-  private double[] store(MatrixDevice where, List<Block> blocks) throws InterruptedException {
-    return watch.time(
-        where,
-        new Stopwatch.Prepared<List<Matrix>>() {
-          private Block block;
-
-          @Override
-          public List<Matrix> prepare(int i) {
-            block = blocks.get(i % blocks.size());
-            block.parameters().forEach(Parameter::clearGradient);
-            return block.parameters().stream()
-                .map(one -> where.zeros(one.rows(), one.columns()))
-                .toList();
-          }
-
-          @Override
-          public void run(List<Matrix> sums) {
-            for (int i = 0; i < sums.size(); i++) {
-              block.parameters().get(i).storeGradient(sums.get(i));
-            }
-          }
-        });
-  }
-
-  private double[] clear() throws InterruptedException {
-    return watch.time(
-        cpu,
-        new Stopwatch.Prepared<List<Matrix>>() {
-          private int turn;
-
-          @Override
-          public List<Matrix> prepare(int i) {
-            turn = i;
-            return new ArrayList<>();
-          }
-
-          @Override
-          public void run(List<Matrix> sums) {
-            for (Parameter one : turn(turn)) {
-              sums.add(cpu.zeros(one.rows(), one.columns()));
-            }
-          }
-
-          @Override
-          public void clear(List<Matrix> sums) {
-            sums.forEach(cpu::release);
-          }
-        });
-  }
-
-  private double[] optimizer() throws InterruptedException {
-    model.parameters().forEach(Parameter::clearGradient);
-    model.parameters().forEach(Parameter::completeGradient);
-    return watch.time(
-        cpu,
-        new Stopwatch.Prepared<List<Parameter>>() {
-          @Override
-          public List<Parameter> prepare(int i) {
-            return model.parameters();
-          }
-
-          @Override
-          public void run(List<Parameter> parameters) {
-            OPTIMIZER.step(parameters, 0, 1, device.numberBytes() == Double.BYTES);
-          }
-        });
+    pieces.put(piece, sampler.samples());
   }
 }

@@ -23,7 +23,7 @@ final class Stopwatch {
     void run(int i) throws InterruptedException;
   }
 
-  /** Nanoseconds of one run each; what the work makes is given up, scope by scope. */
+  /** Nanoseconds of one run each; what a run makes is given up with it. */
   double[] time(MatrixDevice device, Work work) throws InterruptedException {
     double last = 0;
     for (int i = 0; i < WARM_UPS; i++) {
@@ -41,16 +41,16 @@ final class Stopwatch {
 
   private static double once(MatrixDevice device, Work work, int first, int repeats)
       throws InterruptedException {
-    try (MatrixDevice.Scope scope = device.scope()) {
-      device.synchronize();
-      long begin = System.nanoTime();
-      for (int i = first; i < first + repeats; i++) {
+    device.synchronize();
+    long begin = System.nanoTime();
+    for (int i = first; i < first + repeats; i++) {
+      try (MatrixDevice.Scope scope = device.scope()) {
         work.run(i);
       }
-
-      device.synchronize();
-      return Math.max(1, (double) (System.nanoTime() - begin) / repeats);
     }
+
+    device.synchronize();
+    return Math.max(1, (double) (System.nanoTime() - begin) / repeats);
   }
 
   /** Work that must be prepared, or cleared up, beside the clock. */

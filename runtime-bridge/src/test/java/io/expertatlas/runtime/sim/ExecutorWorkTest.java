@@ -94,8 +94,8 @@ class ExecutorWorkTest {
   /**
    * Two stages of a layer, by hand. Stage 0 is there at 11: attention with the embedding 6 to 17,
    * expert to 24. Stage 1: 24 to 43 with the head, backward to 80, gradients on the host at 90.
-   * Stage 0 again: 80 to 115, gradients at 125. Computing again adds 19 and 17; devices that are the
-   * CPU itself clear 8 for each expert and wait for the first 10 of gradients.
+   * Stage 0 again: 80 to 115, gradients at 125. Computing again adds 19 and 17; devices that are
+   * the CPU itself clear 8 for each expert and wait for the first 10 of gradients.
    */
   @ParameterizedTest
   @CsvSource({
@@ -128,8 +128,8 @@ class ExecutorWorkTest {
 
   /**
    * By hand: attention, embedding and head are there at 10; attention to 21, rows to the CPU to 22,
-   * expert to 24, back 25, head to 27; head backward to 30, rows to 31, zeros and expert to 41, back
-   * 42, attention to 63; the CPU's gradients to 72.
+   * expert to 24, back 25, head to 27; head backward to 30, rows to 31, zeros and expert to 41,
+   * back 42, attention to 63; the CPU's gradients to 72.
    */
   @Test
   void anExpertOnTheCpuTakesItsCopiesThereAndBack() {
@@ -199,8 +199,7 @@ class ExecutorWorkTest {
     StepRouting routing = new StepRouting(counts, new int[0][][]);
     for (int i = 0; i < 2; i++) {
       StepResult step = simulator.step(routing, true);
-      assertThat(
-              step.devices().stream().mapToLong(d -> d.gpuTokens() + d.cpuTokens()).sum())
+      assertThat(step.devices().stream().mapToLong(d -> d.gpuTokens() + d.cpuTokens()).sum())
           .isEqualTo(tokens);
       // a stage at a device's turn comes once, the others twice
       long loaded = step.devices().stream().mapToLong(DeviceResult::basesLoaded).sum();

@@ -3,7 +3,9 @@ package io.expertatlas.runtime.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.json.LookupTableParser;
+import io.expertatlas.runtime.json.Presets;
 import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.FloatDevice;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
@@ -14,6 +16,7 @@ import io.expertatlas.runtime.pipeline.TokenCurve;
 import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,15 +24,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LayerProfilerTest {
-  private static final LayerProfiler.Settings SETTINGS =
-      new LayerProfiler.Settings("tiny", "a machine", 1, 5, 4, 2, 3);
+  private static final ProfileSettings SETTINGS =
+      new ProfileSettings("tiny", "a machine", 1, 5, 4, 2, 3);
 
   private static TrainableModel model(String name) {
     return switch (name) {
       case "mixtral" ->
           new MixtralTraining(
-              new io.expertatlas.runtime.MixtralConfig(
-                  1, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
+              new MixtralConfig(1, 8, 2, 32, 12, 4, 2, 8, 19, 64, 1e-5, 100, -1, 2),
               new InitialWeights(5),
               false,
               ParameterMemory.JVM);
@@ -48,20 +50,22 @@ class LayerProfilerTest {
 
   @ParameterizedTest
   @CsvSource({
-    "mixtral, double", "post-norm, double", "post-norm, mixed", "mixtral, float", "one, float"
+    "mixtral, double",
+    "post-norm, double",
+    "post-norm, mixed",
+    "mixtral, float",
+    "one, float"
   })
   void everyPieceHasItsSamplesAndWeightsStay(String name, String numbers)
       throws InterruptedException {
     Backend backend =
         switch (numbers) {
           case "double" -> Backend.doubles(1, true);
-          case "float" ->
-              new Backend(List.of(FloatDevice.INSTANCE), FloatDevice.INSTANCE, true);
+          case "float" -> new Backend(List.of(FloatDevice.INSTANCE), FloatDevice.INSTANCE, true);
           default -> new Backend(List.of(DoubleDevice.INSTANCE), FloatDevice.INSTANCE, true);
         };
     TrainableModel model = model(name);
-    List<FloatBuffer> before =
-        model.parameters().stream().map(LayerProfilerTest::copy).toList();
+    List<FloatBuffer> before = model.parameters().stream().map(LayerProfilerTest::copy).toList();
     List<String> told = new ArrayList<>();
     LookupTable table = LayerProfiler.profile(model, backend, SETTINGS, told::add);
     assertThat(told).hasSize(LayerProfiler.MEASUREMENTS);
@@ -97,14 +101,14 @@ class LayerProfilerTest {
   }
 
   private static FloatBuffer copy(Parameter parameter) {
-    return FloatBuffer.allocate(parameter.elements()).put(0, parameter.value(), 0, parameter.elements());
+    return FloatBuffer.allocate(parameter.elements())
+        .put(0, parameter.value(), 0, parameter.elements());
   }
 
   @Test
   void costsAreSumsOfMedians() throws InterruptedException {
     LookupTable table =
-        LayerProfiler.profile(
-            model("post-norm"), Backend.doubles(1, true), SETTINGS, what -> {});
+        LayerProfiler.profile(model("post-norm"), Backend.doubles(1, true), SETTINGS, what -> {});
     double forward = nanos(table, Curve.CPU_FORWARD);
     double backward = nanos(table, Curve.CPU_BACKWARD);
     double copies = nanos(table, Curve.COPY_ACTIVATION) + nanos(table, Curve.RETURN_ACTIVATION);
@@ -127,7 +131,7 @@ class LayerProfilerTest {
 
   @Test
   void aTableWithoutTrainingHasNoCosts() {
-    LookupTable preset = io.expertatlas.runtime.json.Presets.find("S").table();
+    LookupTable preset = Presets.find("S").table();
     assertThatThrownBy(() -> new TableCosts(preset, true))
         .hasMessage(
             "Lookup table %s is no profile of training (format-version 2). Maybe make one with 'atlas profile'"
@@ -137,7 +141,7 @@ class LayerProfilerTest {
   @ParameterizedTest
   @CsvSource({"1, 1", "2, '1 2'", "3, '1 2 3'", "8, '1 2 4 8'", "9, '1 2 4 8 9'"})
   void countsDoubleUpToTheLast(int last, String counts) {
-    assertThat(java.util.Arrays.stream(LayerProfiler.grid(last)).mapToObj(Integer::toString))
+    assertThat(Arrays.stream(LayerProfiler.grid(last)).mapToObj(Integer::toString))
         .containsExactly(counts.split(" "));
   }
 
@@ -148,7 +152,7 @@ class LayerProfilerTest {
     numbers[wrong]--;
     assertThatThrownBy(
             () ->
-                new LayerProfiler.Settings(
+                new ProfileSettings(
                     "t", "m", numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]))
         .hasMessageStartingWith("Invalid profile: ")
         .hasMessageEndingWith("at least 1 each, 2 tokens");

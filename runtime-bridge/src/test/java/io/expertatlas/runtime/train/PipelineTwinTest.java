@@ -12,8 +12,9 @@ import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.pipeline.TableCosts;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -42,7 +43,7 @@ class PipelineTwinTest {
         LayerProfiler.profile(
             model(1),
             Backend.doubles(1, true),
-            new LayerProfiler.Settings("tiny", "a machine", 1, 1, LENGTH, 2, 3),
+            new ProfileSettings("tiny", "a machine", 1, 1, LENGTH, 2, 3),
             what -> {});
   }
 
@@ -72,8 +73,7 @@ class PipelineTwinTest {
       assertThat(executor.routing()).contains(routing);
       return new Both(
           executor.timeline(),
-          StepForecast.of(
-              executor.options(), backend, table, routing, LENGTH, model.size()),
+          StepForecast.of(executor.options(), backend, table, routing, LENGTH, model.size()),
           routing);
     }
   }
@@ -93,6 +93,26 @@ class PipelineTwinTest {
         .toList();
   }
 
+  /** Loads of what somebody waits for; an expert without tokens may be dropped before it comes. */
+  private static List<String> needed(Both both, Timeline timeline) {
+    List<String> needed = new ArrayList<>(loads(timeline, "load"));
+    for (int layer = 0; layer < LAYERS; layer++) {
+      for (int expert = 0; expert < both.routing().experts(); expert++) {
+        int tokens = 0;
+        for (int chunk = 0; chunk < CHUNKS; chunk++) {
+          tokens += both.routing().counts(layer, chunk)[expert];
+        }
+
+        String block = "load layer %d expert %d".formatted(layer, expert);
+        if (tokens == 0) {
+          needed.removeIf(load -> load.endsWith(block));
+        }
+      }
+    }
+
+    return needed;
+  }
+
   @ParameterizedTest
   @CsvSource({
     "GPIPE, 2, true",
@@ -110,16 +130,16 @@ class PipelineTwinTest {
           .isEqualTo(actions(both.measured(), device));
     }
 
-    assertThat(loads(both.simulated().timeline(), "load"))
+    assertThat(needed(both, both.simulated().timeline()))
         .isNotEmpty()
-        .isEqualTo(loads(both.measured(), "load"));
+        .isEqualTo(needed(both, both.measured()));
     assertThat(both.simulated().cpuExperts()).isZero();
     assertThat(both.simulated().gradientSeconds()).isPositive();
   }
 
   @ParameterizedTest
   @CsvSource({"1, true", "2, true", "2, false"})
-  void aptMoeLoadsTheSameBasesAndRunsEachExpertOnOneSide(int devices, boolean recomputes)
+  void aptMoeComputesInTheSameOrderAndLoadsTheSameBases(int devices, boolean recomputes)
       throws InterruptedException {
     Both both = run(PipelineKind.APTMOE, devices, recomputes);
     for (int device = 0; device < devices; device++) {
@@ -135,7 +155,6 @@ class PipelineTwinTest {
     }
   }
 
-  /** Where copies cost nothing and the CPU much, nothing is left to the CPU, in both. */
   @Test
   void countsOfTheExecutorAreThoseOfItsTokens() throws InterruptedException {
     Both both = run(PipelineKind.APTMOE, 2, true);
@@ -149,27 +168,25 @@ class PipelineTwinTest {
     }
   }
 
-  /** A twin of the counts: gates told one by one, in a plan of one stage. */
   @Test
   void countsDoNotDependOnThePipeline() throws InterruptedException {
-    List<Optional<String>> found = new ArrayList<>();
+    TreeSet<String> found = new TreeSet<>();
     for (PipelineKind kind : PipelineKind.values()) {
-      Both both = run(kind, 2, true);
+      StepRouting routing = run(kind, 2, true).routing();
       StringBuilder text = new StringBuilder();
       for (int layer = 0; layer < LAYERS; layer++) {
         for (int chunk = 0; chunk < CHUNKS; chunk++) {
-          text.append(java.util.Arrays.toString(both.routing().counts(layer, chunk)));
+          text.append(Arrays.toString(routing.counts(layer, chunk)));
         }
       }
 
-      found.add(Optional.of(text.toString()));
+      found.add(text.toString());
     }
 
-    assertThat(found).hasSize(4);
-    assertThat(found.stream().distinct()).hasSize(1);
+    assertThat(found).hasSize(1);
   }
 
   private static int sum(int[] counts) {
-    return java.util.Arrays.stream(counts).sum();
+    return Arrays.stream(counts).sum();
   }
 }
