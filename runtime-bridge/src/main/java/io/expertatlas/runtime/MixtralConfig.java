@@ -55,6 +55,25 @@ public record MixtralConfig(
     new ModelShape(layers, experts, topK);
   }
 
+  /** The same with another number of layers. */
+  public MixtralConfig withLayers(int number) {
+    return new MixtralConfig(
+        number,
+        experts,
+        topK,
+        hidden,
+        inner,
+        heads,
+        keyHeads,
+        headSize,
+        vocabulary,
+        maxPositions,
+        normEpsilon,
+        ropeTheta,
+        beginOfSequence,
+        endOfSequence);
+  }
+
   @Override
   public String architecture() {
     return "MixtralForCausalLM";

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Times steps of a training on random tokens: gradients by one pipeline after the other, round by
@@ -22,7 +23,7 @@ public final class TrainingBenchmark {
 
   private TrainingBenchmark() {}
 
-  /** Opens a pipeline; only one is open at a time. */
+  /** Opens a pipeline; several are open, one computes at a time. */
   @FunctionalInterface
   public interface Opening {
     /** An executor, which the benchmark closes. */
@@ -33,7 +34,8 @@ public final class TrainingBenchmark {
    * What a pipeline took, each value a median over rounds.
    *
    * @param pipeline which
-   * @param gradientSeconds forward and backward, all gradients on the host
+   * @param gradientSeconds forward and backward, all gradients on the host; with the optimizer if
+   *     it runs beside them
    * @param optimizerSeconds AdamW on the host
    * @param stepSeconds of all steps, round by round
    * @param loadedBytes of weights a step
@@ -71,6 +73,8 @@ public final class TrainingBenchmark {
    * @param rounds that are measured, after one that is not
    * @param sequences of a step
    * @param length of each
+   * @param overlaps whether the optimizer moves parameters while gradients of others are computed
+   * @param progress is told of each step
    * @throws InterruptedException if the thread is interrupted
    */
   public static List<Result> run(
@@ -80,29 +84,39 @@ public final class TrainingBenchmark {
       int rounds,
       int sequences,
       int length,
-      long seed)
+      long seed,
+      boolean overlaps,
+      Runnable progress)
       throws InterruptedException {
-    Map<String, List<Sample>> samples = new LinkedHashMap<>();
-    int step = 0;
-    for (int round = -1; round < rounds; round++) {
+    Map<String, PipelineExecutor> executors = new LinkedHashMap<>();
+    try {
       for (String pipeline : pipelines) {
-        TokenBatch batch = batch(model.vocabulary(), sequences, length, seed + round);
-        try (PipelineExecutor executor = opening.open(pipeline)) {
-          executor.gradients(batch); // what it has not computed yet is foretold from this one
-          Sample sample = sample(model, executor, batch, ++step);
+        executors.put(pipeline, opening.open(pipeline));
+      }
+
+      Map<String, List<Sample>> samples = new LinkedHashMap<>();
+      int step = 0;
+      for (int round = -1; round < rounds; round++) {
+        for (String pipeline : pipelines) {
+          TokenBatch batch = batch(model.vocabulary(), sequences, length, seed + round);
+          Sample sample = sample(model, executors.get(pipeline), batch, ++step, overlaps);
+          progress.run();
           if (round >= 0) {
             samples.computeIfAbsent(pipeline, p -> new ArrayList<>()).add(sample);
           }
         }
       }
-    }
 
-    return samples.entrySet().stream().map(one -> result(one.getKey(), one.getValue())).toList();
+      return samples.entrySet().stream().map(one -> result(one.getKey(), one.getValue())).toList();
+    } finally {
+      executors.values().forEach(PipelineExecutor::close);
+    }
   }
 
   private record Sample(
       double gradient,
       double optimizer,
+      double step,
       long loaded,
       double load,
       double experts,
@@ -111,18 +125,38 @@ public final class TrainingBenchmark {
       double loss) {}
 
   private static Sample sample(
-      TrainableModel model, PipelineExecutor executor, TokenBatch batch, int step)
+      TrainableModel model,
+      PipelineExecutor executor,
+      TokenBatch batch,
+      int step,
+      boolean overlaps)
       throws InterruptedException {
     long loaded = executor.loadedBytes();
+    boolean inDoubles = executor.isInDoubles();
+    AtomicLong updating = new AtomicLong();
     long begin = System.nanoTime();
-    double loss = executor.gradients(batch);
+    double loss =
+        overlaps
+            ? executor.step(
+                batch,
+                parameters -> {
+                  long from = System.nanoTime();
+                  OPTIMIZER.step(parameters, RATE, step, inDoubles);
+                  updating.addAndGet(System.nanoTime() - from);
+                })
+            : executor.gradients(batch);
     long middle = System.nanoTime();
-    OPTIMIZER.step(model.parameters(), RATE, step, executor.isInDoubles());
+    if (!overlaps) {
+      OPTIMIZER.step(model.parameters(), RATE, step, inDoubles);
+      updating.set(System.nanoTime() - middle);
+    }
+
     long end = System.nanoTime();
     List<Span> spans = executor.timeline().spans();
     return new Sample(
         (middle - begin) / 1e9,
-        (end - middle) / 1e9,
+        updating.get() / 1e9,
+        (end - begin) / 1e9,
         executor.loadedBytes() - loaded,
         seconds(spans, "load"),
         spans.stream().filter(span -> span.stream().equals("cpu")).count(),
@@ -144,7 +178,7 @@ public final class TrainingBenchmark {
         pipeline,
         median(samples.stream().map(Sample::gradient).toList()),
         median(samples.stream().map(Sample::optimizer).toList()),
-        samples.stream().map(one -> one.gradient() + one.optimizer()).toList(),
+        samples.stream().map(Sample::step).toList(),
         (long) median(samples.stream().map(one -> (double) one.loaded()).toList()),
         median(samples.stream().map(Sample::load).toList()),
         median(samples.stream().map(Sample::experts).toList()),

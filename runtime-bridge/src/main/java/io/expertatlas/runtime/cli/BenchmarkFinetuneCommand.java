@@ -3,23 +3,30 @@ package io.expertatlas.runtime.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.runtime.WeightSource;
+import io.expertatlas.runtime.benchmark.StepForecast;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark.Result;
-import io.expertatlas.runtime.pipeline.AffinityPolicy;
-import io.expertatlas.runtime.pipeline.PipelineKind;
-import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.json.LookupTableParser;
+import io.expertatlas.runtime.pipeline.ExpertCosts;
+import io.expertatlas.runtime.pipeline.LookupTable;
+import io.expertatlas.runtime.pipeline.TableCosts;
+import io.expertatlas.runtime.pipeline.TrainingProfile;
 import io.expertatlas.runtime.synthetic.SkewedTraining;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.runtime.train.MeasuredCosts;
 import io.expertatlas.runtime.train.PipelineExecutor;
-import io.expertatlas.runtime.train.PipelineOptions;
 import io.expertatlas.runtime.train.PostNormConfig;
 import io.expertatlas.runtime.train.PostNormModel;
 import io.expertatlas.runtime.train.TrainableModel;
 import io.expertatlas.trace.terminal.Terminal;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
@@ -72,7 +79,8 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
   @Option(
       names = "--skew",
       paramLabel = "S",
-      description = "Sum of squared shares of a layer's experts; default: routers as they are drawn.")
+      description =
+          "Sum of squared shares of a layer's experts; default: routers as they are drawn.")
   private Double skew;
 
   @Option(
@@ -112,6 +120,13 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
   private int vocabulary;
 
   @Option(
+      names = "--overlap-optimizer",
+      description =
+          "Move parameters as soon as their gradients are on the host, as finetune does with"
+              + " --clip-norm 0.")
+  private boolean overlaps;
+
+  @Option(
       names = "--rounds",
       defaultValue = "3",
       paramLabel = "N",
@@ -125,22 +140,36 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
       description = "Seed of weights and tokens (default: ${DEFAULT-VALUE}).")
   private long seed;
 
+  @Option(
+      names = "--costs",
+      paramLabel = "FILE",
+      description =
+          "A table of 'atlas profile' on this machine, of the same layer and batch: aptmoe weighs"
+              + " its numbers, and each pipeline's step is simulated beside the measured one.")
+  private Path costsFile;
+
   @Option(names = "--json", description = "Print one JSON object to stdout.")
   private boolean json;
 
   @Override
-  public Integer call() throws InterruptedException {
+  public Integer call() throws IOException, InterruptedException {
     PostNormConfig config =
         PostNormConfig.preset(preset, experts, topK, vocabulary).withLayers(layers);
     check();
     devices.checkHost(config.size(), false);
+    LookupTable table = costsFile == null ? null : table(config);
+    Map<String, PipelineExecutor> executors = new TreeMap<>(); // the last of each pipeline
+    Map<String, StepForecast> forecasts = new TreeMap<>();
     WeightSource weights =
         skew == null ? new InitialWeights(seed) : new SkewedTraining(config, skew, seed);
     List<Result> results;
     try (devices) {
       Backend backend = devices.open(spec, pipeline.devices(), pipeline.memory());
       TrainableModel model = new PostNormModel(config, weights, devices.hostMemory());
-      MeasuredCosts costs = MeasuredCosts.of(model, backend, pipeline.cpuThreads());
+      ExpertCosts costs =
+          table == null
+              ? MeasuredCosts.of(model, backend, pipeline.cpuThreads())
+              : new TableCosts(table, backend.recomputes());
       try (ProgressBar bar =
           Terminal.progress("benchmark-finetune", (rounds + 1L) * pipelines.size())) {
         results =
@@ -148,19 +177,76 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
                 model,
                 pipelines,
                 name -> {
-                  bar.step();
-                  return pipeline.open(
-                      spec, name, model, microBatches, batch / microBatches, length, seed, costs, backend);
+                  PipelineExecutor executor =
+                      pipeline.open(
+                          spec,
+                          name,
+                          model,
+                          microBatches,
+                          batch / microBatches,
+                          length,
+                          seed,
+                          costs,
+                          backend);
+                  executors.put(name, executor);
+                  return executor;
                 },
                 rounds,
                 batch,
                 length,
-                seed);
+                seed,
+                overlaps,
+                bar::step);
+      }
+
+      if (table != null && !overlaps) { // forecasts have the optimizer behind
+        executors.forEach(
+            (name, executor) ->
+                forecasts.put(
+                    name,
+                    StepForecast.of(
+                        executor.options(),
+                        backend,
+                        table,
+                        executor.routing().orElseThrow(),
+                        batch / microBatches * length,
+                        config.size())));
       }
     }
 
-    print(config, results);
+    print(config, results, forecasts);
     return 0;
+  }
+
+  private LookupTable table(PostNormConfig config) throws IOException {
+    LookupTable table = LookupTableParser.read(costsFile);
+    TrainingProfile.Sizes sizes = table.training().sizes();
+    int[] found = {
+      table.shape().dim(),
+      table.shape().hidden(),
+      sizes.experts(),
+      sizes.topK(),
+      sizes.vocabulary(),
+      sizes.tokens(),
+      sizes.sequenceLength()
+    };
+    int[] asked = {
+      config.hidden(),
+      config.inner(),
+      config.experts(),
+      config.topK(),
+      config.vocabulary(),
+      batch / microBatches * length,
+      length
+    };
+    if (!Arrays.equals(found, asked)) {
+      throw new IllegalArgumentException(
+          ("Invalid --costs: %s is of another layer or batch: hidden size, inner size, experts,"
+                  + " top-k, vocabulary, tokens of a micro-batch, sequence length %s, asked for %s")
+              .formatted(costsFile, Arrays.toString(found), Arrays.toString(asked)));
+    }
+
+    return table;
   }
 
   private void check() {
@@ -173,7 +259,8 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
     }
   }
 
-  private void print(PostNormConfig config, List<Result> results) {
+  private void print(
+      PostNormConfig config, List<Result> results, Map<String, StepForecast> forecasts) {
     PrintWriter err = spec.commandLine().getErr();
     err.printf(
         "%s-%d, %d layers, top-%d, %.2f billion parameters; %d sequences of %d tokens in %d parts%n",
@@ -198,16 +285,32 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
           one.cpuExperts(),
           one.cpuSeconds(),
           ByteSize.show(one.peakBytes()));
+      StepForecast forecast = forecasts.get(one.pipeline());
+      if (forecast != null) {
+        err.printf(
+            "  %-14s %.3f s simulated (optimizer %.3f), %+.1f %%; gradients %.3f s simulated, %.3f"
+                + " measured; loads %.3f s, %d experts on the CPU in %.3f s%n",
+            "",
+            forecast.seconds(),
+            forecast.optimizerSeconds(),
+            100 * (forecast.seconds() / one.seconds() - 1),
+            forecast.gradientSeconds(),
+            one.gradientSeconds(),
+            forecast.loadSeconds(),
+            forecast.cpuExperts(),
+            forecast.cpuSeconds());
+      }
     }
 
     err.flush();
     if (json) {
-      spec.commandLine().getOut().println(toJson(config, results));
+      spec.commandLine().getOut().println(toJson(config, results, forecasts));
       spec.commandLine().getOut().flush();
     }
   }
 
-  private String toJson(PostNormConfig config, List<Result> results) {
+  private String toJson(
+      PostNormConfig config, List<Result> results, Map<String, StepForecast> forecasts) {
     ObjectNode root = new ObjectMapper().createObjectNode();
     root.put("format-version", 1);
     root.put("preset", preset);
@@ -220,6 +323,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
     root.put("micro-batches", microBatches);
     root.put("sequence-length", length);
     root.put("seed", seed);
+    root.put("overlap-optimizer", overlaps);
     devices.words().forEach(root::put);
     pipeline.words().forEach(root::put);
     root.remove("pipeline");
@@ -237,6 +341,15 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
       node.put("cpu-seconds", one.cpuSeconds());
       node.put("peak-bytes", one.peakBytes());
       node.put("loss", one.loss());
+      StepForecast forecast = forecasts.get(one.pipeline());
+      if (forecast != null) {
+        node.put("simulated-step-seconds", forecast.seconds());
+        node.put("simulated-gradient-seconds", forecast.gradientSeconds());
+        node.put("simulated-optimizer-seconds", forecast.optimizerSeconds());
+        node.put("simulated-load-seconds", forecast.loadSeconds());
+        node.put("simulated-cpu-experts", forecast.cpuExperts());
+        node.put("simulated-cpu-seconds", forecast.cpuSeconds());
+      }
     }
 
     return root.toString();

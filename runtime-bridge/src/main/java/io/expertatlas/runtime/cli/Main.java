@@ -12,13 +12,14 @@ import picocli.CommandLine.Command;
       RunCommand.class,
       BenchmarkRunCommand.class,
       SimulateCommand.class,
+      ProfileCommand.class,
       FinetuneCommand.class,
       BenchmarkFinetuneCommand.class
     })
 public final class Main {
   Main() {}
 
-  /** Runs {@code run}, {@code benchmark-run}, {@code simulate} or {@code finetune}. */
+  /** Runs a command. */
   public static void main(String[] arguments) {
     System.exit(Terminal.execute(new Main(), arguments));
   }

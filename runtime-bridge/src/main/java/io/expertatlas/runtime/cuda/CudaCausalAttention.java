@@ -18,7 +18,6 @@ final class CudaCausalAttention {
 
   private final CudaMatrixDevice device;
   private final int length;
-  private final int heads;
   private final int keyHeads;
   private final int group;
   private final int headSize;
@@ -29,11 +28,10 @@ final class CudaCausalAttention {
   CudaCausalAttention(CudaMatrixDevice device, Heads shape, int rows, int length) {
     this.device = device;
     this.length = length;
-    this.heads = shape.heads();
     this.keyHeads = shape.keyHeads();
     this.headSize = shape.headSize();
-    this.group = heads / keyHeads;
-    if (length < 1 || rows % length != 0 || group * keyHeads != heads) {
+    this.group = shape.heads() / keyHeads;
+    if (length < 1 || rows % length != 0 || group * keyHeads != shape.heads()) {
       throw new IllegalArgumentException(
           "Invalid attention of %d rows in sequences of %d with %s".formatted(rows, length, shape));
     }

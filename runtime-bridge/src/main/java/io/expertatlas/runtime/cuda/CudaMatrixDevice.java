@@ -30,8 +30,11 @@ import jcuda.driver.JCudaDriver;
  * memory.
  */
 public final class CudaMatrixDevice implements MatrixDevice {
-  /** Bytes of the GPU's memory that a device takes beside its budget. */
-  public static final long OWN_BYTES = Cublas.WORKSPACE + Uploads.BYTES;
+  /** What cuBLAS loads of its kernels takes less. */
+  private static final long KERNEL_BYTES = 512L << 20;
+
+  /** Bytes of the GPU's memory that must be free beside a device's budget. */
+  public static final long OWN_BYTES = Cublas.WORKSPACE + Uploads.BYTES + KERNEL_BYTES;
 
   private final int gpu;
   private final long budget;
@@ -39,7 +42,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   private final CUcontext context = new CUcontext();
   private final Stream compute = new Stream();
   private final CudaRegion region;
-  private final HostCopies copies;
+  private final Transfers transfers;
   private final Uploads uploads;
   private final Kernels kernels;
   private final FloatBlas blas;
@@ -92,7 +95,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
         JCudaDriver.cuStreamCreate(compute, CUstream_flags.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate");
     this.region = new CudaRegion(name(), budget, compute);
-    this.copies = new HostCopies();
+    this.transfers = new Transfers();
     this.uploads = new Uploads(compute);
     this.kernels = new Kernels(compute, Kernels.TRAINING);
     this.blas = new FloatBlas(compute.value(), tensorFloat32);
@@ -170,12 +173,12 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   void read(CudaMatrix matrix, int first, FloatBuffer into) {
     use();
-    copies.read(matrix, first, into, compute);
+    transfers.read(matrix, first, into, compute);
   }
 
   double[] readDoubles(CudaMatrix matrix, int count) {
     use();
-    return copies.readDoubles(matrix, count, compute);
+    return transfers.readDoubles(matrix, count, compute);
   }
 
   CudaMatrix mine(Matrix matrix) {
@@ -272,11 +275,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public Matrix load(FloatBuffer values, int rows, int columns) throws InterruptedException {
     CudaMatrix matrix = new CudaMatrix(this, rows, columns);
-    HostCopies.part(values, matrix.count());
+    Transfers.part(values, matrix.count());
     if (matrix.bytes() > 0) {
       use();
       matrix.lie(region.takeForLoad(matrix.bytes()));
-      copies.load(values, matrix);
+      transfers.load(values, matrix);
     }
 
     return matrix;
@@ -308,7 +311,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public void store(Matrix matrix, FloatBuffer into) {
     CudaMatrix one = mine(matrix);
-    HostCopies.part(into, one.count());
+    Transfers.part(into, one.count());
     if (one.owner() != null) {
       one.owner().matrices.remove(one);
     }
@@ -316,17 +319,28 @@ public final class CudaMatrixDevice implements MatrixDevice {
     if (one.bytes() > 0) {
       use();
       CUevent computed = Events.record(compute);
-      CUevent stored = copies.store(one, into, computed);
+      CUevent stored = transfers.store(one, into, computed);
       Events.destroy(computed);
       region.giveAfter(stored, one.giveUp());
     }
   }
 
   @Override
+  public Runnable stored() {
+    use();
+    CUevent event = transfers.stored();
+    return () -> {
+      use();
+      Events.await(event);
+      Events.destroy(event);
+    };
+  }
+
+  @Override
   public void synchronize() {
     use();
     check(JCudaDriver.cuStreamSynchronize(compute), "waiting for " + name());
-    copies.synchronize();
+    transfers.synchronize();
     region.poll();
   }
 
@@ -453,10 +467,10 @@ public final class CudaMatrixDevice implements MatrixDevice {
     return addresses;
   }
 
-  /** Page-locked numbers of the host, not cleared, until this device is closed. */
+  /** Page-locked zeros of the host, for any GPU, until this device is closed. */
   public FloatBuffer pinned(int numbers) {
     use();
-    return copies.pinned(numbers);
+    return transfers.pinned(numbers);
   }
 
   @Override
@@ -473,7 +487,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     closed = true;
     use();
     JCudaDriver.cuStreamSynchronize(compute);
-    copies.close();
+    transfers.close();
     region.close();
     uploads.close();
     blas.destroy();

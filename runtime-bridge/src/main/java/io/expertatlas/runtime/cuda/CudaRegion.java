@@ -7,6 +7,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUstream;
@@ -18,12 +19,16 @@ import jcuda.driver.JCudaDriver;
  * when the computing stream has come that far. Safe for several threads, in the GPU's context.
  */
 final class CudaRegion {
+  /** A load that waits for room longer than this, with enough free but in pieces, fails. */
+  private static final long PATIENCE_NANOS = TimeUnit.MINUTES.toNanos(10);
+
   private final CUstream compute;
   private final Address memory = new Address();
   private final CudaHeap heap;
   private final String device;
   private final Deque<Pending> freed = new ArrayDeque<>(); // holes that are not safe for loads
   private final Deque<Pending> stored = new ArrayDeque<>(); // taken until they are copied
+  private long changes; // times that something was given back
   private boolean closed;
 
   /** Ranges that wait for an event. */
@@ -91,7 +96,8 @@ final class CudaRegion {
    * Takes a range that another stream than the computing one may write to at once; waits until
    * there is one.
    *
-   * @throws IllegalStateException if the region is smaller
+   * @throws IllegalStateException if the region is smaller, or nothing was given back for long
+   *     though enough is free, in pieces
    */
   long takeForLoad(long bytes) throws InterruptedException {
     if (CudaHeap.whole(bytes) > heap.bytes()) {
@@ -114,7 +120,7 @@ final class CudaRegion {
 
         oldest = freed.isEmpty() ? stored.peek() : freed.peek();
         if (oldest == null) {
-          wait();
+          awaitChange(bytes);
           continue;
         }
 
@@ -125,6 +131,22 @@ final class CudaRegion {
       if (Thread.interrupted()) {
         throw new InterruptedException();
       }
+    }
+  }
+
+  /** Waits until something is given back. */
+  private void awaitChange(long bytes) throws InterruptedException {
+    long before = changes;
+    long deadline = System.nanoTime() + PATIENCE_NANOS;
+    while (changes == before) {
+      long left = deadline - System.nanoTime();
+      if (left <= 0 && heap.freeBytes() >= bytes) {
+        throw new IllegalStateException(
+            "Cannot load %,d bytes to %s: %,d of %,d are free, but at most %,d together"
+                .formatted(bytes, device, heap.freeBytes(), heap.bytes(), heap.largestHole()));
+      }
+
+      TimeUnit.NANOSECONDS.timedWait(this, Math.max(left, TimeUnit.SECONDS.toNanos(1)));
     }
   }
 
@@ -143,13 +165,18 @@ final class CudaRegion {
     List<Range> ranges = offsets.stream().map(heap::give).toList();
     freed.add(new Pending(Events.record(compute), ranges));
     poll();
+    changed();
+  }
+
+  private void changed() {
+    changes++;
     notifyAll();
   }
 
   /** Gives a range back when an event has passed. */
   synchronized void giveAfter(CUevent event, long offset) {
-    stored.add(new Pending(event, List.of(new Range(offset, 0))));
-    notifyAll();
+    stored.add(new Pending(event, List.of(new Range(offset, 0)))); // the heap knows how long
+    changed();
   }
 
   /** Notices what has passed: events of a stream do so in order. */
@@ -162,7 +189,7 @@ final class CudaRegion {
       Pending pending = stored.remove();
       pending.ranges.forEach(range -> heap.give(range.offset()));
       retire(pending);
-      notifyAll();
+      changed();
     }
   }
 
@@ -191,7 +218,7 @@ final class CudaRegion {
   synchronized void close() {
     poll();
     closed = true;
-    notifyAll();
+    changed();
     JCudaDriver.cuMemFree(memory);
   }
 }

@@ -6,7 +6,9 @@ import io.expertatlas.runtime.train.TokenBatch;
 import io.expertatlas.runtime.train.TrainableModel;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** The loop of a training: gradients, clipping, AdamW, checkpoints. */
 final class Trainer {
@@ -39,8 +41,7 @@ final class Trainer {
    * Trains from the newest checkpoint on, or from the beginning, to the last step; a checkpoint is
    * written then too.
    *
-   * @throws TrainingException if loss or gradients are no numbers; the parameters are those before
-   *     that step, and nothing is written
+   * @throws TrainingException if loss or gradients are no numbers; nothing is written then
    */
   TrainingState run() throws IOException, InterruptedException {
     checkpoints.clean();
@@ -65,22 +66,54 @@ final class Trainer {
 
   private TrainingState.Point step(int step) throws InterruptedException {
     TokenBatch batch = new TokenBatch(rows.batch(step, settings.batch()));
-    double loss = executor.gradients(batch);
-    double norm = Parameter.gradientNorm(model.parameters());
     double rate = settings.rate(step);
-    if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
-      throw new TrainingException(
-          "Stopped in step %d of %d: loss %s, gradient norm %s, learning rate %s. Maybe lower it"
-              .formatted(step + 1, settings.steps(), loss, norm, rate));
+    if (settings.clipNorm() == 0) {
+      return updatedMeanwhile(batch, step, rate);
     }
 
-    if (settings.clipNorm() > 0 && norm > settings.clipNorm()) {
+    double loss = executor.gradients(batch);
+    double norm = Parameter.gradientNorm(model.parameters());
+    check(step, loss, norm, rate);
+    if (norm > settings.clipNorm()) {
       double scale = settings.clipNorm() / norm;
       model.parameters().forEach(parameter -> parameter.scaleGradient(scale));
     }
 
     settings.optimizer().step(model.parameters(), rate, step + 1, executor.isInDoubles());
     return new TrainingState.Point(loss, rate, norm);
+  }
+
+  /** Without clipping, parameters move as soon as their gradients are known. */
+  private TrainingState.Point updatedMeanwhile(TokenBatch batch, int step, double rate)
+      throws InterruptedException {
+    Map<Parameter, Double> squares = new IdentityHashMap<>();
+    double loss =
+        executor.step(
+            batch,
+            parameters -> {
+              List<Double> found = Parameter.gradientSquares(parameters);
+              for (int i = 0; i < found.size(); i++) {
+                check(step, 0, found.get(i), rate);
+                squares.put(parameters.get(i), found.get(i));
+              }
+
+              settings.optimizer().step(parameters, rate, step + 1, executor.isInDoubles());
+            });
+    double sum = 0;
+    for (Parameter parameter : model.parameters()) {
+      sum += squares.get(parameter);
+    }
+
+    check(step, loss, Math.sqrt(sum), rate);
+    return new TrainingState.Point(loss, rate, Math.sqrt(sum));
+  }
+
+  private void check(int step, double loss, double norm, double rate) {
+    if (!Double.isFinite(loss) || !Double.isFinite(norm)) {
+      throw new TrainingException(
+          "Stopped in step %d of %d: loss %s, gradient norm %s, learning rate %s. Maybe lower it"
+              .formatted(step + 1, settings.steps(), loss, norm, rate));
+    }
   }
 
   /**

@@ -99,11 +99,22 @@ final class Fields {
 
   /** Takes {@code format-version}, which must be 1. */
   void version() {
+    version(FORMAT_VERSION);
+  }
+
+  /** Takes {@code format-version}, from 1 to the newest that is known. */
+  int version(int newest) {
     long version = whole("format-version", 0, Integer.MAX_VALUE);
-    if (version != FORMAT_VERSION) {
+    if (version < FORMAT_VERSION || version > newest) {
       throw new IllegalArgumentException(
-          "%sformat-version is %d, expected %d".formatted(path, version, FORMAT_VERSION));
+          "%sformat-version is %d, expected %s"
+              .formatted(
+                  path,
+                  version,
+                  newest == FORMAT_VERSION ? "1" : "%d to %d".formatted(FORMAT_VERSION, newest)));
     }
+
+    return (int) version;
   }
 
   boolean has(String name) {

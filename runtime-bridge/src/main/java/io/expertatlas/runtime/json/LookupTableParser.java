@@ -8,15 +8,19 @@ import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.LookupTable.Curve;
 import io.expertatlas.runtime.pipeline.PipelineFormatException;
 import io.expertatlas.runtime.pipeline.TokenCurve;
+import io.expertatlas.runtime.pipeline.TrainingProfile;
+import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * A profile as JSON, format-version 1. All times are raw samples in one unit.
+ * A profile as JSON, format-version 1, or 2 with what training takes. All times are raw samples in
+ * one unit.
  *
  * <pre>
  * name                            text
@@ -26,7 +30,11 @@ import java.util.TreeMap;
  * load-expert, load-attention     [sample]
  * load-gate                       [{experts, samples}]
  * cpu-forward                     [{tokens, samples}], ascending; also, optional, cpu-backward,
- *                                 gpu-forward, gpu-backward, copy-activation
+ *                                 gpu-forward, gpu-backward, copy-activation, return-activation,
+ *                                 attention-..., embed-..., head-forward, head-backward
+ * training                        of version 2: {experts, top-k, heads, vocabulary, tokens,
+ *                                 sequence-length, peak-bytes, optimizer-parameters}, and [sample]
+ *                                 each of {@link TrainingProfile.Piece}; all curves are there
  * </pre>
  */
 public final class LookupTableParser {
@@ -58,7 +66,7 @@ public final class LookupTableParser {
   }
 
   static LookupTable parse(Fields root) {
-    root.version();
+    int version = root.version(2);
     String unit = root.text("unit");
     Double nanos = NANOS.get(unit);
     if (nanos == null) {
@@ -94,11 +102,33 @@ public final class LookupTableParser {
         scaled(root.numbers("load-expert"), nanos),
         scaled(root.numbers("load-attention"), nanos),
         gates,
-        curves);
+        curves,
+        version == 1
+            ? Optional.empty()
+            : Optional.of(root.object("training", training -> training(training, nanos))));
   }
 
-  private static String key(Curve curve) {
-    return curve.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  private static TrainingProfile training(Fields training, double nanos) {
+    Map<Piece, double[]> samples = new TreeMap<>();
+    for (Piece piece : Piece.values()) {
+      samples.put(piece, scaled(training.numbers(key(piece)), nanos));
+    }
+
+    return new TrainingProfile(
+        new TrainingProfile.Sizes(
+            training.count("experts"),
+            training.count("top-k"),
+            training.count("heads"),
+            training.count("vocabulary"),
+            training.count("tokens"),
+            training.count("sequence-length"),
+            training.whole("peak-bytes", 1, Long.MAX_VALUE),
+            training.whole("optimizer-parameters", 1, Long.MAX_VALUE)),
+        samples);
+  }
+
+  private static String key(Enum<?> what) {
+    return what.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
   private record Point(int tokens, double[] samples) {}
@@ -128,7 +158,7 @@ public final class LookupTableParser {
   /** The table with its raw samples, in nanoseconds. */
   public static String toJson(LookupTable table) {
     ObjectNode root = MAPPER.createObjectNode();
-    root.put("format-version", 1);
+    root.put("format-version", table.isOfTraining() ? 2 : 1);
     root.put("name", table.name());
     root.put("unit", "nanoseconds");
     root.putObject("machine")
@@ -153,7 +183,27 @@ public final class LookupTableParser {
       table.measured(what).ifPresent(curve -> put(root.putArray(key(what)), curve));
     }
 
+    if (table.isOfTraining()) {
+      put(root.putObject("training"), table.training());
+    }
+
     return root.toPrettyString() + "\n";
+  }
+
+  private static void put(ObjectNode training, TrainingProfile profile) {
+    TrainingProfile.Sizes sizes = profile.sizes();
+    training
+        .put("experts", sizes.experts())
+        .put("top-k", sizes.topK())
+        .put("heads", sizes.heads())
+        .put("vocabulary", sizes.vocabulary())
+        .put("tokens", sizes.tokens())
+        .put("sequence-length", sizes.sequenceLength())
+        .put("peak-bytes", sizes.peakBytes())
+        .put("optimizer-parameters", sizes.optimizerParameters());
+    for (Piece piece : Piece.values()) {
+      put(training.putArray(key(piece)), profile.samples(piece));
+    }
   }
 
   private static void put(ArrayNode points, TokenCurve curve) {

@@ -6,12 +6,15 @@ import java.util.Arrays;
 
 /**
  * The CPU in floats. What {@link #load} gives is the host's memory itself, so that experts compute
- * from the weights where they are. Everything is done when a call returns; several threads may use
- * it on different matrices.
+ * from the weights where they are; the memory of large {@link #zeros} is used again once they are
+ * given up. Everything is done when a call returns; several threads may use it on different
+ * matrices.
  */
 public final class FloatDevice implements MatrixDevice {
   /** The only one. */
   public static final FloatDevice INSTANCE = new FloatDevice();
+
+  private final FloatPool pool = new FloatPool();
 
   private FloatDevice() {}
 
@@ -27,7 +30,8 @@ public final class FloatDevice implements MatrixDevice {
 
   @Override
   public Matrix zeros(int rows, int columns) {
-    return new FloatMatrix(rows, columns);
+    FloatBuffer values = pool.zeros(Math.multiplyExact(rows, columns));
+    return new FloatMatrix(rows, columns, values, true);
   }
 
   @Override
@@ -58,15 +62,20 @@ public final class FloatDevice implements MatrixDevice {
 
   @Override
   public Matrix load(FloatBuffer values, int rows, int columns) {
-    return new FloatMatrix(rows, columns, part(values, rows, columns));
+    return new FloatMatrix(rows, columns, part(values, rows, columns), false);
   }
 
   @Override
-  public void release(Matrix matrix) {}
+  public void release(Matrix matrix) {
+    if (FloatMatrix.of(matrix).isPooled) {
+      pool.giveBack(FloatMatrix.of(matrix).giveUp());
+    }
+  }
 
   @Override
   public void store(Matrix matrix, FloatBuffer into) {
     matrix.copyInto(part(into, matrix.rows(), matrix.columns()), 0);
+    release(matrix);
   }
 
   private static FloatBuffer part(FloatBuffer values, int rows, int columns) {

@@ -11,17 +11,26 @@ import java.util.Arrays;
 final class FloatMatrix implements Matrix {
   final int rows;
   final int columns;
-  final FloatBuffer values; // [rows][columns], from 0
+  final boolean isPooled;
+  FloatBuffer values; // [rows][columns], from 0; nothing when given up
 
   FloatMatrix(int rows, int columns) {
-    this(rows, columns, FloatBuffer.allocate(Math.multiplyExact(rows, columns)));
+    this(rows, columns, FloatBuffer.allocate(Math.multiplyExact(rows, columns)), false);
   }
 
-  /** A view of a host's numbers. */
-  FloatMatrix(int rows, int columns, FloatBuffer values) {
+  /** A view of numbers, of the device's pool or somebody else's. */
+  FloatMatrix(int rows, int columns, FloatBuffer values, boolean isPooled) {
     this.rows = rows;
     this.columns = columns;
     this.values = values;
+    this.isPooled = isPooled;
+  }
+
+  /** Its memory, for others: it has none from now on. */
+  FloatBuffer giveUp() {
+    FloatBuffer given = values;
+    values = FloatBuffer.allocate(0);
+    return given;
   }
 
   static FloatMatrix of(Matrix matrix) {

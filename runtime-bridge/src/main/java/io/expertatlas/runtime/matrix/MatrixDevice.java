@@ -46,6 +46,14 @@ public interface MatrixDevice extends AutoCloseable {
    */
   void store(Matrix matrix, FloatBuffer into);
 
+  /**
+   * Waits, when run, until all that was stored before this call is there; it may be run by any
+   * thread, and must be.
+   */
+  default Runnable stored() {
+    return () -> {};
+  }
+
   /** Waits until all that was called is done, stores too. */
   void synchronize();
 

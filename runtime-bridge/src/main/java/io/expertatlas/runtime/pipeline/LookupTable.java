@@ -21,8 +21,22 @@ public final class LookupTable {
     GPU_FORWARD,
     /** An expert's gradients on the GPU. */
     GPU_BACKWARD,
-    /** Activations of so many tokens from one side to the other. */
-    COPY_ACTIVATION
+    /** Activations of so many tokens from one side to the other; from the GPU if they differ. */
+    COPY_ACTIVATION,
+    /** Activations of so many tokens back to the GPU. */
+    RETURN_ACTIVATION,
+    /** Attention, norms and gate of so many tokens forward, experts' rows gathered and summed. */
+    ATTENTION_FORWARD,
+    /** Their gradients. */
+    ATTENTION_BACKWARD,
+    /** The embedding of so many tokens. */
+    EMBED_FORWARD,
+    /** Its gradients. */
+    EMBED_BACKWARD,
+    /** Logits and loss of so many tokens. */
+    HEAD_FORWARD,
+    /** Their gradients. */
+    HEAD_BACKWARD
   }
 
   private final String name;
@@ -33,6 +47,7 @@ public final class LookupTable {
   private final TreeMap<Integer, double[]> loadGate; // experts -> samples
   private final Map<Curve, TokenCurve> measured;
   private final Map<Curve, TokenCurve> monotone = new TreeMap<>();
+  private final Optional<TrainingProfile> training;
   private final double expertNanos;
   private final double attentionNanos;
 
@@ -54,14 +69,9 @@ public final class LookupTable {
   }
 
   /**
-   * A table.
+   * A table of loads and curves alone.
    *
-   * @param loadExpert samples of copying an expert's weights to the GPU, nanoseconds
-   * @param loadAttention samples of copying the attention's weights
-   * @param loadGate samples of copying a gate's weights, by its number of experts
-   * @param curves by what they measure
-   * @throws IllegalArgumentException if a sample is not positive, or the CPU's forward curve or all
-   *     gates are missing
+   * @throws IllegalArgumentException as the other one
    */
   public LookupTable(
       String name,
@@ -71,6 +81,29 @@ public final class LookupTable {
       double[] loadAttention,
       Map<Integer, double[]> loadGate,
       Map<Curve, TokenCurve> curves) {
+    this(name, machine, shape, loadExpert, loadAttention, loadGate, curves, Optional.empty());
+  }
+
+  /**
+   * A table.
+   *
+   * @param loadExpert samples of copying an expert's weights to the GPU, nanoseconds
+   * @param loadAttention samples of copying the attention's weights
+   * @param loadGate samples of copying a gate's weights, by its number of experts
+   * @param curves by what they measure
+   * @param training of a profile of training, which has all curves
+   * @throws IllegalArgumentException if a sample is not positive, or the CPU's forward curve or all
+   *     gates are missing; of a profile of training any curve
+   */
+  public LookupTable(
+      String name,
+      Machine machine,
+      LayerShape shape,
+      double[] loadExpert,
+      double[] loadAttention,
+      Map<Integer, double[]> loadGate,
+      Map<Curve, TokenCurve> curves,
+      Optional<TrainingProfile> training) {
     this.name = Objects.requireNonNull(name, "name is null");
     this.machine = Objects.requireNonNull(machine, "machine is null");
     this.shape = Objects.requireNonNull(shape, "shape is null");
@@ -85,6 +118,15 @@ public final class LookupTable {
       throw new IllegalArgumentException(
           "Invalid lookup table %s: it needs load times of a gate and the CPU's forward curve"
               .formatted(name));
+    }
+
+    this.training = training;
+    for (Curve curve : training.isPresent() ? Curve.values() : new Curve[0]) {
+      if (!measured.containsKey(curve)) {
+        throw new IllegalArgumentException(
+            "Invalid lookup table %s: a profile of training needs the curve %s"
+                .formatted(name, curve));
+      }
     }
 
     measured.forEach((what, curve) -> monotone.put(what, curve.monotone()));
@@ -144,6 +186,24 @@ public final class LookupTable {
     double atHigh = TokenCurve.median(loadGate.get(high));
     double value = atLow + (atHigh - atLow) * (experts - low) / (high - low);
     return Math.max(value, 0);
+  }
+
+  /** Whether it is a profile of training. */
+  public boolean isOfTraining() {
+    return training.isPresent();
+  }
+
+  /**
+   * What it says of training.
+   *
+   * @throws IllegalArgumentException if it is no profile of training
+   */
+  public TrainingProfile training() {
+    return training.orElseThrow(
+        () ->
+            new IllegalArgumentException(
+                "Lookup table %s is no profile of training (format-version 2). Maybe make one with 'atlas profile'"
+                    .formatted(name)));
   }
 
   /** The curve as measured, if there is one. */

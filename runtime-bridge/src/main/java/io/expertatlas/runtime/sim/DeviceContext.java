@@ -43,4 +43,11 @@ record DeviceContext(
 
     events.after(length, done);
   }
+
+  /** Work of the GPU without a span of its own. */
+  void busy(double nanos, Runnable done) {
+    long length = Math.round(nanos);
+    use.gpuNanos += length;
+    events.after(length, done);
+  }
 }

@@ -3,6 +3,7 @@ package io.expertatlas.runtime.sim;
 import io.expertatlas.runtime.Timeline;
 import io.expertatlas.runtime.Timeline.Span;
 import io.expertatlas.runtime.pipeline.ActionLists;
+import io.expertatlas.runtime.pipeline.AffinityPolicy;
 import io.expertatlas.runtime.pipeline.BlockIds;
 import io.expertatlas.runtime.pipeline.DemandLoader;
 import io.expertatlas.runtime.pipeline.HierarchicalLoading;
@@ -13,6 +14,7 @@ import io.expertatlas.runtime.pipeline.Visit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.function.IntUnaryOperator;
@@ -42,6 +44,7 @@ public final class PipelineSimulator {
   private final PipelineSettings settings;
   private final WorkTimes times;
   private final IntUnaryOperator complexOf;
+  private final Optional<ExecutorRules> executor;
   private final List<DemandLoader> loaders = new ArrayList<>();
   private final List<HierarchicalLoading> loadings = new ArrayList<>();
 
@@ -57,11 +60,22 @@ public final class PipelineSimulator {
       PipelineSettings settings,
       WorkTimes times,
       IntUnaryOperator complexOf) {
+    this(plan, experts, settings, times, complexOf, Optional.empty());
+  }
+
+  private PipelineSimulator(
+      StagePlan plan,
+      int experts,
+      PipelineSettings settings,
+      WorkTimes times,
+      IntUnaryOperator complexOf,
+      Optional<ExecutorRules> executor) {
     this.plan = plan;
     this.experts = experts;
     this.settings = settings;
     this.times = times;
     this.complexOf = complexOf;
+    this.executor = executor;
     for (int device = 0; device < plan.devices(); device++) {
       DemandLoader loader =
           new DemandLoader(new BlockIds(plan.layers(), experts).count(), settings.outstanding());
@@ -76,6 +90,29 @@ public final class PipelineSimulator {
               new SplittableRandom(settings.seed() + device),
               loader));
     }
+  }
+
+  /**
+   * A simulator of what the executor of fine-tuning does on one machine, before its first step.
+   *
+   * @param experts of each layer
+   * @param chunks micro-batches of a step
+   * @param seed of the policy that draws
+   */
+  public static PipelineSimulator ofExecutor(
+      StagePlan plan,
+      int experts,
+      int chunks,
+      AffinityPolicy policy,
+      long seed,
+      ExecutorRules rules) {
+    return new PipelineSimulator(
+        plan,
+        experts,
+        new PipelineSettings(chunks, true, true, policy, 1, seed),
+        rules.times(),
+        gpu -> gpu,
+        Optional.of(rules));
   }
 
   /**
@@ -100,6 +137,7 @@ public final class PipelineSimulator {
     }
 
     EventQueue events = new EventQueue();
+    Optional<CpuPool> pool = executor.map(rules -> new CpuPool(events, rules.cpuWorkers()));
     List<Span> spans = new ArrayList<>();
     Map<Integer, SharedLink> up = new TreeMap<>();
     Map<Integer, SharedLink> down = new TreeMap<>();
@@ -129,7 +167,7 @@ public final class PipelineSimulator {
               context,
               ActionLists.of(plan, device, settings.chunks(), settings.backward()),
               settings.chunks(),
-              work(context),
+              work(context, pool),
               stage -> walks.get(plan.owner(stage))));
     }
 
@@ -144,7 +182,16 @@ public final class PipelineSimulator {
         new Timeline(spans));
   }
 
-  private StageWork work(DeviceContext context) {
+  private StageWork work(DeviceContext context, Optional<CpuPool> pool) {
+    if (executor.isPresent()) {
+      return new ExecutorWork(
+          context,
+          executor.orElseThrow(),
+          pool.orElseThrow(),
+          loadings.get(context.device()),
+          loaders.get(context.device()));
+    }
+
     return plan.kind() == PipelineKind.APTMOE
         ? new HierarchicalWork(
             context, loadings.get(context.device()), loaders.get(context.device()))

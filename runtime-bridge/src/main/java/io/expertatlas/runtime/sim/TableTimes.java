@@ -79,7 +79,9 @@ public final class TableTimes implements WorkTimes {
             .monotone(Curve.COPY_ACTIVATION)
             .map(curve -> curve.nanos(count))
             .orElse((double) count * shape.tokenBytes() / shape.expertBytes() * loadExpertNanos());
-    return compute * cpuScale + 2 * copy;
+    double back =
+        table.monotone(Curve.RETURN_ACTIVATION).map(curve -> curve.nanos(count)).orElse(copy);
+    return compute * cpuScale + copy + back;
   }
 
   private double onGpu(int count, boolean backward) {
@@ -113,7 +115,10 @@ public final class TableTimes implements WorkTimes {
 
   @Override
   public double attentionNanos(boolean backward) {
-    return (backward ? 2 : 1) * computed(shape.attentionFlops(tokens, sequence, experts));
+    return table
+        .monotone(backward ? Curve.ATTENTION_BACKWARD : Curve.ATTENTION_FORWARD)
+        .map(curve -> curve.nanos(tokens))
+        .orElse((backward ? 2 : 1) * computed(shape.attentionFlops(tokens, sequence, experts)));
   }
 
   @Override

@@ -55,6 +55,10 @@ final class DeviceExperts implements ExpertRunner {
   public void run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException {
     List<Integer> here = new ArrayList<>();
     List<Integer> elsewhere = new ArrayList<>();
+    if (pass == Pass.FORWARD) {
+      spans.routed(layer, counts);
+    }
+
     memory.ask(() -> assign(layer, counts, pass, here, elsewhere));
     List<Future<Matrix>> onPool = new ArrayList<>();
     for (int expert : elsewhere) {

@@ -14,6 +14,7 @@ import java.util.SplittableRandom;
  */
 public record InitialWeights(long seed) implements WeightSource {
   private static final double DEVIATION = 0.02;
+  private static final int PIECE = 1024; // numbers of one generator
 
   @Override
   public TensorData tensor(String name, long... shape) {
@@ -29,19 +30,25 @@ public record InitialWeights(long seed) implements WeightSource {
 
     @Override
     public void read(long firstElement, ByteBuffer into) {
-      for (long i = firstElement; into.remaining() >= Float.BYTES; i++) {
-        into.putFloat(number(i));
-      }
-    }
+      if (name.endsWith("bias") || name.endsWith("norm.weight")) {
+        while (into.remaining() >= Float.BYTES) {
+          into.putFloat(name.endsWith("bias") ? 0 : 1);
+        }
 
-    private float number(long i) {
-      if (name.endsWith("bias")) {
-        return 0;
+        return;
       }
 
-      return name.endsWith("norm.weight")
-          ? 1
-          : (float) (DEVIATION * new SplittableRandom(seed + i).nextGaussian());
+      for (long at = firstElement; into.remaining() >= Float.BYTES; ) {
+        SplittableRandom random = new SplittableRandom(seed * 1_000_003 + at / PIECE);
+        for (long before = at / PIECE * PIECE; before < at; before++) {
+          random.nextGaussian();
+        }
+
+        long end = (at / PIECE + 1) * PIECE;
+        for (; at < end && into.remaining() >= Float.BYTES; at++) {
+          into.putFloat((float) (DEVIATION * random.nextGaussian()));
+        }
+      }
     }
   }
 }

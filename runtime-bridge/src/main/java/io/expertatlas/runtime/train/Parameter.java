@@ -26,6 +26,7 @@ public final class Parameter {
   private final float[] mean;
   private final float[] variance;
   private boolean written; // whether the gradient is this step's
+  private boolean isZero = true; // whether it is 0 throughout
   private Parameter second; // use, or null
 
   /**
@@ -144,18 +145,22 @@ public final class Parameter {
     }
 
     written = true;
+    isZero = false;
     sum.device().store(sum, gradient);
   }
 
   /** Ends a step: of a parameter that nothing used the gradient is 0, of two uses their sum. */
   void completeGradient() {
-    if (!written) {
+    if (!written && !isZero) {
       transform((i, number) -> 0);
-      written = true;
+      isZero = true;
     }
+
+    written = true;
 
     if (second != null) {
       second.completeGradient();
+      isZero = false;
       transform((i, number) -> number + second.gradient.get(i));
     }
   }
@@ -177,8 +182,17 @@ public final class Parameter {
 
   /** The root of the sum of squares of all gradients. */
   public static double gradientNorm(List<Parameter> parameters) {
-    return Math.sqrt(
-        HostWork.map(parameters, Parameter::squares).stream().mapToDouble(d -> d).sum());
+    double sum = 0;
+    for (double squares : gradientSquares(parameters)) {
+      sum += squares;
+    }
+
+    return Math.sqrt(sum);
+  }
+
+  /** The sum of squares of each gradient. */
+  public static List<Double> gradientSquares(List<Parameter> parameters) {
+    return HostWork.map(parameters, Parameter::squares);
   }
 
   private double squares() {

@@ -92,9 +92,10 @@ final class PipelineDevice implements AutoCloseable {
    * @return the loss of each micro-batch, summed over its targets; zeros where the last stage is
    *     another device's
    */
-  double[] run(List<TokenBatch> parts, long targets, PipelineNetwork network)
+  double[] run(
+      List<TokenBatch> parts, long targets, PipelineNetwork network, Completion completion)
       throws InterruptedException {
-    return new Walk(parts, targets, network).run();
+    return new Walk(parts, targets, network, completion).run();
   }
 
   /** One walk through the actions. */
@@ -103,6 +104,7 @@ final class PipelineDevice implements AutoCloseable {
     private final List<TokenBatch> parts;
     private final long targets;
     private final PipelineNetwork network;
+    private final Completion completion;
     private final List<Visit> visits = Visit.of(plan, device, backward, true);
     private final double[] losses = new double[chunks];
     private final Map<Integer, Stage.Tape> tapes = new HashMap<>(); // by stage * chunks + chunk
@@ -110,10 +112,12 @@ final class PipelineDevice implements AutoCloseable {
     private int visit;
     private int requested; // visits whose weights were asked for
 
-    Walk(List<TokenBatch> parts, long targets, PipelineNetwork network) {
+    Walk(
+        List<TokenBatch> parts, long targets, PipelineNetwork network, Completion completion) {
       this.parts = parts;
       this.targets = targets;
       this.network = network;
+      this.completion = completion;
     }
 
     double[] run() throws InterruptedException {
@@ -285,6 +289,7 @@ final class PipelineDevice implements AutoCloseable {
       if (current.backward()) {
         stage.storeGradients(
             parameter -> memory.takeGradient(parameter).or(() -> experts.takeGradient(parameter)));
+        completion.stored(stage, matrices.stored());
       }
 
       experts.endVisit();

@@ -3,9 +3,11 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.Timeline;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.pipeline.StepRouting;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletionService;
 import java.util.concurrent.ExecutionException;
@@ -26,6 +28,7 @@ public final class PipelineExecutor implements StepExecutor {
   private final Backend backend;
   private final ExecutorService threads;
   private final ExecutorService pool;
+  private final ExecutorService updates;
   private final SpanLog spans = new SpanLog();
   private final List<Arena> arenas = new ArrayList<>();
   private final List<PipelineDevice> training = new ArrayList<>();
@@ -33,6 +36,7 @@ public final class PipelineExecutor implements StepExecutor {
   private final int chunkTokens;
   private String failure = "";
   private Timeline timeline = new Timeline(List.of());
+  private Optional<StepRouting> routing = Optional.empty();
 
   /**
    * Opens the devices.
@@ -76,6 +80,7 @@ public final class PipelineExecutor implements StepExecutor {
     this.threads = Executors.newFixedThreadPool(plan.devices(), named("device"));
     int workers = backend.isThreaded() ? 1 : options.cpuThreads();
     this.pool = Executors.newFixedThreadPool(workers, named("cpu-experts"));
+    this.updates = Executors.newSingleThreadExecutor(named("updates"));
     for (int device = 0; device < plan.devices(); device++) {
       Arena arena = new Arena(options.deviceBytes());
       arenas.add(arena);
@@ -98,21 +103,34 @@ public final class PipelineExecutor implements StepExecutor {
 
   @Override
   public double gradients(TokenBatch batch) throws InterruptedException {
+    return step(batch, parameters -> {});
+  }
+
+  @Override
+  public double step(TokenBatch batch, Update update) throws InterruptedException {
     model.parameters().forEach(Parameter::clearGradient);
-    double loss = run(training, batch.split(options.chunks()), batch.targets());
-    HostWork.forEach(model.parameters(), Parameter::completeGradient);
+    Completion completion = new Completion(model, update, updates);
+    double loss = run(training, batch.split(options.chunks()), batch.targets(), completion);
+    completion.finish();
     timeline = spans.take();
+    routing = Optional.of(spans.takeRouting());
     return loss;
   }
 
   @Override
   public double loss(TokenBatch batch) throws InterruptedException {
-    double loss = run(scoring, List.of(batch), batch.targets());
+    double loss = run(
+            scoring,
+            List.of(batch),
+            batch.targets(),
+            new Completion(model, parameters -> {}, updates));
     spans.take();
+    spans.takeRouting();
     return loss;
   }
 
-  private double run(List<PipelineDevice> devices, List<TokenBatch> parts, long targets)
+  private double run(
+      List<PipelineDevice> devices, List<TokenBatch> parts, long targets, Completion completion)
       throws InterruptedException {
     if (!failure.isEmpty()) {
       throw new IllegalStateException("The pipeline has stopped: " + failure);
@@ -127,7 +145,7 @@ public final class PipelineExecutor implements StepExecutor {
     PipelineNetwork network = new PipelineNetwork(options.plan().stages());
     CompletionService<double[]> running = new ExecutorCompletionService<>(threads);
     for (PipelineDevice device : devices) {
-      Callable<double[]> walk = () -> device.run(parts, targets, network);
+      Callable<double[]> walk = () -> device.run(parts, targets, network, completion);
       running.submit(walk);
     }
 
@@ -169,6 +187,16 @@ public final class PipelineExecutor implements StepExecutor {
     return timeline;
   }
 
+  /** How it computes. */
+  public PipelineOptions options() {
+    return options;
+  }
+
+  /** Tokens of each expert by layer and micro-batch, of the last step with gradients. */
+  public Optional<StepRouting> routing() {
+    return routing;
+  }
+
   @Override
   public long peakBytes() {
     return backend.devices().stream().mapToLong(MatrixDevice::peakBytes).anyMatch(b -> b > 0)
@@ -191,11 +219,13 @@ public final class PipelineExecutor implements StepExecutor {
   public void close() {
     threads.shutdownNow();
     pool.shutdownNow();
+    updates.shutdownNow();
     training.forEach(PipelineDevice::close);
     scoring.forEach(PipelineDevice::close);
     try {
       threads.awaitTermination(1, TimeUnit.MINUTES);
       pool.awaitTermination(1, TimeUnit.MINUTES);
+      updates.awaitTermination(1, TimeUnit.MINUTES);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

@@ -86,6 +86,13 @@ public final class PlainExecutor implements StepExecutor {
   }
 
   @Override
+  public double step(TokenBatch batch, Update update) throws InterruptedException {
+    double loss = gradients(batch);
+    update.update(model.parameters());
+    return loss;
+  }
+
+  @Override
   public double loss(TokenBatch batch) throws InterruptedException {
     note(stage.copyBytes(DoubleDevice.INSTANCE), batch);
     All copies = new All(stage, false);

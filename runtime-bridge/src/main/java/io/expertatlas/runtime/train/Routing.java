@@ -3,6 +3,8 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Arrays;
+import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 
 /**
  * Which experts the tokens of a layer go to, and with which weights. Chosen are the k largest
@@ -12,6 +14,8 @@ import java.util.Arrays;
  * <p>Weights are the softmax over all logits, over their sum for the chosen if renormalized.
  */
 final class Routing {
+  private static final int PART = 256; // tokens of a thread at a time
+
   private final int topK;
   private final boolean renormalizes;
   private final int rows;
@@ -41,11 +45,9 @@ final class Routing {
         new Routing(topK, renormalizes, logits.rows(), softmax(numbers, logits.columns()));
     int experts = logits.columns();
     int[] counts = new int[experts];
-    for (int token = 0; token < logits.rows(); token++) {
-      routing.choose(numbers, token);
-      for (int j = token * topK; j < (token + 1) * topK; j++) {
-        routing.slots[j] = counts[routing.chosen[j]]++;
-      }
+    inParts(logits.rows(), token -> routing.choose(numbers, token));
+    for (int j = 0; j < routing.chosen.length; j++) {
+      routing.slots[j] = counts[routing.chosen[j]]++;
     }
 
     for (int expert = 0; expert < experts; expert++) {
@@ -57,6 +59,19 @@ final class Routing {
     }
 
     return routing;
+  }
+
+  /** Tokens side by side on the JVM's common pool if they are many. */
+  private static void inParts(int tokens, IntConsumer work) {
+    int parts = (tokens + PART - 1) / PART;
+    IntStream.range(0, parts)
+        .parallel()
+        .forEach(
+            part -> {
+              for (int t = part * PART; t < Math.min(tokens, (part + 1) * PART); t++) {
+                work.accept(t);
+              }
+            });
   }
 
   private void choose(double[] logits, int token) {
@@ -93,24 +108,25 @@ final class Routing {
 
   private static double[] softmax(double[] logits, int experts) {
     double[] out = new double[logits.length];
-    for (int at = 0; at < logits.length; at += experts) {
-      double most = Double.NEGATIVE_INFINITY;
-      for (int i = at; i < at + experts; i++) {
-        most = Math.max(most, logits[i]);
-      }
+    inParts(logits.length / experts, token -> softmax(logits, out, token * experts, experts));
+    return out;
+  }
 
-      double sum = 0;
-      for (int i = at; i < at + experts; i++) {
-        out[i] = Math.exp(logits[i] - most);
-        sum += out[i];
-      }
-
-      for (int i = at; i < at + experts; i++) {
-        out[i] /= sum;
-      }
+  private static void softmax(double[] logits, double[] out, int at, int experts) {
+    double most = Double.NEGATIVE_INFINITY;
+    for (int i = at; i < at + experts; i++) {
+      most = Math.max(most, logits[i]);
     }
 
-    return out;
+    double sum = 0;
+    for (int i = at; i < at + experts; i++) {
+      out[i] = Math.exp(logits[i] - most);
+      sum += out[i];
+    }
+
+    for (int i = at; i < at + experts; i++) {
+      out[i] /= sum;
+    }
   }
 
   /** Bytes that it takes. */

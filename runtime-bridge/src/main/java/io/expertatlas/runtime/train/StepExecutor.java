@@ -13,6 +13,22 @@ public interface StepExecutor extends AutoCloseable {
    */
   double gradients(TokenBatch batch) throws InterruptedException;
 
+  /** What is done with parameters whose gradients are complete. */
+  @FunctionalInterface
+  interface Update {
+    /** Called with each parameter once a step, with some at a time, one call after the other. */
+    void update(List<Parameter> parameters);
+  }
+
+  /**
+   * Computes gradients as {@link #gradients} does, and hands parameters to an update as soon as
+   * theirs are complete: maybe while those of others are computed.
+   *
+   * @return the mean loss, nats a token
+   * @throws InterruptedException if the thread is interrupted
+   */
+  double step(TokenBatch batch, Update update) throws InterruptedException;
+
   /**
    * The mean loss over a batch's targets, nats a token.
    *

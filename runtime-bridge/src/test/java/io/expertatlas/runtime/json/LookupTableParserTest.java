@@ -7,7 +7,9 @@ import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.LookupTable.Curve;
 import io.expertatlas.runtime.pipeline.PipelineFormatException;
 import io.expertatlas.runtime.pipeline.Preset;
+import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import io.expertatlas.runtime.sim.Machine;
+import java.util.Locale;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -59,7 +61,8 @@ class LookupTableParserTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "\"format-version\": 1 | \"format-version\": 2 | format-version is 2, expected 1",
+        "\"format-version\": 1 | \"format-version\": 3 | format-version is 3, expected 1 to 2",
+        "\"format-version\": 1 | \"format-version\": 2 | training is missing",
         "\"name\": \"t\", | '' | name is missing",
         "milliseconds | hours | unit is hours, expected one of microseconds, milliseconds, nanoseconds, seconds",
         "\"cpu-cores\": 7 | \"cpu-cores\": 0 | machine.cpu-cores is 0, expected a whole number from 1 to 2147483647",
@@ -79,6 +82,62 @@ class LookupTableParserTest {
         .isInstanceOf(PipelineFormatException.class)
         .hasMessageStartingWith("Cannot read t.json: " + message.substring(0, 12))
         .hasMessageContaining(message.contains("at line") ? message.split(" at ")[0] : message);
+  }
+
+  /** Version 2 of the same layer, all samples 1 unit. */
+  private static String ofTraining() {
+    StringBuilder text = new StringBuilder(TABLE.strip().replace(": 1, \"name", ": 2, \"name"));
+    text.setLength(text.length() - 1);
+    for (Curve curve : Curve.values()) {
+      if (curve != Curve.CPU_FORWARD && curve != Curve.GPU_BACKWARD) {
+        text.append(", \"%s\": [{\"tokens\": 2, \"samples\": [1]}]".formatted(key(curve)));
+      }
+    }
+
+    text.append(
+        ", \"training\": {\"experts\": 8, \"top-k\": 2, \"heads\": 1, \"vocabulary\": 9,"
+            + " \"tokens\": 2, \"sequence-length\": 2, \"peak-bytes\": 77,"
+            + " \"optimizer-parameters\": 10");
+    for (Piece piece : Piece.values()) {
+      text.append(", \"%s\": [1]".formatted(key(piece)));
+    }
+
+    return text.append("}}").toString();
+  }
+
+  private static String key(Enum<?> what) {
+    return what.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  @Test
+  void profilesOfTrainingSurviveTheRoundTrip() {
+    LookupTable table = parse(ofTraining());
+    assertThat(table.isOfTraining()).isTrue();
+    assertThat(table.training().sizes().peakBytes()).isEqualTo(77);
+    assertThat(table.training().nanos(Piece.STORE_EXPERT)).isEqualTo(1e6);
+    assertThat(table.training().optimizerNanos()).isEqualTo(1e5);
+    String json = LookupTableParser.toJson(table);
+    assertThat(json).contains("\"format-version\" : 2");
+    assertThat(LookupTableParser.toJson(parse(json))).isEqualTo(json);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "\"store-gate\": [1] | \"store-gates\": [1] | training.store-gate is missing",
+        "\"store-gate\": [1] | \"store-gate\": [0] | Invalid samples of a time: [0.0], expected positive numbers, at least one",
+        "\"peak-bytes\": 77 | \"peak-bytes\": 0 | training.peak-bytes is 0, expected a whole number from 1 to 9223372036854775807",
+        "\"top-k\": 2 | \"top-k\": 2, \"k\": 3 | training.k is not known",
+        "embed-forward | embedded | Invalid lookup table t: a profile of training needs the curve EMBED_FORWARD",
+        "\"format-version\": 2 | \"format-version\": 1 | training is not known"
+      })
+  void brokenProfilesOfTrainingAreRefused(String from, String to, String message) {
+    String broken = ofTraining().replace(from, to);
+    assertThat(broken).isNotEqualTo(ofTraining());
+    assertThatThrownBy(() -> parse(broken))
+        .isInstanceOf(PipelineFormatException.class)
+        .hasMessageStartingWith("Cannot read t.json: " + message);
   }
 
   @Test

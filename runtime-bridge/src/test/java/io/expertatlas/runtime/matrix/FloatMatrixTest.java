@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.matrix;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.expertatlas.runtime.cpu.DoubleProducts;
 import java.nio.FloatBuffer;
@@ -32,6 +33,40 @@ class FloatMatrixTest extends MatrixContract {
     assertThat(matrix.toHost()).containsExactly(1, 2, 3, 4, 5, 7);
     matrix.add(matrix);
     assertThat(host.get(4)).isEqualTo(10);
+  }
+
+  @Test
+  void largeLastingMatricesUseTheSameMemoryAgain() {
+    Matrix first = FloatDevice.INSTANCE.zeros(1024, 513);
+    FloatBuffer memory = FloatMatrix.of(first).values;
+    assertThat(memory.isDirect()).isTrue();
+    first.addRow(
+        FloatDevice.INSTANCE.of(1, 513, IntStream.range(1, 514).asDoubleStream().toArray()));
+    FloatBuffer host = FloatBuffer.allocate(1024 * 513);
+    FloatDevice.INSTANCE.store(first, host);
+    assertThat(host.get(1024 * 513 - 1)).isEqualTo(513);
+    assertThatThrownBy(() -> first.add(first)).isInstanceOf(IndexOutOfBoundsException.class);
+    FloatDevice.INSTANCE.release(first); // a second time: nothing is left
+    Matrix second = FloatDevice.INSTANCE.zeros(513, 1024);
+    assertThat(FloatMatrix.of(second).values).isSameAs(memory);
+    assertThat(second.toHost()).containsOnly(0);
+    Matrix third = FloatDevice.INSTANCE.zeros(513, 1024);
+    assertThat(FloatMatrix.of(third).values).isNotSameAs(memory);
+    FloatDevice.INSTANCE.release(second);
+    FloatDevice.INSTANCE.release(third);
+  }
+
+  @Test
+  void theHostsMemoryIsNotUsedForOthers() {
+    FloatBuffer host = FloatBuffer.allocate(1024 * 300);
+    Matrix loaded = FloatDevice.INSTANCE.load(host, 1024, 300);
+    FloatDevice.INSTANCE.release(loaded);
+    Matrix other = FloatDevice.INSTANCE.zeros(1024, 300);
+    other.addRow(
+        FloatDevice.INSTANCE.of(1, 300, IntStream.range(1, 301).asDoubleStream().toArray()));
+    assertThat(host.get(0)).isZero();
+    assertThat(loaded.toHost()).containsOnly(0);
+    FloatDevice.INSTANCE.release(other);
   }
 
   @Test

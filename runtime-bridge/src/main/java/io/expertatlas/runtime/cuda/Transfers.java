@@ -19,7 +19,7 @@ import jcuda.driver.JCudaDriver;
  * Buffers outside the heap are copied from and to where they are, others through page-locked
  * memory, piece by piece.
  */
-final class HostCopies {
+final class Transfers {
   private static final int PIECE = 2 << 20; // numbers
 
   private final CUstream loads = new CUstream();
@@ -52,7 +52,7 @@ final class HostCopies {
     }
   }
 
-  HostCopies() {
+  Transfers() {
     for (CUstream stream : List.of(loads, stores)) {
       check(
           JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
@@ -60,7 +60,7 @@ final class HostCopies {
     }
   }
 
-  /** Page-locked numbers that all GPUs copy fast, until this is closed; not cleared. */
+  /** Page-locked zeros that all GPUs copy fast, until this is closed. */
   synchronized FloatBuffer pinned(int numbers) {
     Pointer memory = new Pointer();
     long bytes = Math.max(1, 4L * numbers);
@@ -68,7 +68,13 @@ final class HostCopies {
         JCudaDriver.cuMemHostAlloc(memory, bytes, JCudaDriver.CU_MEMHOSTALLOC_PORTABLE),
         "locking %d bytes of the host".formatted(bytes));
     pinned.add(memory);
-    return memory.getByteBuffer(0, 4L * numbers).asFloatBuffer();
+    FloatBuffer values = memory.getByteBuffer(0, 4L * numbers).asFloatBuffer();
+    float[] zeros = new float[Math.min(numbers, 1 << 16)];
+    for (int first = 0; first < numbers; first += zeros.length) {
+      values.put(first, zeros, 0, Math.min(zeros.length, numbers - first));
+    }
+
+    return values;
   }
 
   /** The first numbers of a buffer. */
@@ -82,7 +88,7 @@ final class HostCopies {
     return values.duplicate().clear().slice(0, count);
   }
 
-  /** Copies numbers to a matrix, whose memory nobody uses; waits for the copy. One thread. */
+  /** Copies numbers to a matrix, whose memory nobody uses; waits for the copy. */
   void load(FloatBuffer values, CudaMatrix matrix) {
     FloatBuffer from = part(values, matrix.count());
     if (from.isDirect()) {
@@ -91,12 +97,14 @@ final class HostCopies {
       return;
     }
 
-    FloatBuffer room = loading.buffer().asFloatBuffer();
-    for (int first = 0; first < from.capacity(); first += PIECE) {
-      int some = Math.min(PIECE, from.capacity() - first);
-      room.put(0, from, first, some);
-      toGpu(matrix.pointer(4L * first), loading.memory, 4L * some);
-      awaitLoads();
+    synchronized (loading) {
+      FloatBuffer room = loading.buffer().asFloatBuffer();
+      for (int first = 0; first < from.capacity(); first += PIECE) {
+        int some = Math.min(PIECE, from.capacity() - first);
+        room.put(0, from, first, some);
+        toGpu(matrix.pointer(4L * first), loading.memory, 4L * some);
+        awaitLoads();
+      }
     }
   }
 
@@ -178,6 +186,11 @@ final class HostCopies {
     check(
         JCudaDriver.cuMemcpyDtoHAsync(to, from, bytes, stream),
         "copying %d bytes to the host".formatted(bytes));
+  }
+
+  /** An event behind all stores so far. */
+  CUevent stored() {
+    return Events.record(stores);
   }
 
   /** Waits for stores. */

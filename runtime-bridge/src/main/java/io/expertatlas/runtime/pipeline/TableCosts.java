@@ -1,0 +1,61 @@
+package io.expertatlas.runtime.pipeline;
+
+import io.expertatlas.runtime.pipeline.LookupTable.Curve;
+
+/**
+ * What experts take by a profile of training: an expert on the CPU with its activations there and
+ * back, where backward computes a layer again, with its forward pass too. Immutable.
+ */
+public final class TableCosts implements ExpertCosts {
+  private final LookupTable table;
+  private final double loadBaseNanos;
+  private final boolean recomputes;
+
+  /**
+   * Costs.
+   *
+   * @param recomputes whether backward computes experts forward again
+   * @throws IllegalArgumentException if the table is no profile of training
+   */
+  public TableCosts(LookupTable table, boolean recomputes) {
+    this.table = table;
+    this.loadBaseNanos =
+        table.loadAttentionNanos() + table.loadGateNanos(table.training().sizes().experts());
+    this.recomputes = recomputes;
+  }
+
+  private double nanos(Curve curve, int tokens) {
+    return table.monotone(curve).orElseThrow().nanos(tokens);
+  }
+
+  @Override
+  public double cpuNanos(int tokens, boolean backward) {
+    double copies = nanos(Curve.COPY_ACTIVATION, tokens) + nanos(Curve.RETURN_ACTIVATION, tokens);
+    double forward = nanos(Curve.CPU_FORWARD, tokens) + copies;
+    if (!backward) {
+      return forward;
+    }
+
+    return nanos(Curve.CPU_BACKWARD, tokens) + copies + (recomputes ? forward : 0);
+  }
+
+  @Override
+  public double gpuNanos(int tokens, boolean backward) {
+    double forward = nanos(Curve.GPU_FORWARD, tokens);
+    if (!backward) {
+      return forward;
+    }
+
+    return nanos(Curve.GPU_BACKWARD, tokens) + (recomputes ? forward : 0);
+  }
+
+  @Override
+  public double loadExpertNanos() {
+    return table.loadExpertNanos();
+  }
+
+  @Override
+  public double loadBaseNanos() {
+    return loadBaseNanos;
+  }
+}

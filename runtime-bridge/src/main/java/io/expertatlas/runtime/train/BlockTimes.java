@@ -1,0 +1,106 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Times of what happens to parameters beside computing: they come, gradients go, weights move. */
+final class BlockTimes {
+  private static final AdamW OPTIMIZER = new AdamW(0.9, 0.999, 1e-8, 0.01);
+
+  private final MatrixDevice device;
+  private final Stopwatch watch;
+
+  BlockTimes(MatrixDevice device, Stopwatch watch) {
+    this.device = device;
+    this.watch = watch;
+  }
+
+  /** Copies of weights to the device, blocks in turn. */
+  double[] load(List<Block> blocks) throws InterruptedException {
+    return watch.time(
+        device,
+        new Stopwatch.Prepared<List<Matrix>>() {
+          private int turn;
+
+          @Override
+          public List<Matrix> prepare(int i) {
+            turn = i;
+            return new ArrayList<>();
+          }
+
+          @Override
+          public void run(List<Matrix> copies) throws InterruptedException {
+            for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
+              copies.add(device.load(one.value(), one.rows(), one.columns()));
+            }
+          }
+
+          @Override
+          public void clear(List<Matrix> copies) {
+            copies.forEach(device::release);
+          }
+        });
+  }
+
+  /** Gradients from a device to the host, blocks in turn. */
+  double[] store(MatrixDevice where, List<Block> blocks) throws InterruptedException {
+    return watch.time(
+        where,
+        new Stopwatch.Prepared<List<Matrix>>() {
+          private Block block;
+
+          @Override
+          public List<Matrix> prepare(int i) {
+            block = blocks.get(i % blocks.size());
+            block.parameters().forEach(Parameter::clearGradient);
+            return block.parameters().stream()
+                .map(one -> where.zeros(one.rows(), one.columns()))
+                .toList();
+          }
+
+          @Override
+          public void run(List<Matrix> sums) {
+            for (int i = 0; i < sums.size(); i++) {
+              block.parameters().get(i).storeGradient(sums.get(i));
+            }
+          }
+        });
+  }
+
+  /** Zeros for gradients, blocks in turn. */
+  double[] clear(MatrixDevice where, List<Block> blocks) throws InterruptedException {
+    return watch.time(
+        where,
+        new Stopwatch.Prepared<List<Matrix>>() {
+          private int turn;
+
+          @Override
+          public List<Matrix> prepare(int i) {
+            turn = i;
+            return new ArrayList<>();
+          }
+
+          @Override
+          public void run(List<Matrix> sums) {
+            for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
+              sums.add(where.zeros(one.rows(), one.columns()));
+            }
+          }
+
+          @Override
+          public void clear(List<Matrix> sums) {
+            sums.forEach(where::release);
+          }
+        });
+  }
+
+  /** A step of the optimizer, at a rate of 0: weights stay. */
+  double[] optimizer(List<Parameter> parameters) throws InterruptedException {
+    parameters.forEach(Parameter::clearGradient);
+    parameters.forEach(Parameter::completeGradient);
+    return watch.time(
+        device, i -> OPTIMIZER.step(parameters, 0, 1, device.numberBytes() == Double.BYTES));
+  }
+}

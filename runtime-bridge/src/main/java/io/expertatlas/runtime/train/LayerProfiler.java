@@ -1,0 +1,322 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import io.expertatlas.runtime.pipeline.LayerShape;
+import io.expertatlas.runtime.pipeline.LookupTable;
+import io.expertatlas.runtime.pipeline.LookupTable.Curve;
+import io.expertatlas.runtime.pipeline.TokenCurve;
+import io.expertatlas.runtime.pipeline.TrainingProfile;
+import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+
+/**
+ * Times what a pipeline does with a model's first layer, with the code that trains it: an expert
+ * for token counts from 1 to a micro-batch's on both sides, attention with norms and gate, loads,
+ * stores, activations there and back, the ends of the model, and the optimizer.
+ *
+ * <p>Experts take turns, so that their weights are no warmer in caches than in a step. Weights stay
+ * as they are; gradients and moments do not.
+ */
+public final class LayerProfiler {
+  /** Measurements that the observer is told of. */
+  public static final int MEASUREMENTS =
+      2 + Curve.values().length / 2 + Piece.values().length; // curves come in pairs
+
+  private static final int TURNS = 4; // experts that take turns
+
+  private final TrainableModel model;
+  private final Backend backend;
+  private final MatrixDevice device;
+  private final MatrixDevice cpu;
+  private final ProfileSettings settings;
+  private final Consumer<String> observer;
+  private final Stopwatch watch;
+  private final BlockTimes times;
+  private final Layer layer;
+  private final List<Block> turns;
+  private final Map<Curve, TokenCurve> curves = new EnumMap<>(Curve.class);
+  private final Map<Piece, double[]> pieces = new EnumMap<>(Piece.class);
+
+  private LayerProfiler(
+      TrainableModel model, Backend backend, ProfileSettings settings, Consumer<String> observer) {
+    this.model = model;
+    this.backend = backend;
+    this.device = backend.devices().get(0);
+    this.cpu = backend.cpu();
+    this.settings = settings;
+    this.observer = observer;
+    this.watch = new Stopwatch(settings.samples());
+    this.times = new BlockTimes(device, watch);
+    this.layer = model.layers().get(0);
+    this.turns = layer.experts().subList(0, Math.min(TURNS, layer.experts().size()));
+  }
+
+  /**
+   * Profiles a model's first layer. Its gradients and moments are overwritten.
+   *
+   * @param model of one layer, so that nothing else takes memory
+   * @param backend whose first device is profiled, and whose CPU
+   * @param observer is told what is measured next, {@link #MEASUREMENTS} times
+   */
+  public static LookupTable profile(
+      TrainableModel model, Backend backend, ProfileSettings settings, Consumer<String> observer)
+      throws InterruptedException {
+    return new LayerProfiler(model, backend, settings, observer).profile();
+  }
+
+  private LookupTable profile() throws InterruptedException {
+    backend.useThreads(settings.cpuThreads());
+    observer.accept("a layer's step");
+    final long peak = peakBytes();
+    experts(cpu, Curve.CPU_FORWARD, Curve.CPU_BACKWARD, List.of());
+    experts(device, Curve.GPU_FORWARD, Curve.GPU_BACKWARD, turns);
+    activations();
+    attention();
+    ends();
+    observer.accept("loads");
+    final double[] loadExpert = times.load(turns);
+    final double[] loadAttention = times.load(List.of(layer.attention()));
+    final double[] loadGate = times.load(List.of(layer.gate()));
+    piece(Piece.LOAD_EMBEDDING, () -> times.load(List.of(model.embedding())));
+    piece(Piece.LOAD_HEAD, () -> times.load(List.of(model.head())));
+    piece(Piece.STORE_EXPERT, () -> times.store(device, turns));
+    piece(Piece.STORE_ATTENTION, () -> times.store(device, List.of(layer.attention())));
+    piece(Piece.STORE_GATE, () -> times.store(device, List.of(layer.gate())));
+    piece(Piece.STORE_EMBEDDING, () -> times.store(device, List.of(model.embedding())));
+    piece(Piece.STORE_HEAD, () -> times.store(device, List.of(model.head())));
+    piece(Piece.CLEAR_CPU_EXPERT, () -> times.clear(cpu, turns));
+    piece(Piece.STORE_CPU_EXPERT, () -> times.store(cpu, turns));
+    piece(Piece.OPTIMIZER, () -> times.optimizer(model.parameters()));
+    int experts = layer.experts().size();
+    Parameter inner = turns.get(0).parameters().get(0); // [F, H]
+    return new LookupTable(
+        settings.name(),
+        new LookupTable.Machine(settings.machine(), settings.cpuThreads()),
+        new LayerShape(
+            model.hidden(), inner.rows(), layer.math().innerMatrices() + 1, device.numberBytes()),
+        loadExpert,
+        loadAttention,
+        new TreeMap<>(Map.of(experts, loadGate)),
+        curves,
+        Optional.of(
+            new TrainingProfile(
+                new TrainingProfile.Sizes(
+                    experts,
+                    settings.topK(),
+                    layer.heads().heads(),
+                    model.vocabulary(),
+                    settings.tokens(),
+                    settings.sequenceLength(),
+                    peak,
+                    model.size()),
+                pieces)));
+  }
+
+  /** Weights, gradients and activations of the layer's step, as counted there or reserved. */
+  private long peakBytes() throws InterruptedException {
+    List<Block> all = new ArrayList<>(layer.experts());
+    all.add(layer.attention());
+    all.add(layer.gate());
+    int tokens = settings.tokens();
+    int length = settings.sequenceLength();
+    try (ProfileCopies copies = new ProfileCopies(device, all);
+        MatrixDevice.Scope scope = device.scope()) {
+      Matrix x = random(device, tokens, model.hidden());
+      ExpertRunner runner = ExpertRunner.inOrder(copies);
+      Layer.Tape tape = layer.forward(x, length, copies, runner);
+      layer.backward(tape, length, random(device, tokens, model.hidden()), copies, runner);
+      device.synchronize();
+    }
+
+    long counted = device.peakBytes();
+    long weights = all.stream().mapToLong(block -> block.copyBytes(device)).sum();
+    return counted > 0
+        ? counted
+        : 2 * weights + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.INPUTS, device);
+  }
+
+  private static Matrix random(MatrixDevice device, int rows, int columns) {
+    SplittableRandom random = new SplittableRandom(1);
+    double[] values = new double[Math.multiplyExact(rows, columns)];
+    Arrays.setAll(values, i -> random.nextDouble() - 0.5);
+    return device.of(rows, columns, values);
+  }
+
+  /** 1, 2, 4 ... and the last. */
+  static int[] grid(int last) {
+    int points = 32 - Integer.numberOfLeadingZeros(last);
+    boolean isPower = Integer.bitCount(last) == 1;
+    int[] grid = new int[isPower ? points : points + 1];
+    for (int i = 0; i < points; i++) {
+      grid[i] = 1 << i;
+    }
+
+    grid[grid.length - 1] = last;
+    return grid;
+  }
+
+  private void experts(MatrixDevice where, Curve forward, Curve backward, List<Block> resident)
+      throws InterruptedException {
+    observer.accept(
+        "experts on " + (where == cpu && resident.isEmpty() ? "the CPU" : "the device"));
+    int[] grid = grid(settings.tokens());
+    double[][] there = new double[grid.length][];
+    double[][] back = new double[grid.length][];
+    ExpertMath math = layer.math();
+    try (ProfileCopies copies = new ProfileCopies(where, resident)) {
+      for (Block expert : turns) {
+        expert.parameters().forEach(copies::gradient); // that of a micro-batch before
+      }
+
+      for (int point = 0; point < grid.length; point++) {
+        try (MatrixDevice.Scope scope = where.scope()) {
+          Matrix x = random(where, grid[point], model.hidden());
+          ExpertMath.Tape tape = math.forward(x, turns.get(0).parameters(), copies);
+          there[point] = watch.time(where, i -> math.forward(x, turn(i), copies));
+          back[point] = watch.time(where, i -> math.backward(tape, x, turn(i), copies));
+        }
+      }
+    }
+
+    curves.put(forward, TokenCurve.of(grid, there));
+    curves.put(backward, TokenCurve.of(grid, back));
+  }
+
+  private List<Parameter> turn(int i) {
+    return turns.get(i % turns.size()).parameters();
+  }
+
+  private void activations() throws InterruptedException {
+    observer.accept("activations");
+    int[] grid = grid(settings.tokens());
+    double[][] there = new double[grid.length][];
+    double[][] back = new double[grid.length][];
+    for (int point = 0; point < grid.length; point++) {
+      try (MatrixDevice.Scope scope = device.scope();
+          MatrixDevice.Scope beside = cpu.scope()) {
+        Matrix here = random(device, grid[point], model.hidden());
+        Matrix host = random(cpu, grid[point], model.hidden());
+        there[point] = watch.time(device, i -> cpu.take(here));
+        back[point] = watch.time(device, i -> device.take(host));
+      }
+    }
+
+    curves.put(Curve.COPY_ACTIVATION, TokenCurve.of(grid, there));
+    curves.put(Curve.RETURN_ACTIVATION, TokenCurve.of(grid, back));
+  }
+
+  /** A quarter, half and all of a micro-batch's sequences, as far as they are whole ones. */
+  private int[] sequences() {
+    int most = settings.sequences();
+    return Arrays.stream(new int[] {most / 4, most / 2, most})
+        .filter(sequences -> sequences > 0)
+        .distinct()
+        .map(sequences -> sequences * settings.sequenceLength())
+        .toArray();
+  }
+
+  /** Experts that give back what they were given. */
+  private static void pass(
+      int number, int[] counts, ExpertRunner.Pass pass, ExpertRunner.Work work) {
+    for (int expert = 0; expert < counts.length; expert++) {
+      if (counts[expert] > 0) {
+        work.output(expert, work.input(expert));
+      }
+    }
+  }
+
+  private void attention() throws InterruptedException {
+    observer.accept("attention");
+    int length = settings.sequenceLength();
+    pair(
+        Curve.ATTENTION_FORWARD,
+        Curve.ATTENTION_BACKWARD,
+        List.of(layer.attention(), layer.gate()),
+        (tokens, copies) -> {
+          Matrix x = random(device, tokens, model.hidden());
+          Layer.Tape tape = layer.forward(x, length, copies, LayerProfiler::pass);
+          return new Both(
+              i -> layer.forward(x, length, copies, LayerProfiler::pass),
+              i -> layer.backward(tape, length, x, copies, LayerProfiler::pass));
+        });
+  }
+
+  private void ends() throws InterruptedException {
+    int length = settings.sequenceLength();
+    observer.accept("embedding");
+    pair(
+        Curve.EMBED_FORWARD,
+        Curve.EMBED_BACKWARD,
+        List.of(model.embedding()),
+        (tokens, copies) -> {
+          int[] ids = ids(tokens);
+          Matrix gradient = random(device, tokens, model.hidden());
+          return new Both(
+              i -> model.embed(ids, length, copies),
+              i -> model.embedBackward(ids, gradient, copies));
+        });
+    observer.accept("head");
+    pair(
+        Curve.HEAD_FORWARD,
+        Curve.HEAD_BACKWARD,
+        List.of(model.head()),
+        (tokens, copies) -> {
+          int[] next = ids(tokens);
+          Matrix x = random(device, tokens, model.hidden());
+          Matrix logits = model.logits(x, copies);
+          logits.crossEntropy(next, 1.0 / tokens);
+          return new Both(
+              i -> model.logits(x, copies).crossEntropy(next, 1.0 / tokens),
+              i -> model.logitsBackward(x, logits, copies));
+        });
+  }
+
+  private int[] ids(int tokens) {
+    return new SplittableRandom(2).ints(tokens, 0, model.vocabulary()).toArray();
+  }
+
+  /** A pass and its backward. */
+  private record Both(Stopwatch.Work forward, Stopwatch.Work backward) {}
+
+  private interface Passes {
+    Both of(int tokens, Copies copies) throws InterruptedException;
+  }
+
+  private void pair(Curve forward, Curve backward, List<Block> blocks, Passes passes)
+      throws InterruptedException {
+    int[] counts = sequences();
+    double[][] there = new double[counts.length][];
+    double[][] back = new double[counts.length][];
+    try (ProfileCopies copies = new ProfileCopies(device, blocks)) {
+      for (int point = 0; point < counts.length; point++) {
+        try (MatrixDevice.Scope scope = device.scope()) {
+          Both both = passes.of(counts[point], copies);
+          there[point] = watch.time(device, both.forward());
+          back[point] = watch.time(device, both.backward());
+        }
+      }
+    }
+
+    curves.put(forward, TokenCurve.of(counts, there));
+    curves.put(backward, TokenCurve.of(counts, back));
+  }
+
+  private interface Sampler {
+    double[] samples() throws InterruptedException;
+  }
+
+  private void piece(Piece piece, Sampler sampler) throws InterruptedException {
+    observer.accept(piece.name().toLowerCase(Locale.ROOT).replace('_', ' '));
+    pieces.put(piece, sampler.samples());
+  }
+}

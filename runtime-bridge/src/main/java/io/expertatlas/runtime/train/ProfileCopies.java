@@ -1,0 +1,62 @@
+package io.expertatlas.runtime.train;
+
+import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Copies of a profile: of given parameters there from the beginning, as on a device, else made when
+ * they are asked for, as the CPU's experts have them.
+ */
+final class ProfileCopies implements Copies, AutoCloseable {
+  private final MatrixDevice device;
+  private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
+  private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
+
+  /**
+   * Copies that stay.
+   *
+   * @param blocks none: copies are made when they are asked for
+   */
+  ProfileCopies(MatrixDevice device, List<Block> blocks) throws InterruptedException {
+    this.device = device;
+    for (Block block : blocks) {
+      for (Parameter parameter : block.parameters()) {
+        values.put(parameter, load(parameter));
+      }
+    }
+  }
+
+  private Matrix load(Parameter parameter) throws InterruptedException {
+    return device.load(parameter.value(), parameter.rows(), parameter.columns());
+  }
+
+  @Override
+  public MatrixDevice device() {
+    return device;
+  }
+
+  @Override
+  public Matrix value(Parameter parameter) {
+    Matrix there = values.get(parameter);
+    try {
+      return there == null ? load(parameter) : there;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);
+    }
+  }
+
+  @Override
+  public Matrix gradient(Parameter parameter) {
+    return gradients.computeIfAbsent(parameter, one -> device.zeros(one.rows(), one.columns()));
+  }
+
+  @Override
+  public void close() {
+    values.values().forEach(device::release);
+    gradients.values().forEach(device::release);
+  }
+}

@@ -1,0 +1,234 @@
+package io.expertatlas.runtime.sim;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.expertatlas.runtime.Timeline.Span;
+import io.expertatlas.runtime.pipeline.AffinityPolicy;
+import io.expertatlas.runtime.pipeline.LayerShape;
+import io.expertatlas.runtime.pipeline.LookupTable;
+import io.expertatlas.runtime.pipeline.LookupTable.Curve;
+import io.expertatlas.runtime.pipeline.PipelineKind;
+import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.pipeline.StepRouting;
+import io.expertatlas.runtime.pipeline.TokenCurve;
+import io.expertatlas.runtime.pipeline.TrainingProfile;
+import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
+import io.expertatlas.runtime.sim.StepResult.DeviceResult;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class ExecutorWorkTest {
+  private static final int TOKENS = 4;
+
+  /** Times that are told apart in sums. */
+  private static LookupTable table() {
+    Map<Curve, TokenCurve> curves = new EnumMap<>(Curve.class);
+    curves.put(Curve.CPU_FORWARD, curve(2));
+    curves.put(Curve.CPU_BACKWARD, curve(2));
+    curves.put(Curve.GPU_FORWARD, curve(7));
+    curves.put(Curve.GPU_BACKWARD, curve(14));
+    curves.put(Curve.COPY_ACTIVATION, curve(1));
+    curves.put(Curve.RETURN_ACTIVATION, curve(1));
+    curves.put(Curve.ATTENTION_FORWARD, curve(10));
+    curves.put(Curve.ATTENTION_BACKWARD, curve(20));
+    curves.put(Curve.EMBED_FORWARD, curve(1));
+    curves.put(Curve.EMBED_BACKWARD, curve(1));
+    curves.put(Curve.HEAD_FORWARD, curve(2));
+    curves.put(Curve.HEAD_BACKWARD, curve(3));
+    Map<Piece, double[]> pieces = new EnumMap<>(Piece.class);
+    pieces.put(Piece.STORE_EXPERT, new double[] {6});
+    pieces.put(Piece.STORE_ATTENTION, new double[] {2});
+    pieces.put(Piece.STORE_GATE, new double[] {1});
+    pieces.put(Piece.LOAD_EMBEDDING, new double[] {2});
+    pieces.put(Piece.STORE_EMBEDDING, new double[] {1});
+    pieces.put(Piece.LOAD_HEAD, new double[] {4});
+    pieces.put(Piece.STORE_HEAD, new double[] {1});
+    pieces.put(Piece.CLEAR_CPU_EXPERT, new double[] {8});
+    pieces.put(Piece.STORE_CPU_EXPERT, new double[] {9});
+    pieces.put(Piece.OPTIMIZER, new double[] {50});
+    return new LookupTable(
+        "hand-made",
+        new LookupTable.Machine("a machine", 1),
+        new LayerShape(8, 8, 2, 4),
+        new double[] {5},
+        new double[] {3},
+        Map.of(1, new double[] {1}),
+        curves,
+        Optional.of(
+            new TrainingProfile(
+                new TrainingProfile.Sizes(1, 1, 1, 10, TOKENS, 2, 1000, 100), pieces)));
+  }
+
+  private static TokenCurve curve(double nanos) {
+    return TokenCurve.of(new int[] {TOKENS}, new double[][] {{nanos}});
+  }
+
+  private static StepResult run(
+      PipelineKind kind, int layers, boolean recomputes, boolean hostDevices, boolean holds) {
+    int[][][] counts = new int[layers][1][1];
+    Arrays.stream(counts).forEach(layer -> layer[0][0] = TOKENS);
+    return PipelineSimulator.ofExecutor(
+            StagePlan.equal(kind, 1, layers, layers),
+            1,
+            1,
+            AffinityPolicy.EQUATION_1,
+            1,
+            new ExecutorRules(
+                new ProfiledTimes(table(), recomputes, TOKENS, Double.POSITIVE_INFINITY),
+                1,
+                hostDevices,
+                holds))
+        .step(new StepRouting(counts, new int[0][][]), true);
+  }
+
+  /**
+   * Two stages of a layer, by hand. Stage 0 is there at 11: attention with the embedding 6 to 17,
+   * expert to 24. Stage 1: 24 to 43 with the head, backward to 80, gradients on the host at 90.
+   * Stage 0 again: 80 to 115, gradients at 125. Computing again adds 19 and 17; devices that are
+   * the CPU itself clear 8 for each expert and wait for the first 10 of gradients.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    "false, false, false, 125",
+    "true, false, false, 161",
+    "false, true, false, 151",
+    "false, false, true, 125"
+  })
+  void wholeStagesTakeAsLongAsByHand(
+      boolean recomputes, boolean hostDevices, boolean holds, long nanos) {
+    StepResult step = run(PipelineKind.MOBIUS, 2, recomputes, hostDevices, holds);
+    assertThat(step.nanos()).isEqualTo(nanos);
+    assertThat(step.timeline().spans().stream().filter(s -> s.stream().equals("load")))
+        .extracting(Span::work)
+        .containsExactly(
+            "load layer 0 attention",
+            "load layer 0 gate",
+            "load layer 0 expert 0",
+            "load layer 1 attention",
+            "load layer 1 gate",
+            "load layer 1 expert 0",
+            "load layer 0 attention",
+            "load layer 0 gate",
+            "load layer 0 expert 0");
+    assertThat(step.timeline().spans().stream().filter(s -> s.stream().equals("gpu")))
+        .extracting(Span::work)
+        .containsExactly(
+            "load_forward 0 -1 0", "forward 1 0 0", "backward 1 -1 0", "backward 0 1 0");
+  }
+
+  /**
+   * By hand: attention, embedding and head are there at 10; attention to 21, rows to the CPU to 22,
+   * expert to 24, back 25, head to 27; head backward to 30, rows to 31, zeros and expert to 41,
+   * back 42, attention to 63; the CPU's gradients to 72.
+   */
+  @Test
+  void anExpertOnTheCpuTakesItsCopiesThereAndBack() {
+    StepResult step = run(PipelineKind.APTMOE, 1, false, false, false);
+    assertThat(step.nanos()).isEqualTo(72);
+    DeviceResult device = step.devices().get(0);
+    assertThat(device.cpuNanos()).isEqualTo(2 + 2 + 8);
+    assertThat(device.expertsLoaded()).isZero();
+    assertThat(device.cpuTokens()).isEqualTo(TOKENS);
+    assertThat(step.timeline().spans().stream().filter(s -> s.stream().equals("cpu")))
+        .extracting(Span::beginNanos)
+        .containsExactly(22L, 31L);
+  }
+
+  @Test
+  void loadsThatWaitForGradientsOfTheStageBeforeComeLater() {
+    StepResult free = run(PipelineKind.MOBIUS, 4, false, false, false);
+    StepResult held = run(PipelineKind.MOBIUS, 4, false, false, true);
+    // stage 1 comes for its backward pass while gradients of stage 2 are under way
+    assertThat(loadOf(held, 3)).isGreaterThan(loadOf(free, 3));
+    assertThat(held.nanos()).isGreaterThanOrEqualTo(free.nanos());
+  }
+
+  /** When the last stage that is loaded again begins to be. */
+  private static long loadOf(StepResult step, int before) {
+    List<Long> begins =
+        step.timeline().spans().stream()
+            .filter(span -> span.work().equals("load layer 0 attention"))
+            .map(Span::beginNanos)
+            .toList();
+    assertThat(begins).as("loads of stage 0, %d stages above", before).hasSize(2);
+    return begins.get(1);
+  }
+
+  /** Odd sizes, one device, one layer, one expert among them; experts without tokens too. */
+  @ParameterizedTest
+  @MethodSource("io.expertatlas.trace.Cases#seededHundred")
+  void everyPipelineComputesEveryTokenOnceAndLoadsWhatItNeeds(long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    PipelineKind kind = PipelineKind.values()[random.nextInt(4)];
+    int devices = 1 + random.nextInt(4);
+    int stages = kind == PipelineKind.GPIPE ? devices : devices * (1 + random.nextInt(3));
+    int layers = stages + random.nextInt(4);
+    int chunks = 1 + random.nextInt(4);
+    int experts = 1 + random.nextInt(6);
+    int[][][] counts = new int[layers][chunks][experts];
+    long tokens = 0;
+    for (int[][] layer : counts) {
+      for (int[] chunk : layer) {
+        Arrays.setAll(chunk, expert -> random.nextInt(5));
+        tokens += Arrays.stream(chunk).sum();
+      }
+    }
+
+    PipelineSimulator simulator =
+        PipelineSimulator.ofExecutor(
+            StagePlan.balanced(kind, devices, layers, stages),
+            experts,
+            chunks,
+            AffinityPolicy.values()[random.nextInt(4)],
+            seed,
+            new ExecutorRules(
+                new ProfiledTimes(table(), random.nextBoolean(), TOKENS, 1e9),
+                1 + random.nextInt(2),
+                random.nextBoolean(),
+                random.nextBoolean()));
+    StepRouting routing = new StepRouting(counts, new int[0][][]);
+    for (int i = 0; i < 2; i++) {
+      StepResult step = simulator.step(routing, true);
+      assertThat(step.devices().stream().mapToLong(d -> d.gpuTokens() + d.cpuTokens()).sum())
+          .isEqualTo(tokens);
+      // a stage at a device's turn comes once, the others twice
+      long loaded = step.devices().stream().mapToLong(DeviceResult::basesLoaded).sum();
+      assertThat(loaded).isBetween((long) layers, 2L * layers);
+      TreeMap<String, Long> free = new TreeMap<>();
+      for (Span span : step.timeline().spans()) {
+        String row = span.rank() + span.stream();
+        assertThat(span.endNanos()).isLessThanOrEqualTo(step.nanos());
+        if (List.of("gpu", "load").contains(span.stream())) {
+          assertThat(span.beginNanos())
+              .as(row + " " + span.work())
+              .isGreaterThanOrEqualTo(free.getOrDefault(row, 0L));
+          free.put(row, span.endNanos());
+        }
+      }
+    }
+  }
+
+  @Test
+  void theOptimizerTakesItsTimeForEachParameter() {
+    ProfiledTimes times = new ProfiledTimes(table(), true, TOKENS, 1e9);
+    assertThat(times.optimizerNanos(1000)).isEqualTo(500);
+    assertThat(times.sendNanos(0, 1)).isEqualTo(TOKENS * 8 * 4);
+  }
+
+  @Test
+  void aPoolWithoutWorkersIsRefused() {
+    ProfiledTimes times = new ProfiledTimes(table(), true, TOKENS, 1e9);
+    assertThatThrownBy(() -> new ExecutorRules(times, 0, false, false))
+        .hasMessage("Invalid number of CPU workers: 0, at least 1");
+  }
+}
