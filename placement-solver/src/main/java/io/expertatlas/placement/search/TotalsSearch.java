@@ -161,7 +161,7 @@ final class TotalsSearch {
         Chain.of(problem.withObjective(Objective.HOPS).withCaps(Caps.NONE), new Prices(1, 0, 0, 0));
     long cap = problem.caps().total(Objective.FANOUT);
     int[][] chosen =
-        new LayerChoice(hops, kept, costs)
+        new LayerChoice(hops, kept, costs, isTimeUp)
             .within(cap > Long.MAX_VALUE / PRICES ? Long.MAX_VALUE : cap * PRICES);
     offer(new Placement(problem.topology(), Relabel.of(problem, chosen)));
   }
