@@ -49,7 +49,8 @@ class BenchmarkSummaryTest {
                 run("a", 2, 5),
                 run("a", 3, 9),
                 run("b", 2, 5),
-                run("c", 1, 0)));
+                run("c", 1, 0)),
+            List.of());
 
     assertThat(summary.instances()).hasSize(1);
     Instance instance = summary.instances().get(0);
