@@ -76,6 +76,39 @@ class BenchmarkSummaryTest {
   }
 
   @Test
+  void aProvenBoundIsOfItsInstanceIfItIsAboveThoseOfTheRuns() {
+    List<BenchmarkRun> runs = List.of(run("a", 1, 6), run("b", 1, 5)); // bounds of 3
+    BenchmarkBound proven = bound(10, 4, "by hand");
+
+    Instance instance =
+        BenchmarkSummary.of(runs, List.of(bound(11, 5, "of others"), proven)).instances().get(0);
+    assertThat(instance.bound()).isEqualTo(4);
+    assertThat(instance.proof()).hasValue(proven);
+    assertThat(instance.proofInWords()).isEqualTo(" (by hand, 2.5 s)");
+    assertThat(instance.gap()).isCloseTo(0.2, within(1e-12));
+    assertThat(instance.gap(6)).isCloseTo(1 / 3.0, within(1e-12));
+
+    Instance weaker = BenchmarkSummary.of(runs, List.of(bound(10, 2, "weakly"))).instances().get(0);
+    assertThat(weaker.bound()).isEqualTo(3);
+    assertThat(weaker.proofInWords()).isEmpty();
+  }
+
+  private static BenchmarkBound bound(long tokens, double value, String method) {
+    return new BenchmarkBound(
+        new BenchmarkBound.Key(
+            "d",
+            tokens,
+            new Topology(1, 4),
+            Objective.HOPS,
+            OptionalDouble.empty(),
+            Duration.ofSeconds(3),
+            1),
+        value,
+        method,
+        2.5);
+  }
+
+  @Test
   void timeToATargetIsThatOfTheFirstPointBelowIt() {
     BenchmarkRun run = run("b", 1, 4, new Point(0.5, 5), new Point(1, 4.03));
 
