@@ -3,6 +3,7 @@ package io.expertatlas.placement.search;
 import io.expertatlas.placement.solver.Chain;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.function.BooleanSupplier;
@@ -44,6 +45,7 @@ final class PoolSearch {
   private final BooleanSupplier isTimeUp;
   private final Consumer<int[][]> improved;
   private final LayerPool pool;
+  private final Optional<Sweeps> sweeps;
   private final List<int[][]> archive = new ArrayList<>();
   private final long proposals; // of one anneal
   private final int poolSize; // partitions of a layer at most
@@ -74,6 +76,10 @@ final class PoolSearch {
     this.isTimeUp = isTimeUp;
     this.improved = improved;
     this.pool = new LayerPool(chain);
+    this.sweeps =
+        chain.prices().hasLayerTerms() || chain.hasCaps()
+            ? Optional.empty() // of these a sweep knows nothing
+            : Optional.of(new Sweeps(chain, isTimeUp, asserting));
     this.stepsLeft = steps;
     long experts = 0;
     int widest = 0;
@@ -139,8 +145,24 @@ final class PoolSearch {
     }
   }
 
-  /** Anneals windows of a map as long as that helps. */
+  /** Anneals windows of a map as long as that helps, or sweeps over single layers do. */
   private int[][] windows(int[][] start, Workers workers) {
+    int[][] current = start;
+    long before;
+    do {
+      current = annealedWindows(current, workers);
+      before = chain.cost(current);
+      if (sweeps.isPresent() && !isOver()) {
+        current = sweeps.get().improve(current);
+        pool.add(current);
+        offer(current);
+      }
+    } while (chain.cost(current) < before);
+
+    return current;
+  }
+
+  private int[][] annealedWindows(int[][] start, Workers workers) {
     int[][] current = start;
     long cost = offer(current);
     int failures = 0;
