@@ -12,11 +12,11 @@ import java.util.function.BooleanSupplier;
 
 /**
  * Of the partitions of equal fan-out, those that hop least. Fan-out is a sum over layers, and its
- * search ends with many partitions of a layer that differ by a few tokens in a million; their hops
- * differ by tenths. So sums that are above the least by {@link #EQUAL} of it at most count as
- * equal, and the path through such partitions whose best names hop least is taken ({@link
- * LayerChoice}). Candidates are what the search ended its anneals with, and what one swap makes of
- * that.
+ * search ends with several partitions of a layer whose difference is some hundred-thousandths of
+ * the sum; their hops differ by tenths. So sums that are above the least by {@link #EQUAL} of it at
+ * most count as equal, and the path through such partitions whose best names hop least is taken
+ * ({@link LayerChoice}). Candidates are what the search ended its anneals with, and what one swap
+ * makes of that.
  */
 final class FewestHops {
   /** The share of the least fan-out found by which others may be above it and count as equal. */
@@ -100,7 +100,7 @@ final class FewestHops {
     AnnealedMap map = new AnnealedMap(pairs, false /* asserting */);
     for (int[] kept : search.kept().get(layer)) {
       long cost = search.cost(layer, kept);
-      if (cost > cap) {
+      if (cost > cap || !found.isEmpty() && isTimeUp.getAsBoolean()) {
         break; // the cheapest come first
       }
 
