@@ -26,6 +26,7 @@ final class PoolSearch {
   private static final int FAILURES = 8; // rounds of windows without improvement that end an epoch
   private static final int POOL = 60; // partitions of a layer at most, of 8 parts
   private static final int WIDTH = 8; // layers of a window at most
+  private static final int SWEPT = 512; // slots of a layer at most: a sweep takes their cube
   private static final int ARCHIVE = 10; // results of epochs that are remembered
   private static final long PROPOSALS = 100; // of an anneal, for each pair of experts of a layer
   private static final long LEAST_PROPOSALS = 50_000;
@@ -77,8 +78,8 @@ final class PoolSearch {
     this.improved = improved;
     this.pool = new LayerPool(chain);
     this.sweeps =
-        chain.prices().hasLayerTerms() || chain.hasCaps()
-            ? Optional.empty() // of these a sweep knows nothing
+        chain.prices().hasLayerTerms() || chain.hasCaps() || Sweeps.slots(chain) > SWEPT
+            ? Optional.empty() // of the former a sweep knows nothing
             : Optional.of(new Sweeps(chain, isTimeUp, asserting));
     this.stepsLeft = steps;
     long experts = 0;
