@@ -258,11 +258,4 @@ final class AimOptions {
       return e;
     }
   }
-
-  private static final class LimitConverter implements ITypeConverter<Duration> {
-    @Override
-    public Duration convert(String value) {
-      return value.equals("none") ? Duration.ZERO : new DurationConverter().convert(value);
-    }
-  }
 }

@@ -11,10 +11,12 @@ import io.expertatlas.placement.PlacementFormatException;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.cli.BenchmarkInput.Dataset;
+import io.expertatlas.placement.json.BenchmarkBounds;
 import io.expertatlas.placement.json.BenchmarkRuns;
 import io.expertatlas.placement.report.BenchmarkReport;
 import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.solver.Aims;
+import io.expertatlas.placement.solver.BenchmarkBound;
 import io.expertatlas.placement.solver.BenchmarkRun;
 import io.expertatlas.placement.solver.BenchmarkRun.Key;
 import io.expertatlas.placement.solver.BenchmarkRun.Point;
@@ -119,6 +121,16 @@ final class BenchmarkCommand implements Callable<Integer> {
   private int threads;
 
   @Option(
+      names = "--bound-limit",
+      defaultValue = "none",
+      converter = LimitConverter.class,
+      paramLabel = "T",
+      description =
+          "Time to prove a bound for each dataset, cluster and objective, once for all solvers and"
+              + " seeds; none for what solvers prove (default: ${DEFAULT-VALUE}).")
+  private Duration boundLimit;
+
+  @Option(
       names = "--warm-up",
       defaultValue = "2s",
       converter = DurationConverter.class,
@@ -133,11 +145,15 @@ final class BenchmarkCommand implements Callable<Integer> {
       required = true,
       paramLabel = "D",
       description =
-          "Folder of runs.jsonl and report.html. Runs that it holds already are not run again.")
+          "Folder of runs.jsonl, bounds.jsonl and report.html. Runs and bounds that it holds already"
+              + " are not made again.")
   private Path output;
 
   @Option(names = "--json", description = "Print all runs as one JSON object to stdout.")
   private boolean json;
+
+  private final List<BenchmarkRun> runs = new ArrayList<>(); // all that are known
+  private BenchmarkProofs proofs;
 
   private record TimedSolver(PlacementSolver solver, Duration limit) {}
 
@@ -145,47 +161,76 @@ final class BenchmarkCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     List<TimedSolver> timed = solvers.stream().map(this::solver).toList();
     check();
-    List<Long> seeds = this.seeds.stream().distinct().toList();
-    List<BenchmarkRun> runs = new ArrayList<>(readRuns());
+    seeds = seeds.stream().distinct().toList();
+    runs.addAll(readRuns());
+    proofs = new BenchmarkProofs(output, boundLimit, cap(), threads);
     List<Dataset> datasets = input.datasets();
-    int all = datasets.size() * clusters.size() * objectives.size() * timed.size() * seeds.size();
     List<BenchmarkRun> wanted = new ArrayList<>();
-    try (ProgressBar bar = Terminal.progress("benchmark", all)) {
+    List<BenchmarkBound> bounds = new ArrayList<>();
+    int instances = datasets.size() * clusters.size() * objectives.size();
+    int each = timed.size() * seeds.size() + (proofs.isAsked() ? 1 : 0);
+    try (ProgressBar bar = Terminal.progress("benchmark", (long) instances * each)) {
       for (Dataset dataset : datasets) {
         for (Topology cluster : clusters) {
           for (Objective objective : objectives) {
             PlacementProblem problem = PlacementProblem.balanced(dataset.fit(), cluster, objective);
             for (TimedSolver one : timed) {
-              boolean warm = false;
-              for (long seed : seeds) {
-                Key key = key(dataset, problem, one, seed);
-                Optional<BenchmarkRun> known =
-                    runs.stream().filter(run -> run.key().equals(key)).findFirst();
-                if (known.isEmpty()) {
-                  bar.setExtraMessage(
-                      " %s %s %s %s"
-                          .formatted(
-                              dataset.name(), cluster, objective.word(), one.solver().name()));
-                  if (!warm) {
-                    capped(one.solver(), objective).solve(problem, config(warmUp, seed));
-                    warm = true;
-                  }
+              wanted.addAll(runs(dataset, problem, one, bar));
+            }
 
-                  known = Optional.of(run(key, problem, dataset, capped(one.solver(), objective)));
-                  runs.add(known.get());
-                  BenchmarkRuns.write(runs, output.resolve(RUNS));
-                }
-
-                wanted.add(known.get());
-                bar.step();
-              }
+            if (proofs.isAsked()) {
+              tell(bar, dataset, problem, "bound");
+              proofs.of(dataset.name(), problem, runs).ifPresent(bounds::add);
+              bar.step();
             }
           }
         }
       }
     }
 
-    BenchmarkSummary summary = BenchmarkSummary.of(wanted);
+    print(BenchmarkSummary.of(wanted, bounds), wanted, bounds);
+    return 0;
+  }
+
+  /** The runs of a solver, those that are not known yet after a warm-up. */
+  private List<BenchmarkRun> runs(
+      Dataset dataset, PlacementProblem problem, TimedSolver one, ProgressBar bar)
+      throws IOException {
+    List<BenchmarkRun> found = new ArrayList<>();
+    boolean warm = false;
+    for (long seed : seeds) {
+      Key key = key(dataset, problem, one, seed);
+      Optional<BenchmarkRun> known = runs.stream().filter(run -> run.key().equals(key)).findFirst();
+      if (known.isEmpty()) {
+        tell(bar, dataset, problem, one.solver().name());
+        PlacementSolver solver = capped(one.solver(), problem.objective());
+        if (!warm) {
+          solver.solve(problem, config(warmUp, seed));
+          warm = true;
+        }
+
+        known = Optional.of(run(key, problem, dataset, solver));
+        runs.add(known.get());
+        BenchmarkRuns.write(runs, output.resolve(RUNS));
+      }
+
+      found.add(known.get());
+      bar.step();
+    }
+
+    return found;
+  }
+
+  private static void tell(
+      ProgressBar bar, Dataset dataset, PlacementProblem problem, String what) {
+    bar.setExtraMessage(
+        " %s %s %s %s"
+            .formatted(dataset.name(), problem.topology(), problem.objective().word(), what));
+  }
+
+  private void print(
+      BenchmarkSummary summary, List<BenchmarkRun> wanted, List<BenchmarkBound> bounds)
+      throws IOException {
     BenchmarkReport.of(summary, machine()).write(output.resolve(PAGE));
     PrintWriter err = spec.commandLine().getErr();
     err.print(BenchmarkTable.of(summary));
@@ -197,11 +242,11 @@ final class BenchmarkCommand implements Callable<Integer> {
       ObjectNode root = JsonNodeFactory.instance.objectNode();
       ArrayNode list = root.putArray("runs");
       wanted.forEach(run -> list.add(BenchmarkRuns.toNode(run)));
+      ArrayNode proven = root.putArray("bounds");
+      bounds.forEach(bound -> proven.add(BenchmarkBounds.toNode(bound)));
       spec.commandLine().getOut().println(root);
       spec.commandLine().getOut().flush();
     }
-
-    return 0;
   }
 
   private void check() {

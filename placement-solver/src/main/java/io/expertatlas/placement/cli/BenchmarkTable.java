@@ -23,18 +23,20 @@ final class BenchmarkTable {
       text.append(
           String.format(
               Locale.ROOT,
-              "%s: best %.4f a token, bound %.4f, gap %.1f %%%n",
+              "%s: best %.4f a token, bound %.4f%s, gap %.1f %%%n",
               instance.words(),
               instance.best(),
               instance.bound(),
+              instance.proofInWords(),
               100 * instance.gap()));
       text.append(
-          (form + " %6s  %9s %9s %9s %9s  %8s %7s %8s  %9s %9s%n")
+          (form + " %6s  %9s %9s %7s %9s %9s  %8s %7s %8s  %9s %9s%n")
               .formatted(
                   "solver",
                   "solved",
                   "median",
                   "over best",
+                  "gap",
                   "worst",
                   "held out",
                   "GPUs/tok",
@@ -64,11 +66,12 @@ final class BenchmarkTable {
     text.append(
         String.format(
             Locale.ROOT,
-            form + " %6s  %9.4f %7.2f %% %9.4f %9s  %8.4f %7.4f %8.4f  %9.2f %9s%n",
+            form + " %6s  %9.4f %7.2f %% %5.1f %% %9.4f %9s  %8.4f %7.4f %8.4f  %9.2f %9s%n",
             solver.name(),
             solved,
             solver.value(),
             instance.best() == 0 ? 0 : 100 * (solver.value() / instance.best() - 1),
+            100 * instance.gap(solver.value()),
             solver.worst(),
             solver.heldOut().isPresent()
                 ? String.format(Locale.ROOT, "%.4f", solver.heldOut().getAsDouble())

@@ -1,11 +1,6 @@
 package io.expertatlas.placement.cli;
 
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.expertatlas.affinity.AffinityFormatException;
-import io.expertatlas.affinity.AffinitySummary;
 import io.expertatlas.affinity.RouteCounts;
-import io.expertatlas.affinity.json.AffinitySummaryParser;
 import io.expertatlas.placement.Caps;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
@@ -25,18 +20,14 @@ import io.expertatlas.placement.search.AimedSolver;
 import io.expertatlas.placement.search.EplbSolver;
 import io.expertatlas.placement.solver.Aims;
 import io.expertatlas.placement.solver.PlacementSolver;
-import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.trace.files.OutputFolder;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -56,8 +47,6 @@ import picocli.CommandLine.Spec;
     description = "Chooses which GPU holds each expert and writes the placement.",
     mixinStandardHelpOptions = true)
 final class PlaceCommand implements Callable<Integer> {
-  private static final List<String> BASELINES = List.of("vanilla", "random", "greedy-load");
-
   @Spec private CommandSpec spec;
   @Mixin private TopologyOptions cluster;
   @Mixin private ModelOptions model;
@@ -164,41 +153,11 @@ final class PlaceCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     Topology topology = cluster.topology(spec);
-    if (threads != null && threads < 1) {
-      throw new ParameterException(
-          spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
-    }
-
-    if (stepLimit != null && stepLimit < 1) {
-      throw new ParameterException(
-          spec.commandLine(), "Invalid step limit: %d, at least 1".formatted(stepLimit));
-    }
-
-    if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "Invalid --csv-name: exflow, which has no name for the unequal nodes of %s"
-              .formatted(topology));
-    }
-
+    check(topology);
     Optional<ModelConfig> config = model.read();
     Aims aims = aim.aims(config);
     objective = aims.last();
-    if (aim.isFront()) {
-      aim.frontObjectives(aims);
-      aim.frontCaps();
-      if (fit.isRobust() || fit.isIncremental() || fit.shrinkage().orElse(1) > 0) {
-        throw new ParameterException(
-            spec.commandLine(),
-            "Invalid options: --pareto with --robust, --shrinkage or increments, expected one affinity folder as it is");
-      }
-    }
-
-    if (aim.isFront() && current != null) {
-      throw new ParameterException(
-          spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
-    }
-
+    checkFront(aims);
     if (current == null) {
       move.checkUnused();
     }
@@ -226,7 +185,7 @@ final class PlaceCommand implements Callable<Integer> {
         "%d tokens of %s on %s GPUs: %s%n",
         counts.tokens(), counts.shape(), topology, copies.inWords(problem));
     err.flush();
-    Source source = source(fit.folders());
+    Source source = FitSource.of(fit.folders());
     try (StopSignal stop = new StopSignal(err)) {
       SolverConfig how = config(problem).withStop(stop::isStopped);
       if (aim.isFront()) {
@@ -234,7 +193,8 @@ final class PlaceCommand implements Callable<Integer> {
         return 0;
       }
 
-      boolean renames = !BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
+      boolean renames =
+          !PlaceReport.BASELINES.contains(solver.name()) && !(solver instanceof EplbSolver);
       PlacementSolver plain = solver;
       int groups = config.map(ModelConfig::groups).orElse(1);
       List<CostTable.Row> others = copies.baseline(solver, problem, groups);
@@ -274,18 +234,51 @@ final class PlaceCommand implements Callable<Integer> {
       folder.write(
           aside -> OutputFiles.write(aside, csvName == CsvName.exflow, document, cost, files));
       AimReport aimed = new AimReport(caps, aim.traffic(config));
-      print(problem, outcome, cost, rows, fitting, aimed, moving, others);
+      PlaceReport report =
+          new PlaceReport(problem, outcome, cost, fitting, aimed, moving, others, seed);
+      report.print(err, exports, rows);
+      if (json) {
+        spec.commandLine().getOut().println(report.node(output, copies.given(), exports, rows));
+        spec.commandLine().getOut().flush();
+      }
     }
 
     return 0;
   }
 
-  private void printExports(PrintWriter err, LayerRows rows) {
-    if (!exports.isEmpty()) {
-      err.printf("Files of engines, %s%n", rows.inWords());
-      for (PlacementFormat format : exports) {
-        err.printf("  %s: %s%n", format.name(), format.loading());
+  private void check(Topology topology) {
+    if (threads != null && threads < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid number of threads: %d, at least 1".formatted(threads));
+    }
+
+    if (stepLimit != null && stepLimit < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid step limit: %d, at least 1".formatted(stepLimit));
+    }
+
+    if (csvName == CsvName.exflow && !topology.hasEqualNodes()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --csv-name: exflow, which has no name for the unequal nodes of %s"
+              .formatted(topology));
+    }
+  }
+
+  private void checkFront(Aims aims) {
+    if (aim.isFront()) {
+      aim.frontObjectives(aims);
+      aim.frontCaps();
+      if (fit.isRobust() || fit.isIncremental() || fit.shrinkage().orElse(1) > 0) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "Invalid options: --pareto with --robust, --shrinkage or increments, expected one affinity folder as it is");
       }
+    }
+
+    if (aim.isFront() && current != null) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --pareto and --current, expected one of them");
     }
   }
 
@@ -316,121 +309,6 @@ final class PlaceCommand implements Callable<Integer> {
         start,
         lines::show,
         () -> false);
-  }
-
-  /** What the last folder says of itself. */
-  private static Source source(List<Path> folders) throws IOException {
-    List<String> names = folders.stream().map(Path::toString).toList();
-    Path summary = folders.get(folders.size() - 1).resolve("summary.json");
-    if (!Files.exists(summary)) {
-      return new Source(names, "", "", "");
-    }
-
-    AffinitySummary found = summary(summary);
-    return new Source(
-        names,
-        found.trace(),
-        found.selection().tokens().toString(),
-        found.selection().sequences().toString());
-  }
-
-  private static AffinitySummary summary(Path file) throws IOException {
-    try {
-      return AffinitySummaryParser.fromJson(Files.readString(file));
-    } catch (AffinityFormatException | CharacterCodingException e) {
-      throw new AffinityFormatException("Cannot read %s: %s".formatted(file, e.getMessage()), e);
-    }
-  }
-
-  private void print(
-      PlacementProblem problem,
-      SolverOutcome outcome,
-      PlacementCost cost,
-      LayerRows layers,
-      Fitting fitting,
-      AimReport aimed,
-      Optional<Moving> moving,
-      List<CostTable.Row> others) {
-    List<CostTable.Row> rows = new ArrayList<>();
-    List<HeldOutTable.Plan> plans = new ArrayList<>();
-    for (String name : BASELINES) {
-      Placement baseline =
-          PlacementSolvers.find(name)
-              .solve(problem, SolverConfig.DEFAULT.withSeed(seed))
-              .placement()
-              .orElseThrow();
-      rows.add(new CostTable.Row(name, PlacementCost.of(problem.counts(), baseline)));
-      plans.add(new HeldOutTable.Plan(name, baseline));
-    }
-
-    rows.addAll(others);
-    if (!BASELINES.contains(outcome.solver())) {
-      rows.add(new CostTable.Row(outcome.solver(), cost));
-      plans.add(new HeldOutTable.Plan(outcome.solver(), outcome.placement().orElseThrow()));
-    }
-
-    PrintWriter err = spec.commandLine().getErr();
-    err.printf(
-        "%s in %.1f s, seed %d: %s %d, bound %d, gap %.1f %%%s%n",
-        outcome.status().word(),
-        outcome.seconds(),
-        outcome.seed(),
-        objective.word(),
-        outcome.objective(),
-        outcome.bound(),
-        100 * outcome.gap(),
-        outcome.note().isEmpty() ? "" : " (" + outcome.note() + ")");
-    err.print(CostTable.of(rows, rows.get(0).cost()));
-    if (cost.estimated()) {
-      err.println("~ estimated: pairs of experts do not tell which copy a token is on");
-    }
-
-    if (outcome.placement().orElseThrow().hasCopies()) {
-      err.println("Experts have copies: no csv was written, as ExFlow's has no place for them");
-    }
-
-    aimed.print(err, cost, rows);
-    RelabelOffer.print(
-        err, "this placement", problem.counts().transitions(), outcome.placement().orElseThrow());
-    printExports(err, layers);
-    fitting.print(plans);
-    moving.ifPresent(moves -> err.print(moves.table()));
-    err.flush();
-    if (json) {
-      ObjectNode node =
-          CostJson.node(new CostTable.Row(outcome.solver(), cost), rows.get(0).cost());
-      node.put("output", output.toString());
-      node.put("objective", objective.word());
-      node.put("status", outcome.status().word());
-      node.put("total-objective", outcome.objective());
-      node.put("total-bound", outcome.bound());
-      node.put("gap", outcome.gap());
-      node.put("seconds", outcome.seconds());
-      node.put("seed", outcome.seed());
-      node.put("note", outcome.note());
-      if (copies.given()) {
-        node.put("redundant", outcome.placement().orElseThrow().slots(0) - cost.shape().experts());
-      }
-
-      aimed.addTo(node, cost);
-      fitting.addTo(node, outcome.placement().orElseThrow());
-      moving.ifPresent(moves -> node.set("moving", moves.node()));
-      if (!exports.isEmpty()) {
-        node.put("model-layers-known", layers.isKnown());
-        ArrayNode written = node.putArray("exports");
-        exports.forEach(format -> written.add(format.fileName()));
-      }
-
-      spec.commandLine().getOut().println(node);
-      spec.commandLine().getOut().flush();
-    }
-  }
-
-  private static final class SolverConverter implements ITypeConverter<PlacementSolver> {
-    @Override
-    public PlacementSolver convert(String value) {
-      return Terminal.option(() -> PlacementSolvers.find(value));
-    }
   }
 
   private static final class FormatConverter implements ITypeConverter<PlacementFormat> {

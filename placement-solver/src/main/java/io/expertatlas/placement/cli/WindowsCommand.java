@@ -1,30 +1,23 @@
 package io.expertatlas.placement.cli;
 
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.affinity.CountsMixture;
-import io.expertatlas.affinity.RouteCounter;
 import io.expertatlas.affinity.RouteCounts;
 import io.expertatlas.placement.Objective;
 import io.expertatlas.placement.Placement;
-import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.Topology;
 import io.expertatlas.placement.cli.MoveOptions.Terms;
 import io.expertatlas.placement.format.ExFlowCsv;
 import io.expertatlas.placement.solver.PlacementSolver;
-import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
-import io.expertatlas.trace.RoutingTrace;
 import io.expertatlas.trace.TraceFormatException;
 import io.expertatlas.trace.TraceReader;
 import io.expertatlas.trace.files.OutputFolder;
 import io.expertatlas.trace.terminal.Terminal;
 import io.expertatlas.trace.terminal.TraceOptions;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -37,7 +30,6 @@ import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -57,7 +49,6 @@ import picocli.CommandLine.Spec;
 final class WindowsCommand implements Callable<Integer> {
   private static final String FILE = "windows.json";
   private static final Pattern FILES = Pattern.compile("windows\\.json|window-\\d+\\.csv");
-  private static final int FORMAT_VERSION = 1;
 
   @Spec private CommandSpec spec;
   @Mixin private TraceOptions trace;
@@ -134,30 +125,6 @@ final class WindowsCommand implements Callable<Integer> {
       description = "Folder to write: windows.json, and window-K.csv with the plan of window K.")
   private Path output;
 
-  /** What a policy did. */
-  private static final class Policy {
-    private final String name;
-    private final Optional<Terms> terms; // when it moves; empty: never
-    private Placement plan;
-    private double hops; // total over all tokens scored
-    private long moved;
-    private final List<Double> perWindow = new ArrayList<>();
-    private final List<Long> movedBefore = new ArrayList<>();
-
-    Policy(String name, Optional<Terms> terms) {
-      this.name = name;
-      this.terms = terms;
-    }
-
-    void score(RouteCounts counts, long movedNow) {
-      PlacementCost cost = PlacementCost.of(counts, plan);
-      hops += cost.hops();
-      moved += movedNow;
-      perWindow.add(cost.hopsPerToken());
-      movedBefore.add(movedNow);
-    }
-  }
-
   @Override
   public Integer call() throws IOException {
     Topology topology = cluster.topology(spec);
@@ -165,20 +132,62 @@ final class WindowsCommand implements Callable<Integer> {
     Terms base = move.terms(model.file(), window);
     OutputFolder folder = new OutputFolder(output, overwrite, "folder of windows", FILES);
     folder.check();
-    List<Policy> policies = new ArrayList<>();
+    List<WindowPolicy> policies = new ArrayList<>();
     for (double gain : minGains) {
       policies.add(
-          new Policy(
+          new WindowPolicy(
               String.format(Locale.ROOT, "follow, gain %.3g", gain),
               Optional.of(
                   new Terms(
                       base.horizon(), base.expertBytes(), base.hopBytes(), gain, base.staging()))));
     }
 
-    Policy stay = new Policy("stay", Optional.empty());
-    Policy own = new Policy("own: knows the window", Optional.empty());
+    WindowPolicy stay = new WindowPolicy("stay", Optional.empty());
+    WindowPolicy own = new WindowPolicy("own: knows the window", Optional.empty());
     List<Placement> plans = new ArrayList<>(); // of the first policy, from the second window on
-    long[] tokens = new long[1];
+    long tokens = follow(topology, policies, stay, own, plans);
+    if (tokens == 0) {
+      throw new TraceFormatException(
+          "Cannot follow windows of %d tokens in %s: it has fewer than two. Maybe take a shorter --window"
+              .formatted(window, trace.source().path()));
+    }
+
+    List<WindowPolicy> all = new ArrayList<>(policies);
+    all.add(0, stay);
+    all.add(own);
+    WindowsReport report = new WindowsReport(all, base, tokens, window, history, seed);
+    ObjectNode node = report.node();
+    folder.write(
+        aside -> {
+          Files.writeString(aside.resolve(FILE), node.toPrettyString() + "\n");
+          for (int i = 0; i < plans.size(); i++) {
+            ExFlowCsv.write(plans.get(i), aside.resolve("window-%d.csv".formatted(i + 1)));
+          }
+        });
+    report.print(spec.commandLine().getErr());
+    if (json) {
+      spec.commandLine().getOut().println(node);
+      spec.commandLine().getOut().flush();
+    }
+
+    return 0;
+  }
+
+  /**
+   * Walks through the windows.
+   *
+   * @param own gets the plan that is best for each window, known or not
+   * @param plans receives the first policy's plan for each window but the first
+   * @return tokens of all windows but the first
+   */
+  private long follow(
+      Topology topology,
+      List<WindowPolicy> policies,
+      WindowPolicy stay,
+      WindowPolicy own,
+      List<Placement> plans)
+      throws IOException {
+    long tokens = 0;
     try (TraceReader reader = trace.open();
         ProgressBar bar = Terminal.progress("windows", reader.tokens())) {
       Windows windows = new Windows(reader, window);
@@ -189,8 +198,8 @@ final class WindowsCommand implements Callable<Integer> {
         RouteCounts counts = next.get();
         boolean isFirst = best.isEmpty();
         if (!isFirst) {
-          tokens[0] += counts.tokens();
-          plans.add(policies.get(0).plan);
+          tokens += counts.tokens();
+          plans.add(policies.get(0).plan());
           for (int i = 0; i < policies.size(); i++) {
             policies.get(i).score(counts, moves.get(i));
           }
@@ -208,53 +217,30 @@ final class WindowsCommand implements Callable<Integer> {
                 CountsMixture.sum(List.copyOf(seen)), topology, Objective.HOPS);
         if (!isFirst) {
           // what could be had at best: the window itself, all experts free to move
-          own.plan = solved(problem.counts() == counts ? problem : like(problem, counts), best);
+          own.follow(solved(problem.counts() == counts ? problem : like(problem, counts), best));
           own.score(counts, 0);
         }
 
         Placement wanted = solved(problem, best);
         best = Optional.of(wanted);
         moves.clear();
-        for (Policy policy : policies) {
-          Placement before = isFirst ? wanted : policy.plan;
+        for (WindowPolicy policy : policies) {
+          Placement before = isFirst ? wanted : policy.plan();
           Moving moving =
-              Moving.choose(problem, before, wanted, policy.terms.orElseThrow(), config());
-          policy.plan = moving.chosen().placement();
+              Moving.choose(problem, before, wanted, policy.terms().orElseThrow(), config());
+          policy.follow(moving.chosen().placement());
           moves.add(moving.chosen().moved());
         }
 
         if (isFirst) {
-          stay.plan = wanted;
+          stay.follow(wanted);
         }
 
         bar.stepTo(windows.read());
       }
     }
 
-    if (tokens[0] == 0) {
-      throw new TraceFormatException(
-          "Cannot follow windows of %d tokens in %s: it has fewer than two. Maybe take a shorter --window"
-              .formatted(window, trace.source().path()));
-    }
-
-    List<Policy> all = new ArrayList<>(policies);
-    all.add(0, stay);
-    all.add(own);
-    ObjectNode node = node(all, base, tokens[0]);
-    folder.write(
-        aside -> {
-          Files.writeString(aside.resolve(FILE), node.toPrettyString() + "\n");
-          for (int i = 0; i < plans.size(); i++) {
-            ExFlowCsv.write(plans.get(i), aside.resolve("window-%d.csv".formatted(i + 1)));
-          }
-        });
-    print(all, base, tokens[0]);
-    if (json) {
-      spec.commandLine().getOut().println(node);
-      spec.commandLine().getOut().flush();
-    }
-
-    return 0;
+    return tokens;
   }
 
   private void check() {
@@ -295,120 +281,7 @@ final class WindowsCommand implements Callable<Integer> {
                         .formatted(outcome.solver(), outcome.status().word(), outcome.note())));
   }
 
-  private void print(List<Policy> policies, Terms terms, long tokens) {
-    PrintWriter err = spec.commandLine().getErr();
-    err.printf(
-        Locale.ROOT,
-        "%d windows of %,d tokens after the first; a hop sends %,d bytes, an expert is %,d bytes%n",
-        policies.get(0).perWindow.size(),
-        window,
-        terms.hopBytes(),
-        terms.expertBytes());
-    err.printf(
-        "%-22s  %9s %9s  %8s %9s  %11s %9s%n",
-        "policy", "hops/tok", "gain", "moved", "moves, GB", "all, GB", "saved");
-    double stay = bytes(policies.get(0), terms);
-    for (Policy policy : policies) {
-      boolean oracle = policy == policies.get(policies.size() - 1);
-      err.printf(
-          Locale.ROOT,
-          "%-22s  %9.4f %+7.1f %%  %8s %9s  %11s %9s%n",
-          policy.name,
-          policy.hops / tokens,
-          policies.get(0).hops == 0 ? 0 : 100 * (1 - policy.hops / policies.get(0).hops),
-          oracle ? "-" : Long.toString(policy.moved),
-          oracle ? "-" : fixed(policy.moved * (double) terms.expertBytes() / 1e9),
-          oracle ? "-" : fixed(bytes(policy, terms) / 1e9),
-          oracle || stay == 0
-              ? "-"
-              : String.format(Locale.ROOT, "%+.1f %%", 100 * (1 - bytes(policy, terms) / stay)));
-    }
-
-    err.flush();
-  }
-
-  private static String fixed(double value) {
-    return String.format(Locale.ROOT, "%.3f", value);
-  }
-
-  private static double bytes(Policy policy, Terms terms) {
-    return policy.hops * terms.hopBytes() + policy.moved * (double) terms.expertBytes();
-  }
-
-  private ObjectNode node(List<Policy> policies, Terms terms, long tokens) {
-    ObjectNode root = JsonNodeFactory.instance.objectNode();
-    root.put("format-version", FORMAT_VERSION);
-    root.put("window", window);
-    root.put("history", history);
-    root.put("horizon", terms.horizon());
-    root.put("expert-bytes", terms.expertBytes());
-    root.put("hop-bytes", terms.hopBytes());
-    root.put("seed", seed);
-    root.put("tokens", tokens);
-    ArrayNode list = root.putArray("policies");
-    for (Policy policy : policies) {
-      ObjectNode one = list.addObject();
-      one.put("policy", policy.name);
-      policy.terms.ifPresent(own -> one.put("min-gain", own.minGain()));
-      one.put("hops", policy.hops / tokens);
-      one.put("moved", policy.moved);
-      one.put("bytes", bytes(policy, terms));
-      ArrayNode hops = one.putArray("hops-by-window");
-      policy.perWindow.forEach(hops::add);
-      ArrayNode moved = one.putArray("moved-before-window");
-      policy.movedBefore.forEach(moved::add);
-    }
-
-    return root;
-  }
-
   private ParameterException usage(String message) {
     return new ParameterException(spec.commandLine(), message);
-  }
-
-  /** Cuts a trace into windows and counts each. */
-  private static final class Windows {
-    private final TraceReader reader;
-    private final int length;
-    private Optional<RoutingTrace> rest = Optional.empty();
-    private long read;
-
-    Windows(TraceReader reader, int length) {
-      this.reader = reader;
-      this.length = length;
-    }
-
-    long read() {
-      return read;
-    }
-
-    /** The counts of the next window, the last maybe of fewer tokens; empty at the end. */
-    Optional<RouteCounts> next() {
-      RouteCounter counter = new RouteCounter(reader.shape());
-      while (counter.tokens() < length) {
-        Optional<RoutingTrace> batch = rest.isPresent() ? rest : reader.next();
-        rest = Optional.empty();
-        if (batch.isEmpty()) {
-          break;
-        }
-
-        RoutingTrace trace = batch.get();
-        int some = (int) Math.min(trace.tokens(), length - counter.tokens());
-        counter.add(some == trace.tokens() ? trace : trace.slice(0, some));
-        read += some;
-        if (some < trace.tokens()) {
-          rest = Optional.of(trace.slice(some, trace.tokens()));
-        }
-      }
-
-      return counter.tokens() == 0 ? Optional.empty() : Optional.of(counter.counts());
-    }
-  }
-
-  private static final class SolverConverter implements ITypeConverter<PlacementSolver> {
-    @Override
-    public PlacementSolver convert(String value) {
-      return Terminal.option(() -> PlacementSolvers.find(value));
-    }
   }
 }

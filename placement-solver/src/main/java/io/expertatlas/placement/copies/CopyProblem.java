@@ -1,6 +1,8 @@
 package io.expertatlas.placement.copies;
 
+import io.expertatlas.placement.Placement;
 import io.expertatlas.placement.PlacementProblem;
+import java.util.Arrays;
 import java.util.Objects;
 
 /**
@@ -73,5 +75,32 @@ public record CopyProblem(PlacementProblem problem, int slotsPerGpu) {
     }
 
     return choices;
+  }
+
+  /**
+   * The deal of a layer of a placement of one copy each, the spare slots of each GPU with its least
+   * chosen expert again.
+   */
+  int[] deal(Placement placement, int layer) {
+    int[] deal = new int[slots()];
+    int[] used = new int[problem.topology().gpus()];
+    int[] coldest = new int[problem.topology().gpus()];
+    Arrays.fill(coldest, -1);
+    long[] choices = choices(layer);
+    int perGpu = slotsPerGpu();
+    for (int expert = 0; expert < placement.experts(); expert++) {
+      int gpu = placement.gpu(layer, expert);
+      deal[gpu * perGpu + used[gpu]++] = expert;
+      if (coldest[gpu] < 0 || choices[expert] < choices[coldest[gpu]]) {
+        coldest[gpu] = expert;
+      }
+    }
+
+    for (int gpu = 0; gpu < used.length; gpu++) {
+      int spare = coldest[gpu] < 0 ? gpu % placement.experts() : coldest[gpu];
+      Arrays.fill(deal, gpu * perGpu + used[gpu], (gpu + 1) * perGpu, spare);
+    }
+
+    return deal;
   }
 }

@@ -6,7 +6,6 @@ import io.expertatlas.placement.PlacementCost;
 import io.expertatlas.placement.PlacementProblem;
 import io.expertatlas.placement.SlotBounds;
 import io.expertatlas.placement.Topology;
-import io.expertatlas.placement.search.Eplb;
 import io.expertatlas.placement.solver.PlacementSolver;
 import io.expertatlas.placement.solver.PlacementSolvers;
 import io.expertatlas.placement.solver.SolverConfig;
@@ -15,9 +14,7 @@ import io.expertatlas.placement.solver.SolverRun;
 import io.expertatlas.placement.solver.SolverStatus;
 import java.time.Duration;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Optional;
-import java.util.ServiceLoader;
 import java.util.SplittableRandom;
 
 /**
@@ -39,19 +36,14 @@ public final class CopySolver {
   /** The greedy of DeepSeek's load balancer. */
   public static final String EPLB = "eplb";
 
-  private static final List<ExactPacking> EXACT =
-      ServiceLoader.load(ExactPacking.class).stream().map(ServiceLoader.Provider::get).toList();
-
-  private static final int STARTS = 3;
   private static final double ONE_COPY_PART = 0.4; // of the time
   private static final double RENAMING_PART = 0.1; // of the time that is left
-  private static final double NEAR = 5e-4; // of a load: closer is as good
 
   private final CopyProblem problem;
   private final SolverRun run;
   private final int groups;
   private final SplittableRandom random;
-  private final long[] bounds; // [layer], on the hottest GPU
+  private final LoadPackings loads;
   private String how = "";
 
   private CopySolver(CopyProblem problem, SolverRun run, int groups) {
@@ -59,10 +51,7 @@ public final class CopySolver {
     this.run = run;
     this.groups = groups;
     this.random = new SplittableRandom(run.config().seed());
-    this.bounds = new long[problem.problem().shape().layers()];
-    for (int layer = 0; layer < bounds.length; layer++) {
-      bounds[layer] = LoadBound.of(problem.choices(layer), gpus(), problem.slots());
-    }
+    this.loads = new LoadPackings(problem, run, groups, random);
   }
 
   /**
@@ -123,21 +112,20 @@ public final class CopySolver {
     }
 
     if (solver.equals(EPLB)) {
-      Eplb balancer = balancer(groups, balancedNodes());
       how =
-          balancer.isHierarchical() && topology().nodes() > 1
+          loads.isByNodes()
               ? "groups on nodes first: %d groups".formatted(groups)
               : "one flat pass over the GPUs";
-      return outcome(packings(balancer));
+      return outcome(loads.greedy());
     }
 
-    for (int layer = 0; layer < bounds.length; layer++) {
+    for (int layer = 0; layer < loads.layers(); layer++) {
       long cap = problem.problem().caps().load(layer);
-      if (cap < bounds[layer]) {
+      if (cap < loads.bound(layer)) {
         return run.unsolved(
             SolverStatus.INFEASIBLE,
             "layer %d needs %d choices on its hottest GPU, at most %d"
-                .formatted(layer, bounds[layer], cap));
+                .formatted(layer, loads.bound(layer), cap));
       }
     }
 
@@ -152,27 +140,9 @@ public final class CopySolver {
     return topology().gpus();
   }
 
-  /** Nodes that the balancer sees: none if they are unequal. */
-  private int balancedNodes() {
-    return topology().hasEqualNodes() ? topology().nodes() : 1;
-  }
-
-  private Eplb balancer(int ofGroups, int ofNodes) {
-    return new Eplb(problem.slots(), ofGroups, ofNodes, gpus());
-  }
-
-  private Packing[] packings(Eplb balancer) {
-    Packing[] packings = new Packing[bounds.length];
-    for (int layer = 0; layer < packings.length; layer++) {
-      long[] choices = problem.choices(layer);
-      packings[layer] = new Packing(choices, gpus(), balancer.physicalToLogical(choices));
-    }
-
-    return packings;
-  }
-
   private SolverOutcome leastLoad() {
-    Packing[] layers = loadPackings();
+    Packing[] layers = loads.least();
+    how = "load of %d of %d layers proven least".formatted(loads.layersProven(), layers.length);
     double[] caps = new double[layers.length];
     Arrays.setAll(caps, layer -> layers[layer].hottest() * (1 + 1e-12));
     CopySearch search = search(topology(), caps);
@@ -197,75 +167,10 @@ public final class CopySolver {
     return new CopySearch(problem.problem().counts(), view, caps, run::isTimeUp, random.split());
   }
 
-  /** The packings with the least load, in every layer at most the greedy's. */
-  private Packing[] loadPackings() {
-    Packing[] best = packings(balancer(1, 1));
-    Eplb grouped = balancer(groups, balancedNodes());
-    Packing[] other = grouped.isHierarchical() ? packings(grouped) : best;
-    int proven = 0;
-    long total = 0;
-    for (int layer = 0; layer < best.length; layer++) {
-      best[layer] = cooler(best[layer], other[layer]);
-      best[layer] = cooler(best[layer], cooled(best[layer], layer));
-      prove(best[layer], layer);
-      total += best[layer].exactHottest();
-      proven += best[layer].exactHottest() == bounds[layer] ? 1 : 0;
-      run.report("load of layer " + layer, total, Arrays.stream(bounds, 0, layer + 1).sum());
-    }
-
-    how = "load of %d of %d layers proven least".formatted(proven, best.length);
-    return best;
-  }
-
-  /**
-   * The coolest of a few anneals. Other experts get copies only if that pays: the greedy's choice,
-   * the hottest, saves the most hops and touches too.
-   */
-  private Packing cooled(Packing start, int layer) {
-    double enough = bounds[layer] * (1 + NEAR);
-    Packing best = start;
-    for (int i = 0; i < 2 * STARTS && best.hottest() > enough; i++) {
-      Packing annealed = new Packing(start.choices(), gpus(), start.toArray());
-      boolean isFree = i >= STARTS && problem.redundant() > 0;
-      LoadSearch.improve(annealed, bounds[layer], isFree, random.split());
-      if (annealed.hottest() < best.hottest() * (isFree ? 1 - NEAR : 1)) {
-        best = annealed;
-      }
-    }
-
-    return best;
-  }
-
-  private static Packing cooler(Packing one, Packing other) {
-    return other.exactHottest() < one.exactHottest() ? other : one;
-  }
-
-  private void prove(Packing packing, int layer) {
-    int experts = packing.experts();
-    for (ExactPacking exact : EXACT) {
-      if (packing.exactHottest() > bounds[layer]
-          && exact.isSmall(experts, gpus(), problem.slots())
-          && !run.isTimeUp()) {
-        ExactPacking.Result result =
-            exact.solve(
-                packing.choices(),
-                gpus(),
-                packing.toArray(),
-                run.secondsLeft() / (4 * (bounds.length - layer)),
-                run.config().seed());
-        bounds[layer] = Math.max(bounds[layer], result.bound());
-        Packing found = new Packing(packing.choices(), gpus(), result.expertOf());
-        if (found.exactHottest() < packing.exactHottest()) {
-          packing.become(result.expertOf());
-        }
-      }
-    }
-  }
-
   /** Hops, crossings or fan-out. */
   private SolverOutcome leastPaths() {
     PlacementProblem one = problem.problem();
-    double[] caps = new double[bounds.length];
+    double[] caps = new double[loads.layers()];
     Arrays.setAll(
         caps,
         layer ->
@@ -283,7 +188,7 @@ public final class CopySolver {
       return first.get();
     }
 
-    Packing[] layers = loadPackings();
+    Packing[] layers = loads.least();
     Optional<String> tooHot = tooHot(layers);
     if (tooHot.isPresent()) {
       return first.orElseGet(() -> run.unsolved(SolverStatus.UNKNOWN, tooHot.get()));
@@ -300,7 +205,7 @@ public final class CopySolver {
   }
 
   private SolverOutcome oneCopyEach() {
-    for (int layer = 0; layer < bounds.length; layer++) {
+    for (int layer = 0; layer < loads.layers(); layer++) {
       long hottest = Arrays.stream(problem.choices(layer)).max().orElseThrow();
       long cap = problem.problem().caps().load(layer);
       if (hottest > cap) {
@@ -360,48 +265,17 @@ public final class CopySolver {
   private Packing[] filled(Placement placement, double[] caps) {
     Packing[] layers = new Packing[placement.layers()];
     for (int layer = 0; layer < layers.length; layer++) {
-      layers[layer] = new Packing(problem.choices(layer), gpus(), doubled(placement, layer));
+      layers[layer] = new Packing(problem.choices(layer), gpus(), problem.deal(placement, layer));
     }
 
     PlacementProblem one = problem.problem();
     if (one.objective() == Objective.FANOUT && gpus() <= TouchCost.MOST_GPUS) {
-      CopySearch search = search(topology(), caps);
-      for (int layer = 0; layer < layers.length; layer++) {
-        search.fill(
-            layers[layer],
-            new TouchCost(
-                topology(), layers[layer].experts(), one.counts().expertSets().get(layer)),
-            layer);
-      }
+      search(topology(), caps).fillTouches(layers);
     } else if (one.objective() != Objective.FANOUT) {
       search(one.objective().view(topology()), caps).fillHops(layers);
     }
 
     return layers;
-  }
-
-  /** The deal of a layer, the spare slots of each GPU with its least chosen expert again. */
-  private int[] doubled(Placement placement, int layer) {
-    int[] deal = new int[problem.slots()];
-    int[] used = new int[gpus()];
-    int[] coldest = new int[gpus()];
-    Arrays.fill(coldest, -1);
-    long[] choices = problem.choices(layer);
-    int perGpu = problem.slotsPerGpu();
-    for (int expert = 0; expert < placement.experts(); expert++) {
-      int gpu = placement.gpu(layer, expert);
-      deal[gpu * perGpu + used[gpu]++] = expert;
-      if (coldest[gpu] < 0 || choices[expert] < choices[coldest[gpu]]) {
-        coldest[gpu] = expert;
-      }
-    }
-
-    for (int gpu = 0; gpu < used.length; gpu++) {
-      int spare = coldest[gpu] < 0 ? gpu % placement.experts() : coldest[gpu];
-      Arrays.fill(deal, gpu * perGpu + used[gpu], (gpu + 1) * perGpu, spare);
-    }
-
-    return deal;
   }
 
   private SolverOutcome outcome(Packing[] layers) {
@@ -416,7 +290,7 @@ public final class CopySolver {
     }
 
     long objective = one.objective().total(cost);
-    long proven = CopyBound.of(problem, Arrays.stream(bounds).sum());
+    long proven = CopyBound.of(problem, loads.bound());
     boolean isEstimate =
         cost.estimated()
             && one.objective() != Objective.FANOUT

@@ -55,10 +55,11 @@ public final class BenchmarkReport {
         instance.words(),
         String.format(
             Locale.ROOT,
-            "Fitted on %,d tokens. Best %.4f; no placement is below %.4f, a gap of %.1f %%.",
+            "Fitted on %,d tokens. Best %.4f; no placement is below %.4f%s, a gap of %.1f %%.",
             instance.tokens(),
             instance.best(),
             instance.bound(),
+            instance.proofInWords(),
             100 * instance.gap()));
     List<Solver> timed =
         instance.solvers().stream().filter(one -> !one.typical().points().isEmpty()).toList();
@@ -82,7 +83,7 @@ public final class BenchmarkReport {
     }
 
     List<String> header =
-        new ArrayList<>(List.of("Solver", "Solved", "Median", "Over best", "Worst seed"));
+        new ArrayList<>(List.of("Solver", "Solved", "Median", "Over best", "Gap", "Worst seed"));
     if (heldOut) {
       header.add("Held out");
     }
@@ -94,7 +95,8 @@ public final class BenchmarkReport {
 
     header.addAll(List.of("Seconds", "to 1 %"));
     page.table(
-        "Seconds to 1 %: until the objective was within 1 % of the best of this instance.",
+        "Gap: from the median to the bound. Seconds to 1 %: until the objective was within 1 % of the"
+            + " best of this instance.",
         header, instance.solvers().stream().map(one -> row(instance, one, heldOut)).toList());
   }
 
@@ -107,6 +109,7 @@ public final class BenchmarkReport {
         any && instance.best() > 0
             ? fixed(100 * (solver.value() / instance.best() - 1), 2) + " %"
             : "");
+    row.add(any ? fixed(100 * instance.gap(solver.value()), 1) + " %" : "");
     row.add(any ? fixed(solver.worst(), 4) : "");
     if (heldOut) {
       row.add(solver.heldOut().isPresent() ? fixed(solver.heldOut().getAsDouble(), 4) : "");

@@ -22,8 +22,8 @@ final class FanoutSearch {
   private static final int SLOWER =
       2; // proposals of a pair of rounds over those of the pair before
   private static final long SLOWEST = 16 * PROPOSALS;
-  private static final double HOT = 0.35; // temperatures, in units of a swap's mean effect
-  private static final double COLD = 0.02;
+  private static final double HOT = 0.12; // temperatures, in units of a swap's mean effect
+  private static final double COLD = 0.015;
 
   private static final int KEPT = 24; // partitions of a layer
 
@@ -122,7 +122,8 @@ final class FanoutSearch {
     }
   }
 
-  private boolean isSameButForNames(int[] one, int[] other) {
+  /** Whether two maps of a layer differ in names alone. */
+  boolean isSameButForNames(int[] one, int[] other) {
     Topology parts = layers[0].parts();
     for (int i = 0; i < one.length; i++) {
       for (int j = 0; j < i; j++) {

@@ -26,16 +26,14 @@ import java.util.function.BooleanSupplier;
  * <p>It is solved by alternating directions (Boyd and others 2011): project each pair of layers on
  * the Fantope, then entries on their bounds. The multipliers of any step give a bound: what they
  * let the Fantopes save is a sum of smallest eigenvalues (Fan 1949), what they let the entries save
- * a min-cost flow. With no multipliers it is the {@link GapBound}; it only grows from there.
+ * a min-cost flow ({@link GramDual}). With no multipliers it is the {@link GapBound}; it only grows
+ * from there.
  */
 final class GramBound {
   private static final double RELAXATION = 1.6;
 
   /** Rounds of projections between evaluations of the bound. */
   static final int STEPS = 25;
-
-  private static final double UNITS = 1L << 30; // of flow weights
-  private static final double ROUNDING = 1e-9; // of the largest multipliers
 
   private final int experts;
   private final int groups;
@@ -50,7 +48,8 @@ final class GramBound {
   private final double[][] steps; // [gap][i * experts + j], T
   private final double[][] multipliers; // [matrix][row * width + column], over rho
   private final double[][] projected; // [matrix][row * width + column]
-  private final double[] mirror; // [i], the reflection that makes constant vectors the first axis
+  private final Fantope fantope;
+  private final int[][][] holders; // [layer][]: a matrix that holds it, its first row there
   private double rho = 0.1;
 
   /**
@@ -84,7 +83,9 @@ final class GramBound {
     this.steps = new double[pairs.length][experts * experts];
     this.multipliers = new double[matrices][width * width];
     this.projected = new double[matrices][width * width];
-    this.mirror = new double[experts];
+    this.holders = new int[layers][][];
+    Arrays.setAll(holders, this::holders);
+    this.fantope = new Fantope(experts, groups, blocks);
     start();
   }
 
@@ -92,6 +93,18 @@ final class GramBound {
     return Arrays.stream(weights)
         .map(layer -> Arrays.stream(layer).map(weight -> weight / unit).toArray())
         .toArray(double[][]::new);
+  }
+
+  private int[][] holders(int layer) {
+    if (blocks == 1) {
+      return new int[][] {{layer, 0}};
+    }
+
+    return layer == 0
+        ? new int[][] {{0, 0}}
+        : layer == layers - 1
+            ? new int[][] {{layer - 1, experts}}
+            : new int[][] {{layer - 1, experts}, {layer, 0}};
   }
 
   private void start() {
@@ -105,11 +118,6 @@ final class GramBound {
         set[i * experts + i] = 1;
       }
     }
-
-    double root = Math.sqrt(experts);
-    double norm = Math.sqrt(2 * (1 + 1 / root));
-    Arrays.fill(mirror, 1 / root / norm);
-    mirror[0] = (1 / root + 1) / norm;
   }
 
   /** Sees the relaxation from time to time. */
@@ -152,14 +160,19 @@ final class GramBound {
    * @param workers carry out the projections
    */
   void run(Workers workers, BooleanSupplier isTimeUp, Watch watch) {
-    boolean goesOn = watch.goesOn(evaluate(workers));
+    boolean goesOn = watch.goesOn(dual().mostStays(workers) * unit);
     while (goesOn && !isTimeUp.getAsBoolean()) {
       for (int step = 0; step < STEPS && !isTimeUp.getAsBoolean(); step++) {
         step(workers);
       }
 
-      goesOn = watch.goesOn(evaluate(workers));
+      goesOn = watch.goesOn(dual().mostStays(workers) * unit);
     }
+  }
+
+  /** What the multipliers prove now. */
+  private GramDual dual() {
+    return new GramDual(experts, groups, fantope, pairs, inside, multipliers, holders, rho);
   }
 
   /** One round of both projections; balances the size of the two residuals now and then. */
@@ -230,19 +243,7 @@ final class GramBound {
       }
     }
 
-    int inner = blocks * (experts - 1);
-    double[] reduced = reduced(full);
-    SymmetricEigen eigen = new SymmetricEigen(inner);
-    eigen.decompose(reduced, true);
-    double[] kept = fantope(eigen, inner);
-    double[] hull = new double[inner * inner];
-    for (int i = 0; i < inner; i++) {
-      if (kept[i] > 0) {
-        eigen.addSquare(i, kept[i], hull);
-      }
-    }
-
-    lift(hull, full);
+    fantope.project(full);
     for (int row = 0; row < width; row++) {
       for (int column = 0; column < width; column++) {
         int at = row * width + column;
@@ -252,124 +253,21 @@ final class GramBound {
     }
   }
 
-  /** Eigenvalues moved by one amount and cut to 0 and the most, so that they sum to the trace. */
-  private double[] fantope(SymmetricEigen eigen, int inner) {
-    double most = (double) blocks * size;
-    double trace = most * (groups - 1);
-    double low = Double.MAX_VALUE;
-    double high = -Double.MAX_VALUE;
-    for (int i = 0; i < inner; i++) {
-      low = Math.min(low, eigen.value(i) - most);
-      high = Math.max(high, eigen.value(i));
-    }
-
-    double[] kept = new double[inner];
-    for (int step = 0; step < 60; step++) {
-      double middle = (low + high) / 2;
-      double sum = 0;
-      for (int i = 0; i < inner; i++) {
-        kept[i] = Math.min(most, Math.max(0, eigen.value(i) - middle));
-        sum += kept[i];
-      }
-
-      if (sum > trace) {
-        low = middle;
-      } else {
-        high = middle;
-      }
-    }
-
-    return kept;
-  }
-
-  /** The part of a matrix that is orthogonal to constant vectors of each layer. */
-  private double[] reduced(double[] full) {
-    double[] turned = full.clone();
-    reflect(turned);
-    int inner = blocks * (experts - 1);
-    double[] reduced = new double[inner * inner];
-    for (int row = 0; row < inner; row++) {
-      int from = (row + row / (experts - 1) + 1) * width;
-      for (int column = 0; column < inner; column++) {
-        reduced[row * inner + column] = turned[from + column + column / (experts - 1) + 1];
-      }
-    }
-
-    return reduced;
-  }
-
-  /** The inverse of {@link #reduced}. */
-  private void lift(double[] reduced, double[] full) {
-    Arrays.fill(full, 0);
-    int inner = blocks * (experts - 1);
-    for (int row = 0; row < inner; row++) {
-      int to = (row + row / (experts - 1) + 1) * width;
-      for (int column = 0; column < inner; column++) {
-        full[to + column + column / (experts - 1) + 1] = reduced[row * inner + column];
-      }
-    }
-
-    reflect(full);
-  }
-
-  /** Reflects rows and columns of each layer, so that constant vectors become the first axis. */
-  private void reflect(double[] matrix) {
-    for (int block = 0; block < width; block += experts) {
-      for (int column = 0; column < width; column++) {
-        double sum = 0;
-        for (int i = 0; i < experts; i++) {
-          sum += mirror[i] * matrix[(block + i) * width + column];
-        }
-
-        for (int i = 0; i < experts; i++) {
-          matrix[(block + i) * width + column] -= 2 * sum * mirror[i];
-        }
-      }
-    }
-
-    for (int row = 0; row < width; row++) {
-      for (int block = 0; block < width; block += experts) {
-        int at = row * width + block;
-        double sum = 0;
-        for (int i = 0; i < experts; i++) {
-          sum += mirror[i] * matrix[at + i];
-        }
-
-        for (int i = 0; i < experts; i++) {
-          matrix[at + i] -= 2 * sum * mirror[i];
-        }
-      }
-    }
-  }
-
-  /** The matrices that hold a layer: pairs of a matrix and the layer's first row in it. */
-  private int[][] holders(int layer) {
-    if (blocks == 1) {
-      return new int[][] {{layer, 0}};
-    }
-
-    return layer == 0
-        ? new int[][] {{0, 0}}
-        : layer == layers - 1
-            ? new int[][] {{layer - 1, experts}}
-            : new int[][] {{layer - 1, experts}, {layer, 0}};
-  }
-
   private double updateSet(int layer) {
     double moved = 0;
-    int[][] holders = holders(layer);
+    int[][] own = holders[layer];
     double[] set = sets[layer];
     for (int i = 0; i < experts; i++) {
       for (int j = 0; j < i; j++) {
         double sum = inside[layer][i * experts + j] / (2 * rho);
-        for (int[] holder : holders) {
+        for (int[] holder : own) {
           int at = (holder[1] + i) * width + holder[1] + j;
           sum += projected[holder[0]][at] + multipliers[holder[0]][at];
         }
 
-        double next = Math.min(1, Math.max(0, sum / holders.length));
+        double next = Math.min(1, Math.max(0, sum / own.length));
         double change = next - set[i * experts + j];
-        moved += 2 * holders.length * change * change;
+        moved += 2 * own.length * change * change;
         set[i * experts + j] = next;
         set[j * experts + i] = next;
       }
@@ -410,115 +308,5 @@ final class GramBound {
     }
 
     return apart;
-  }
-
-  /** The bound that the multipliers prove now. */
-  private double evaluate(Workers workers) {
-    List<Callable<Double>> tasks = new ArrayList<>();
-    for (int i = 0; i < multipliers.length; i++) {
-      int at = i;
-      tasks.add(() -> -ofHull(at));
-    }
-
-    for (int i = 0; i < steps.length; i++) {
-      int gap = i;
-      tasks.add(() -> ofStep(gap));
-    }
-
-    for (int i = 0; i < layers; i++) {
-      int layer = i;
-      tasks.add(() -> ofSet(layer));
-    }
-
-    double stays = 0;
-    for (double part : workers.all(tasks)) {
-      stays += part;
-    }
-
-    return stays * unit;
-  }
-
-  /** The least that a matrix of the Fantope costs at its multipliers. */
-  private double ofHull(int matrix) {
-    double sum = 0;
-    double largest = 0;
-    for (double multiplier : multipliers[matrix]) {
-      sum += multiplier;
-      largest = Math.max(largest, Math.abs(multiplier));
-    }
-
-    int inner = blocks * (experts - 1);
-    SymmetricEigen eigen = new SymmetricEigen(inner);
-    eigen.decompose(reduced(multipliers[matrix]), false);
-    double[] values = new double[inner];
-    Arrays.setAll(values, eigen::value);
-    Arrays.sort(values);
-    double least = 0;
-    for (int i = 0; i < groups - 1; i++) {
-      least += values[i];
-    }
-
-    double rounding = ROUNDING * largest * width * size * groups;
-    return rho * (sum / groups + blocks * size * least - rounding);
-  }
-
-  /** The most that the entries between two layers gain. */
-  private double ofStep(int gap) {
-    double[] gains = new double[experts * experts];
-    for (int i = 0; i < experts; i++) {
-      for (int j = 0; j < experts; j++) {
-        gains[i * experts + j] =
-            pairs[gap][i * experts + j] + 2 * rho * multipliers[gap][i * width + experts + j];
-      }
-    }
-
-    return heaviest(gains, size);
-  }
-
-  /** The most that the entries of a layer gain, its diagonal included. */
-  private double ofSet(int layer) {
-    double[] gains = new double[experts * experts];
-    double diagonal = 0;
-    for (int[] holder : holders(layer)) {
-      for (int i = 0; i < experts; i++) {
-        int row = (holder[1] + i) * width + holder[1];
-        diagonal += rho * multipliers[holder[0]][row + i];
-        for (int j = 0; j < experts; j++) {
-          gains[i * experts + j] += i == j ? 0 : rho * multipliers[holder[0]][row + j];
-        }
-      }
-    }
-
-    double least = 0;
-    for (int i = 0; i < experts; i++) {
-      for (int j = 0; j < experts; j++) {
-        gains[i * experts + j] += i == j ? 0 : inside[layer][i * experts + j] / 2;
-        least = Math.min(least, gains[i * experts + j]);
-      }
-    }
-
-    for (int i = 0; i < experts; i++) {
-      gains[i * experts + i] = least; // an expert is not its own neighbour
-    }
-
-    return diagonal + heaviest(gains, size - 1);
-  }
-
-  /** The largest sum of entries with exactly {@code degree} in each row and column, rounded up. */
-  private double heaviest(double[] gains, int degree) {
-    if (degree == 0) {
-      return 0;
-    }
-
-    double least = Arrays.stream(gains).min().orElse(0);
-    double most = Arrays.stream(gains).max().orElse(0);
-    double scale = UNITS / Math.max(1e-12, most - least);
-    long[] weights = new long[gains.length];
-    for (int i = 0; i < gains.length; i++) {
-      weights[i] = (long) Math.ceil((gains[i] - least) * scale);
-    }
-
-    long heaviest = GapBound.heaviestSubgraph(weights, experts, experts, degree, degree);
-    return heaviest / scale + least * degree * experts;
   }
 }

@@ -3,6 +3,7 @@ package io.expertatlas.placement.search;
 import io.expertatlas.placement.solver.Chain;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.function.BooleanSupplier;
@@ -25,6 +26,7 @@ final class PoolSearch {
   private static final int FAILURES = 8; // rounds of windows without improvement that end an epoch
   private static final int POOL = 60; // partitions of a layer at most, of 8 parts
   private static final int WIDTH = 8; // layers of a window at most
+  private static final int SWEPT = 512; // slots of a layer at most: a sweep takes their cube
   private static final int ARCHIVE = 10; // results of epochs that are remembered
   private static final long PROPOSALS = 100; // of an anneal, for each pair of experts of a layer
   private static final long LEAST_PROPOSALS = 50_000;
@@ -44,6 +46,7 @@ final class PoolSearch {
   private final BooleanSupplier isTimeUp;
   private final Consumer<int[][]> improved;
   private final LayerPool pool;
+  private final Optional<Sweeps> sweeps;
   private final List<int[][]> archive = new ArrayList<>();
   private final long proposals; // of one anneal
   private final int poolSize; // partitions of a layer at most
@@ -74,6 +77,10 @@ final class PoolSearch {
     this.isTimeUp = isTimeUp;
     this.improved = improved;
     this.pool = new LayerPool(chain);
+    this.sweeps =
+        chain.prices().hasLayerTerms() || chain.hasCaps() || Sweeps.slots(chain) > SWEPT
+            ? Optional.empty() // of the former a sweep knows nothing
+            : Optional.of(new Sweeps(chain, isTimeUp, asserting));
     this.stepsLeft = steps;
     long experts = 0;
     int widest = 0;
@@ -139,8 +146,24 @@ final class PoolSearch {
     }
   }
 
-  /** Anneals windows of a map as long as that helps. */
+  /** Anneals windows of a map as long as that helps, or sweeps over single layers do. */
   private int[][] windows(int[][] start, Workers workers) {
+    int[][] current = start;
+    long before;
+    do {
+      current = annealedWindows(current, workers);
+      before = chain.cost(current);
+      if (sweeps.isPresent() && !isOver()) {
+        current = sweeps.get().improve(current);
+        pool.add(current);
+        offer(current);
+      }
+    } while (chain.cost(current) < before);
+
+    return current;
+  }
+
+  private int[][] annealedWindows(int[][] start, Workers workers) {
     int[][] current = start;
     long cost = offer(current);
     int failures = 0;

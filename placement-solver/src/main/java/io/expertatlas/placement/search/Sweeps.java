@@ -29,6 +29,21 @@ public final class Sweeps {
     this.asserting = asserting;
   }
 
+  /** The most slots of any layer: experts that its parts have room for, each part by itself. */
+  static long slots(Chain chain) {
+    long most = 0;
+    for (int layer = 0; layer < chain.layers(); layer++) {
+      long slots = 0;
+      for (int part = 0; part < chain.parts().gpus(); part++) {
+        slots += Math.min(chain.size(layer), chain.most(layer, part));
+      }
+
+      most = Math.max(most, slots);
+    }
+
+    return most;
+  }
+
   /** The local optimum that a map leads to; never worse than the map. */
   public int[][] improve(int[][] start) {
     DeltaCost state = new DeltaCost(chain, start, asserting);

@@ -10,7 +10,6 @@ import io.expertatlas.placement.solver.Prices;
 import io.expertatlas.placement.solver.SolverConfig;
 import io.expertatlas.placement.solver.SolverOutcome;
 import io.expertatlas.placement.solver.SolverStatus;
-import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.function.BooleanSupplier;
@@ -149,21 +148,14 @@ final class TotalsSearch {
 
     FanoutSearch search =
         new FanoutSearch(touches, config.seed() + 1, config.stepLimit(), false, isTimeUp);
-    search.run(start, ROUNDS, workers, better -> {});
-    List<List<int[]>> kept = search.kept();
-    long[][] costs = new long[kept.size()][];
-    for (int layer = 0; layer < costs.length; layer++) {
-      int at = layer;
-      costs[layer] = kept.get(layer).stream().mapToLong(map -> search.cost(at, map)).toArray();
-    }
-
-    Chain hops =
-        Chain.of(problem.withObjective(Objective.HOPS).withCaps(Caps.NONE), new Prices(1, 0, 0, 0));
-    long cap = problem.caps().total(Objective.FANOUT);
-    int[][] chosen =
-        new LayerChoice(hops, kept, costs)
-            .within(cap > Long.MAX_VALUE / PRICES ? Long.MAX_VALUE : cap * PRICES);
-    offer(new Placement(problem.topology(), Relabel.of(problem, chosen)));
+    int[][] cheapest = search.run(start, ROUNDS, workers, better -> {});
+    long cap = Math.min(problem.caps().total(Objective.FANOUT), Long.MAX_VALUE / (2 * PRICES));
+    long room = Math.max(0, cap * PRICES - touches.cost(cheapest));
+    double end = until(1);
+    FewestHops choice =
+        new FewestHops(
+            problem, touches, search, () -> seconds() > end || config.isStopped().getAsBoolean());
+    offer(new Placement(problem.topology(), choice.of(cheapest, room)));
   }
 
   private Chain weighted(Objective capped, long price, Caps caps) {

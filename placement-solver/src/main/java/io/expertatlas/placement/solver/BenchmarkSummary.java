@@ -7,7 +7,9 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.ToDoubleFunction;
 
@@ -31,7 +33,8 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
    * @param objective what is minimised
    * @param maxLoad most load of a layer, over the least that is known for it; empty for no cap
    * @param best the least value of any run
-   * @param bound the greatest bound of any run
+   * @param bound the greatest bound of any run, or proven for the instance
+   * @param proof of the bound of the instance; empty if none was made, or a run's is greater
    * @param solvers in the order of their first run
    */
   public record Instance(
@@ -42,10 +45,18 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
       OptionalDouble maxLoad,
       double best,
       double bound,
+      Optional<BenchmarkBound> proof,
       List<Solver> solvers) {
     /** Copies the list. */
     public Instance {
       solvers = List.copyOf(solvers);
+    }
+
+    /** How the bound of the instance was proven, in words; empty if it is the solvers' own. */
+    public String proofInWords() {
+      return proof
+          .map(one -> String.format(Locale.ROOT, " (%s, %.1f s)", one.method(), one.seconds()))
+          .orElse("");
     }
 
     /** The instance in words. */
@@ -60,7 +71,12 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
 
     /** {@code (best - bound) / best}. */
     public double gap() {
-      return best == 0 ? 0 : (best - bound) / best;
+      return gap(best);
+    }
+
+    /** {@code (value - bound) / value}. */
+    public double gap(double value) {
+      return value == 0 ? 0 : (value - bound) / value;
     }
   }
 
@@ -102,8 +118,12 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
       Objective objective,
       OptionalDouble maxLoad) {}
 
-  /** Puts runs together. */
-  public static BenchmarkSummary of(List<BenchmarkRun> runs) {
+  /**
+   * Puts runs together.
+   *
+   * @param bounds of any of their instances
+   */
+  public static BenchmarkSummary of(List<BenchmarkRun> runs, List<BenchmarkBound> bounds) {
     Map<InstanceKey, List<BenchmarkRun>> byInstance = new LinkedHashMap<>();
     for (BenchmarkRun run : runs) {
       BenchmarkRun.Key key = run.key();
@@ -121,18 +141,23 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
     }
 
     List<Instance> instances = new ArrayList<>();
-    byInstance.forEach((key, own) -> instances.add(instance(key, own)));
+    byInstance.forEach((key, own) -> instances.add(instance(key, own, bounds)));
     return new BenchmarkSummary(instances);
   }
 
-  private static Instance instance(InstanceKey key, List<BenchmarkRun> runs) {
+  private static Instance instance(
+      InstanceKey key, List<BenchmarkRun> runs, List<BenchmarkBound> bounds) {
     double best =
         runs.stream()
             .filter(run -> run.status().hasPlacement())
             .mapToDouble(BenchmarkRun::value)
             .min()
             .orElse(0);
-    double bound = runs.stream().mapToDouble(BenchmarkRun::bound).max().orElse(0);
+    double ofRuns = runs.stream().mapToDouble(BenchmarkRun::bound).max().orElse(0);
+    Optional<BenchmarkBound> proof =
+        bounds.stream()
+            .filter(one -> one.key().isOf(runs.get(0).key()) && one.value() > ofRuns)
+            .max(Comparator.comparingDouble(BenchmarkBound::value));
     Map<String, List<BenchmarkRun>> bySolver = new LinkedHashMap<>();
     for (BenchmarkRun run : runs) {
       bySolver.computeIfAbsent(name(run.key()), other -> new ArrayList<>()).add(run);
@@ -147,7 +172,8 @@ public record BenchmarkSummary(List<BenchmarkSummary.Instance> instances) {
         key.objective(),
         key.maxLoad(),
         best,
-        bound,
+        proof.map(BenchmarkBound::value).orElse(ofRuns),
+        proof,
         solvers);
   }
 

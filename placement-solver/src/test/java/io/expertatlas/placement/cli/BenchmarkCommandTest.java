@@ -23,6 +23,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -162,6 +163,95 @@ class BenchmarkCommandTest {
     assertThat(err.toString())
         .startsWith(
             "atlas: Invalid cap on load, as a multiple of the best achievable: 0.9, at least 1");
+  }
+
+  @Test
+  void aBoundIsProvenOnceAnInstanceUnlessARunIsOptimal() throws IOException {
+    String[] what = {
+      "--affinity", affinity.toString(), "--solvers", "vanilla", "--bound-limit", "20s"
+    };
+    assertThat(benchmark(what)).as(err.toString()).isZero();
+
+    JsonNode root = new ObjectMapper().readTree(out.toString());
+    Path file = folder.resolve("bench/bounds.jsonl");
+    assertThat(Files.readAllLines(file)).hasSize(2);
+    assertThat(root.get("bounds")).hasSize(2);
+    for (int at = 0; at < 2; at++) {
+      Topology cluster = new Topology(1 + at, 2);
+      JsonNode bound = root.get("bounds").get(at);
+      double optimum = optimum(cluster, "viterbi", Files.createTempDirectory(folder, "free"));
+      assertThat(bound.get("nodes").asInt()).isEqualTo(cluster.nodes());
+      assertThat(bound.get("bound-limit-ms").asLong()).isEqualTo(20_000);
+      assertThat(bound.get("bound").asDouble())
+          .isLessThanOrEqualTo(optimum + 1e-12)
+          .isGreaterThan(root.get("runs").get(2 * at).get("bound").asDouble());
+      assertThat(err.toString())
+          .contains(
+              String.format(
+                  Locale.ROOT,
+                  "bound %.4f (%s, ",
+                  bound.get("bound").asDouble(),
+                  bound.get("method").asText()));
+    }
+
+    List<String> proven = Files.readAllLines(file);
+    assertThat(benchmark(what)).isZero();
+    assertThat(Files.readAllLines(file)).as("not proven again").isEqualTo(proven);
+    what[3] = "vanilla,viterbi";
+    assertThat(benchmark(what)).isZero();
+    assertThat(new ObjectMapper().readTree(out.toString()).get("bounds")).isEmpty();
+    assertThat(err.toString()).contains("gap 0.0 %").doesNotContain("semidefinite");
+
+    Files.writeString(file, "{\"format-version\": 1, \"dataset\": 7}\n");
+    assertThat(benchmark(what)).isEqualTo(1);
+    assertThat(err.toString())
+        .startsWith("atlas: Cannot read %s:1: dataset is 7, expected a text".formatted(file));
+    assertThat(benchmark("--affinity", affinity.toString(), "--bound-limit", "0s")).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid duration: 0s");
+  }
+
+  @Test
+  void aBoundUnderACapOnLoadIsNotAboveTheOptimumUnderIt() throws IOException {
+    String[] cap = {"--max-load", "1.05"};
+    String[] what = {
+      "--affinity",
+      affinity.toString(),
+      "--solvers",
+      "pool@1s",
+      "--bound-limit",
+      "20s",
+      cap[0],
+      cap[1]
+    };
+    assertThat(benchmark(what)).as(err.toString()).isZero();
+
+    JsonNode bounds = new ObjectMapper().readTree(out.toString()).get("bounds");
+    assertThat(bounds).isNotEmpty();
+    for (JsonNode bound : bounds) {
+      Topology cluster = new Topology(bound.get("nodes").asInt(), 2);
+      double optimum =
+          optimum(cluster, "viterbi", Files.createTempDirectory(folder, "capped"), cap);
+      assertThat(bound.get("max-load").asDouble()).isEqualTo(1.05);
+      assertThat(bound.get("bound").asDouble()).isBetween(0.0, optimum + 1e-12);
+    }
+  }
+
+  /** The least hops a token that a benchmark of its own finds. */
+  private double optimum(Topology cluster, String solver, Path bench, String... more)
+      throws IOException {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of("benchmark-placement", "--affinity", affinity.toString(), "--solvers", solver));
+    arguments.addAll(List.of("--clusters", cluster.toString(), "--seeds", "1", "--json"));
+    arguments.addAll(List.of("--warm-up", "1ms", "--output", bench.toString()));
+    arguments.addAll(List.of(more));
+    StringWriter own = new StringWriter();
+    CommandLine line =
+        new CommandLine(new Main())
+            .setOut(new PrintWriter(own))
+            .setErr(new PrintWriter(new StringWriter()));
+    assertThat(Terminal.execute(line, arguments.toArray(String[]::new))).isZero();
+    return new ObjectMapper().readTree(own.toString()).get("runs").get(0).get("value").asDouble();
   }
 
   @Test

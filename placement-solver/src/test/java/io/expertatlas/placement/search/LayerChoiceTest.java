@@ -19,10 +19,10 @@ class LayerChoiceTest {
   private static final int LAYERS = 4;
   private static final int CANDIDATES = 3;
 
-  /** Against all 81 choices, each renamed. A price reaches the corners of the front alone. */
+  /** Against all 81 choices, each renamed. */
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 3, 4, 5, 6, 7, 8})
-  void staysWithinTheCapAndIsTheBestWithoutOne(int seed) {
+  void isTheBestWithinTheCap(int seed) {
     SplittableRandom random = new SplittableRandom(seed);
     int nodes = 1 + seed % 2;
     PlacementProblem problem =
@@ -45,21 +45,52 @@ class LayerChoiceTest {
       cheapest += least;
     }
 
-    LayerChoice choice = new LayerChoice(hops, candidates, costs);
-    long best = Long.MAX_VALUE;
-    for (int code = 0; code < 81; code++) {
-      best = Math.min(best, hops(problem, hops, pick(candidates, code)));
+    LayerChoice choice = new LayerChoice(hops, candidates, costs, () -> false);
+    for (long cap : new long[] {0, cheapest, cheapest + 20, cheapest + 60, Long.MAX_VALUE / 2}) {
+      long best = Long.MAX_VALUE;
+      for (int code = 0; code < 81; code++) {
+        int[][] map = pick(candidates, code);
+        if (cost(map, candidates, costs) <= Math.max(cap, cheapest)) {
+          best = Math.min(best, hops(problem, hops, map));
+        }
+      }
+
+      int[][] chosen = choice.within(cap);
+      assertThat(cost(chosen, candidates, costs)).isLessThanOrEqualTo(Math.max(cap, cheapest));
+      assertThat(hops(problem, hops, chosen)).isEqualTo(best);
+    }
+  }
+
+  /** More than the units that are counted in: within the cap all the same. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 4})
+  void largeCostsAreRoundedUp(int seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    PlacementProblem problem = Routes.problem(Routes.random(LAYERS, 8, 2, 300, seed), 1, 4);
+    Chain hops =
+        Chain.of(problem.withObjective(Objective.HOPS).withCaps(Caps.NONE), new Prices(1, 0, 0, 0));
+    List<List<int[]>> candidates = new ArrayList<>();
+    long[][] costs = new long[LAYERS][CANDIDATES];
+    for (long[] layer : costs) {
+      candidates.add(List.of(map(hops, random), map(hops, random), map(hops, random)));
+      Arrays.setAll(layer, i -> i == 0 ? 0 : random.nextLong(1L << 40));
     }
 
-    assertThat(hops(problem, hops, choice.within(Long.MAX_VALUE))).isEqualTo(best);
-    assertThat(cost(choice.within(cheapest), candidates, costs)).isEqualTo(cheapest);
+    LayerChoice choice = new LayerChoice(hops, candidates, costs, () -> false);
     long before = Long.MAX_VALUE;
-    for (long cap = cheapest; cap < cheapest + 200; cap += 20) {
+    for (int share = 0; share <= 10; share++) {
+      long cap = ((long) LAYERS << 40) / 10 * share;
       int[][] chosen = choice.within(cap);
       assertThat(cost(chosen, candidates, costs)).isLessThanOrEqualTo(cap);
-      assertThat(hops(problem, hops, chosen)).isLessThanOrEqualTo(before);
-      before = hops(problem, hops, chosen);
+      before = share == 0 || share == 10 ? before : Math.min(before, hops(problem, hops, chosen));
     }
+
+    assertThat(hops(problem, hops, choice.within((long) LAYERS << 40))).isLessThanOrEqualTo(before);
+    assertThat(choice.within(0)).isEqualTo(pick(candidates, 0));
+  }
+
+  private static int[] map(Chain hops, SplittableRandom random) {
+    return Starts.random(hops.layer(0), random)[0];
   }
 
   private static int[][] pick(List<List<int[]>> candidates, int code) {

@@ -49,7 +49,8 @@ class BenchmarkSummaryTest {
                 run("a", 2, 5),
                 run("a", 3, 9),
                 run("b", 2, 5),
-                run("c", 1, 0)));
+                run("c", 1, 0)),
+            List.of());
 
     assertThat(summary.instances()).hasSize(1);
     Instance instance = summary.instances().get(0);
@@ -72,6 +73,39 @@ class BenchmarkSummaryTest {
     assertThat(c.solved()).isZero();
     assertThat(c.runs()).isEqualTo(1);
     assertThat(c.heldOut()).isEmpty();
+  }
+
+  @Test
+  void aProvenBoundIsOfItsInstanceIfItIsAboveThoseOfTheRuns() {
+    List<BenchmarkRun> runs = List.of(run("a", 1, 6), run("b", 1, 5)); // bounds of 3
+    BenchmarkBound proven = bound(10, 4, "by hand");
+
+    Instance instance =
+        BenchmarkSummary.of(runs, List.of(bound(11, 5, "of others"), proven)).instances().get(0);
+    assertThat(instance.bound()).isEqualTo(4);
+    assertThat(instance.proof()).hasValue(proven);
+    assertThat(instance.proofInWords()).isEqualTo(" (by hand, 2.5 s)");
+    assertThat(instance.gap()).isCloseTo(0.2, within(1e-12));
+    assertThat(instance.gap(6)).isCloseTo(1 / 3.0, within(1e-12));
+
+    Instance weaker = BenchmarkSummary.of(runs, List.of(bound(10, 2, "weakly"))).instances().get(0);
+    assertThat(weaker.bound()).isEqualTo(3);
+    assertThat(weaker.proofInWords()).isEmpty();
+  }
+
+  private static BenchmarkBound bound(long tokens, double value, String method) {
+    return new BenchmarkBound(
+        new BenchmarkBound.Key(
+            "d",
+            tokens,
+            new Topology(1, 4),
+            Objective.HOPS,
+            OptionalDouble.empty(),
+            Duration.ofSeconds(3),
+            1),
+        value,
+        method,
+        2.5);
   }
 
   @Test
