@@ -26,6 +26,7 @@ public final class Parameter {
   private final float[] mean;
   private final float[] variance;
   private boolean written; // whether the gradient is this step's
+  private boolean isZero = true; // whether it is 0 throughout
   private Parameter second; // use, or null
 
   /**
@@ -144,18 +145,22 @@ public final class Parameter {
     }
 
     written = true;
+    isZero = false;
     sum.device().store(sum, gradient);
   }
 
   /** Ends a step: of a parameter that nothing used the gradient is 0, of two uses their sum. */
   void completeGradient() {
-    if (!written) {
+    if (!written && !isZero) {
       transform((i, number) -> 0);
-      written = true;
+      isZero = true;
     }
+
+    written = true;
 
     if (second != null) {
       second.completeGradient();
+      isZero = false;
       transform((i, number) -> number + second.gradient.get(i));
     }
   }
