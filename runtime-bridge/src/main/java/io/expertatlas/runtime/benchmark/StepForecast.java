@@ -17,7 +17,9 @@ import io.expertatlas.runtime.train.PipelineOptions;
  * What the simulator, fed with a profile of this machine, says of a step that was measured: same
  * plan, same policy and numbers, same routing, the second of two steps.
  *
- * @param gradientSeconds forward and backward, all gradients on the host
+ * @param seconds of the step
+ * @param gradientSeconds forward and backward, all gradients on the host; with the optimizer if it
+ *     runs beside them
  * @param optimizerSeconds the optimizer on the host
  * @param loadSeconds that copies take, of all devices
  * @param cpuExperts computed by the CPU in a step, each pass of a chunk
@@ -27,6 +29,7 @@ import io.expertatlas.runtime.train.PipelineOptions;
  * @param timeline of the step
  */
 public record StepForecast(
+    double seconds,
     double gradientSeconds,
     double optimizerSeconds,
     double loadSeconds,
@@ -37,11 +40,6 @@ public record StepForecast(
     Timeline timeline) {
   private static final double NANOS = 1e9;
 
-  /** Seconds of the step. */
-  public double seconds() {
-    return gradientSeconds + optimizerSeconds;
-  }
-
   /**
    * Simulates.
    *
@@ -51,6 +49,7 @@ public record StepForecast(
    * @param routing of the step
    * @param tokens of a micro-batch
    * @param parameters of the model
+   * @param overlaps whether the optimizer moves parameters while gradients of others are computed
    * @throws IllegalArgumentException if the table is no profile of training, or of another layer
    */
   public static StepForecast of(
@@ -59,7 +58,8 @@ public record StepForecast(
       LookupTable table,
       StepRouting routing,
       int tokens,
-      long parameters) {
+      long parameters,
+      boolean overlaps) {
     ProfiledTimes times =
         new ProfiledTimes(
             table, backend.recomputes(), tokens, Double.POSITIVE_INFINITY); // as fast as memory
@@ -75,12 +75,18 @@ public record StepForecast(
                 times,
                 inDoubles ? options.cpuThreads() : 1,
                 backend.devices().get(0) == backend.cpu(),
-                holdsRoom(options, table)));
+                holdsRoom(options, table),
+                overlaps));
     simulator.step(routing, false); // the popularity of a step before
     StepResult step = simulator.step(routing, true);
+    double optimizer = times.optimizerNanos(parameters) / NANOS;
+    long ends = Math.max(0, parameters - options.plan().layers() * times.layerParameters());
+    double gradients =
+        (step.nanos() + (overlaps ? times.optimizerNanos(ends) : 0)) / NANOS; // ends come last
     return new StepForecast(
-        step.nanos() / NANOS,
-        times.optimizerNanos(parameters) / NANOS,
+        overlaps ? gradients : gradients + optimizer,
+        gradients,
+        optimizer,
         step.devices().stream().mapToLong(DeviceResult::loadNanos).sum() / NANOS,
         step.timeline().spans().stream()
             .filter(span -> span.stream().equals(PipelineSimulator.CPU))

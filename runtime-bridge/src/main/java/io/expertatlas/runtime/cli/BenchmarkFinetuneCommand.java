@@ -199,7 +199,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
                 bar::step);
       }
 
-      if (table != null && !overlaps) { // forecasts have the optimizer behind
+      if (table != null) {
         executors.forEach(
             (name, executor) ->
                 forecasts.put(
@@ -210,7 +210,8 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
                         table,
                         executor.routing().orElseThrow(),
                         batch / microBatches * length,
-                        config.size())));
+                        config.size(),
+                        overlaps)));
       }
     }
 

@@ -9,9 +9,15 @@ package io.expertatlas.runtime.sim;
  *     experts beside them add to the same gradients
  * @param storesHoldRoom whether the next stage's weights find no room until gradients of the last
  *     one are on the host
+ * @param updatesMeanwhile whether the optimizer moves a stage's parameters as soon as their
+ *     gradients are on the host, on a thread of its own; else it is no part of the step
  */
 public record ExecutorRules(
-    ProfiledTimes times, int cpuWorkers, boolean hostDevices, boolean storesHoldRoom) {
+    ProfiledTimes times,
+    int cpuWorkers,
+    boolean hostDevices,
+    boolean storesHoldRoom,
+    boolean updatesMeanwhile) {
   /**
    * Checks the workers.
    *

@@ -32,6 +32,7 @@ final class ExecutorWork implements StageWork {
   private final BlockIds ids;
   private final ExecutorExperts experts;
   private final boolean splits;
+  private final CpuPool updates;
   private final ArrayDeque<Step> steps = new ArrayDeque<>();
   private int requested; // visits whose weights were asked for
   private int storing; // visits whose gradients are under way
@@ -47,12 +48,14 @@ final class ExecutorWork implements StageWork {
       DeviceContext context,
       ExecutorRules rules,
       CpuPool pool,
+      CpuPool updates,
       HierarchicalLoading loading,
       DemandLoader loader) {
     this.context = context;
     this.rules = rules;
     this.times = rules.times();
     this.plan = context.plan();
+    this.updates = updates;
     this.loading = loading;
     this.loader = loader;
     this.ids = new BlockIds(plan.layers(), context.routing().experts());
@@ -283,19 +286,32 @@ final class ExecutorWork implements StageWork {
     }
 
     experts.endVisit();
+    int[] open = {rules.hostDevices() ? 1 : 2}; // stores behind and on this thread
+    Runnable there =
+        () -> {
+          if (--open[0] == 0 && visit.backward() && rules.updatesMeanwhile()) {
+            updates.submit((end - first) * times.layerOptimizerNanos(), () -> {}, () -> {});
+          }
+        };
     if (rules.hostDevices()) {
       onThread += behind;
     } else if (visit.backward()) {
       storing++;
-      context.stores().copy(behind, "gradients of stage " + visit.stage(), this::stored);
+      context.stores().copy(behind, "gradients of stage " + visit.stage(), () -> stored(there));
     }
 
     context
         .events()
-        .after(Math.round(onThread), () -> drop(ids.attention(first), ids.attention(end), next));
+        .after(
+            Math.round(onThread),
+            () -> {
+              there.run();
+              drop(ids.attention(first), ids.attention(end), next);
+            });
   }
 
-  private void stored() {
+  private void stored(Runnable there) {
+    there.run();
     storing--;
     if (storing == 0) {
       Runnable resumed = awaitsRoom;

@@ -138,6 +138,7 @@ public final class PipelineSimulator {
 
     EventQueue events = new EventQueue();
     Optional<CpuPool> pool = executor.map(rules -> new CpuPool(events, rules.cpuWorkers()));
+    CpuPool updates = new CpuPool(events, 1);
     List<Span> spans = new ArrayList<>();
     Map<Integer, SharedLink> up = new TreeMap<>();
     Map<Integer, SharedLink> down = new TreeMap<>();
@@ -167,7 +168,7 @@ public final class PipelineSimulator {
               context,
               ActionLists.of(plan, device, settings.chunks(), settings.backward()),
               settings.chunks(),
-              work(context, pool),
+              work(context, pool, updates),
               stage -> walks.get(plan.owner(stage))));
     }
 
@@ -182,12 +183,13 @@ public final class PipelineSimulator {
         new Timeline(spans));
   }
 
-  private StageWork work(DeviceContext context, Optional<CpuPool> pool) {
+  private StageWork work(DeviceContext context, Optional<CpuPool> pool, CpuPool updates) {
     if (executor.isPresent()) {
       return new ExecutorWork(
           context,
           executor.orElseThrow(),
           pool.orElseThrow(),
+          updates,
           loadings.get(context.device()),
           loaders.get(context.device()));
     }

@@ -63,6 +63,16 @@ public final class ProfiledTimes implements WorkTimes {
     return curve(backward ? Curve.HEAD_BACKWARD : Curve.HEAD_FORWARD, tokens);
   }
 
+  /** The optimizer on the parameters of a layer. */
+  double layerOptimizerNanos() {
+    return optimizerNanos(layerParameters());
+  }
+
+  /** Parameters of a layer. */
+  public long layerParameters() {
+    return table.shape().layerBytes(training.sizes().experts()) / table.shape().bytesPerValue();
+  }
+
   /** A step of the optimizer on so many parameters. */
   public double optimizerNanos(long parameters) {
     return training.optimizerNanos() * parameters;

@@ -75,6 +75,16 @@ class ExecutorWorkTest {
 
   private static StepResult run(
       PipelineKind kind, int layers, boolean recomputes, boolean hostDevices, boolean holds) {
+    return run(kind, layers, recomputes, hostDevices, holds, false);
+  }
+
+  private static StepResult run(
+      PipelineKind kind,
+      int layers,
+      boolean recomputes,
+      boolean hostDevices,
+      boolean holds,
+      boolean updates) {
     int[][][] counts = new int[layers][1][1];
     Arrays.stream(counts).forEach(layer -> layer[0][0] = TOKENS);
     return PipelineSimulator.ofExecutor(
@@ -87,7 +97,8 @@ class ExecutorWorkTest {
                 new ProfiledTimes(table(), recomputes, TOKENS, Double.POSITIVE_INFINITY),
                 1,
                 hostDevices,
-                holds))
+                holds,
+                updates))
         .step(new StepRouting(counts, new int[0][][]), true);
   }
 
@@ -144,6 +155,17 @@ class ExecutorWorkTest {
         .containsExactly(22L, 31L);
   }
 
+  /**
+   * By hand: a layer has 288 + 9 + 144 parameters of half a nanosecond, 220.5. Gradients of stage 1
+   * are on the host at 90, its parameters have moved at 311 (220.5 rounds up), those of stage 0,
+   * there at 125, at 532.
+   */
+  @Test
+  void theOptimizerMovesAStageWhileTheNextOneIsComputed() {
+    StepResult step = run(PipelineKind.MOBIUS, 2, false, false, false, true);
+    assertThat(step.nanos()).isEqualTo(90 + 221 + 221);
+  }
+
   @Test
   void loadsThatWaitForGradientsOfTheStageBeforeComeLater() {
     StepResult free = run(PipelineKind.MOBIUS, 4, false, false, false);
@@ -195,6 +217,7 @@ class ExecutorWorkTest {
                 new ProfiledTimes(table(), random.nextBoolean(), TOKENS, 1e9),
                 1 + random.nextInt(2),
                 random.nextBoolean(),
+                random.nextBoolean(),
                 random.nextBoolean()));
     StepRouting routing = new StepRouting(counts, new int[0][][]);
     for (int i = 0; i < 2; i++) {
@@ -228,7 +251,7 @@ class ExecutorWorkTest {
   @Test
   void aPoolWithoutWorkersIsRefused() {
     ProfiledTimes times = new ProfiledTimes(table(), true, TOKENS, 1e9);
-    assertThatThrownBy(() -> new ExecutorRules(times, 0, false, false))
+    assertThatThrownBy(() -> new ExecutorRules(times, 0, false, false, false))
         .hasMessage("Invalid number of CPU workers: 0, at least 1");
   }
 }

@@ -73,7 +73,7 @@ class PipelineTwinTest {
       assertThat(executor.routing()).contains(routing);
       return new Both(
           executor.timeline(),
-          StepForecast.of(executor.options(), backend, table, routing, LENGTH, model.size()),
+          StepForecast.of(executor.options(), backend, table, routing, LENGTH, model.size(), false),
           routing);
     }
   }
