@@ -208,6 +208,12 @@ final class ProfileCommand implements Callable<Integer> {
               .formatted(checkpoint.config().architecture(), model));
     }
 
+    if (length > all.maxPositions()) {
+      throw new IllegalArgumentException(
+          "Invalid --sequence-length: %d, the model has %d positions"
+              .formatted(length, all.maxPositions()));
+    }
+
     MixtralConfig config = all.withLayers(1);
     return new Subject(
         "mixtral %s".formatted(model.getFileName()),

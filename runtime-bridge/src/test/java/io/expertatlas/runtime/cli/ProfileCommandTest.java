@@ -97,6 +97,14 @@ class ProfileCommandTest {
   }
 
   @Test
+  void sequencesLongerThanTheModelsPositionsAreRefused() {
+    assertThat(execute(profile("--sequence-length 1000000 --model " + mixtral()))).isEqualTo(1);
+    assertThat(err.toString())
+        .containsPattern("Invalid --sequence-length: 1000000, the model has \\d+ positions");
+    assertThat(table()).doesNotExist();
+  }
+
+  @Test
   void aFolderWithoutModelIsOneLine() {
     assertThat(execute(profile("--model " + folder))).isEqualTo(1);
     assertThat(err.toString().strip().lines()).hasSize(1);
