@@ -125,11 +125,7 @@ public final class TrainingBenchmark {
       double loss) {}
 
   private static Sample sample(
-      TrainableModel model,
-      PipelineExecutor executor,
-      TokenBatch batch,
-      int step,
-      boolean overlaps)
+      TrainableModel model, PipelineExecutor executor, TokenBatch batch, int step, boolean overlaps)
       throws InterruptedException {
     long loaded = executor.loadedBytes();
     boolean inDoubles = executor.isInDoubles();

@@ -130,8 +130,7 @@ final class FinetuneCommand implements Callable<Integer> {
 
     try (devices) {
       Backend backend = devices.open(spec, pipeline.devices(), pipeline.memory());
-      TrainableModel trained =
-          new MixtralTraining(config, checkpoint, false, devices.hostMemory());
+      TrainableModel trained = new MixtralTraining(config, checkpoint, false, devices.hostMemory());
       print(train(finetuning, settings, rows, trained, backend));
     }
 

@@ -2,7 +2,6 @@ package io.expertatlas.runtime.cli;
 
 import io.expertatlas.runtime.cuda.CudaDevice;
 import io.expertatlas.runtime.cuda.CudaMatrixDevice;
-import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.FloatDevice;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.train.Backend;
@@ -128,8 +127,7 @@ final class TrainingDevices implements AutoCloseable {
    */
   void checkHost(long parameters, boolean resident) {
     if (isCuda()) {
-      HostNeed.checkPinned(
-          parameters, HostMemory.available(), Runtime.getRuntime().maxMemory());
+      HostNeed.checkPinned(parameters, HostMemory.available(), Runtime.getRuntime().maxMemory());
     } else {
       HostNeed.check(parameters, resident, Runtime.getRuntime().maxMemory());
     }

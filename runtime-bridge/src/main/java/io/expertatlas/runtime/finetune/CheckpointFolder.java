@@ -78,7 +78,8 @@ final class CheckpointFolder {
     for (Parameter one : parameters) {
       entries.add(new Entry("value/" + one.name(), one.shape(), one.value()));
       entries.add(new Entry("mean/" + one.name(), one.shape(), FloatBuffer.wrap(one.mean())));
-      entries.add(new Entry("variance/" + one.name(), one.shape(), FloatBuffer.wrap(one.variance())));
+      entries.add(
+          new Entry("variance/" + one.name(), one.shape(), FloatBuffer.wrap(one.variance())));
     }
 
     files.write(aside.resolve("state.safetensors"), out -> TensorFile.write(entries, out));

@@ -44,7 +44,8 @@ final class CausalAttention {
    * ds k / sqrt(D)}, {@code dk = ds' q / sqrt(D)}; those of shared keys and values are summed in
    * order of the query heads.
    */
-  Matrix.AttentionGradients backward(DoubleMatrix q, DoubleMatrix k, DoubleMatrix v, int length, DoubleMatrix gradient) {
+  Matrix.AttentionGradients backward(
+      DoubleMatrix q, DoubleMatrix k, DoubleMatrix v, int length, DoubleMatrix gradient) {
     DoubleMatrix queryOut = new DoubleMatrix(q.rows, q.columns);
     DoubleMatrix keyOut = new DoubleMatrix(k.rows, k.columns);
     DoubleMatrix valueOut = new DoubleMatrix(v.rows, v.columns);
@@ -74,7 +75,8 @@ final class CausalAttention {
   /**
    * Turns gradients of probabilities into those of scores, times the scale; above the diagonal 0.
    */
-  private static void throughSoftmax(DoubleMatrix probabilities, DoubleMatrix gradient, double scale) {
+  private static void throughSoftmax(
+      DoubleMatrix probabilities, DoubleMatrix gradient, double scale) {
     int length = gradient.rows;
     for (int i = 0; i < length; i++) {
       int at = i * length;

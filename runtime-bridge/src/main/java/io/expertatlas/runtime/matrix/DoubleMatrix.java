@@ -174,7 +174,8 @@ final class DoubleMatrix implements Matrix {
       double sigmoid = sigmoid(values[i]);
       double silu = values[i] * sigmoid;
       upGradient.values[i] = down.values[i] * silu;
-      gateGradient.values[i] = down.values[i] * (right.values[i] * (sigmoid + silu * (1 - sigmoid)));
+      gateGradient.values[i] =
+          down.values[i] * (right.values[i] * (sigmoid + silu * (1 - sigmoid)));
     }
 
     return new SwigluGradients(gateGradient, upGradient);
@@ -190,8 +191,7 @@ final class DoubleMatrix implements Matrix {
   }
 
   @Override
-  public Matrix rmsNormBackward(
-      Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient) {
+  public Matrix rmsNormBackward(Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient) {
     return Norms.rmsBackward(this, of(gain), epsilon, of(gradient), of(gainGradient));
   }
 
@@ -234,8 +234,7 @@ final class DoubleMatrix implements Matrix {
   @Override
   public AttentionGradients attendBackward(
       Heads heads, Matrix keys, Matrix values, int length, Matrix gradient) {
-    return new CausalAttention(heads)
-        .backward(this, of(keys), of(values), length, of(gradient));
+    return new CausalAttention(heads).backward(this, of(keys), of(values), length, of(gradient));
   }
 
   @Override

@@ -35,7 +35,11 @@ final class Norms {
    * n))}; adds that of the gain, {@code sum of dy n}.
    */
   static DoubleMatrix rmsBackward(
-      DoubleMatrix x, DoubleMatrix gain, double epsilon, DoubleMatrix gradient, DoubleMatrix gainGradient) {
+      DoubleMatrix x,
+      DoubleMatrix gain,
+      double epsilon,
+      DoubleMatrix gradient,
+      DoubleMatrix gainGradient) {
     int width = x.columns;
     DoubleMatrix out = new DoubleMatrix(x.rows, width);
     for (int row = 0; row < x.rows; row++) {

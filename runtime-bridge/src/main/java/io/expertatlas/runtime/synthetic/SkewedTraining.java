@@ -15,9 +15,9 @@ import java.util.SplittableRandom;
  * the sum of squared shares of a layer's experts. Which experts are popular is drawn for each
  * layer.
  *
- * <p>A router is given normed rows, of mean 0 and variance 1, plus the norm's bias, which is 1 here.
- * Its rows are normal of deviation {@code 1 / sqrt(H)} and sum 0, so that logits are normal of
- * variance 1, plus a constant, which the bias turns into one of the logit.
+ * <p>A router is given normed rows, of mean 0 and variance 1, plus the norm's bias, which is 1
+ * here. Its rows are normal of deviation {@code 1 / sqrt(H)} and sum 0, so that logits are normal
+ * of variance 1, plus a constant, which the bias turns into one of the logit.
  */
 public final class SkewedTraining implements WeightSource {
   private final PostNormConfig config;
@@ -37,9 +37,7 @@ public final class SkewedTraining implements WeightSource {
     this.seed = seed;
     this.biases =
         Popularity.biases(
-            Popularity.ofConcentration(config.experts(), config.topK(), skew),
-            config.topK(),
-            seed);
+            Popularity.ofConcentration(config.experts(), config.topK(), skew), config.topK(), seed);
   }
 
   @Override

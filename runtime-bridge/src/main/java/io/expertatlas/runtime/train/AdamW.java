@@ -40,12 +40,12 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     double meanScale = 1 / (1 - Math.pow(beta1, number));
     double rootScale = 1 / Math.sqrt(1 - Math.pow(beta2, number));
     double kept = 1 - rate * weightDecay;
-    HostWork.forEach(
+    HostWork.forEachRange(
         parameters,
-        parameter -> {
+        (parameter, begin, end) -> {
           Piece piece = new Piece();
-          for (int first = 0; first < parameter.elements(); first += HostWork.PIECE) {
-            piece.take(parameter, first);
+          for (int first = begin; first < end; first += HostWork.PIECE) {
+            piece.take(parameter, first, end);
             if (inDoubles) {
               inDoubles(piece, kept, rate * meanScale, rootScale);
             } else {
@@ -65,8 +65,8 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     final float[] variance = new float[HostWork.PIECE];
     int count;
 
-    void take(Parameter parameter, int first) {
-      count = Math.min(HostWork.PIECE, parameter.elements() - first);
+    void take(Parameter parameter, int first, int end) {
+      count = Math.min(HostWork.PIECE, end - first);
       parameter.value().get(first, value, 0, count);
       parameter.gradient().get(first, gradient, 0, count);
       System.arraycopy(parameter.mean(), first, mean, 0, count);
@@ -88,7 +88,8 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
       piece.mean[i] = (float) first;
       piece.variance[i] = (float) second;
       piece.value[i] =
-          (float) (kept * piece.value[i] - rate * first / (Math.sqrt(second) * rootScale + epsilon));
+          (float)
+              (kept * piece.value[i] - rate * first / (Math.sqrt(second) * rootScale + epsilon));
     }
   }
 

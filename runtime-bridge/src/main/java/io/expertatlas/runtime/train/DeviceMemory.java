@@ -189,8 +189,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
 
   @Override
   public synchronized Matrix gradient(Parameter parameter) {
-    return gradients.computeIfAbsent(
-        parameter, one -> matrices.zeros(one.rows(), one.columns()));
+    return gradients.computeIfAbsent(parameter, one -> matrices.zeros(one.rows(), one.columns()));
   }
 
   /** The sum of a parameter's gradients, which belongs to the caller; none if there is none. */

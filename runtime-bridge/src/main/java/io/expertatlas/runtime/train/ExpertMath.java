@@ -26,13 +26,10 @@ enum ExpertMath {
       Matrix gate = tape.inner.get(0);
       Matrix up = tape.inner.get(1);
       copies.gradient(p.get(1)).addOuter(gradient, gate.swiglu(up));
-      Matrix.SwigluGradients back =
-          gate.swigluBackward(up, gradient.times(copies.value(p.get(1))));
+      Matrix.SwigluGradients back = gate.swigluBackward(up, gradient.times(copies.value(p.get(1))));
       copies.gradient(p.get(0)).addOuter(back.gate(), tape.x);
       copies.gradient(p.get(2)).addOuter(back.up(), tape.x);
-      return back.gate()
-          .times(copies.value(p.get(0)))
-          .add(back.up().times(copies.value(p.get(2))));
+      return back.gate().times(copies.value(p.get(0))).add(back.up().times(copies.value(p.get(2))));
     }
   },
 

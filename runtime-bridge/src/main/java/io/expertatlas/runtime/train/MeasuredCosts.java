@@ -147,8 +147,7 @@ public final class MeasuredCosts implements ExpertCosts {
 
     @Override
     public Matrix gradient(Parameter parameter) {
-      return gradients.computeIfAbsent(
-          parameter, one -> device.zeros(one.rows(), one.columns()));
+      return gradients.computeIfAbsent(parameter, one -> device.zeros(one.rows(), one.columns()));
     }
 
     @Override

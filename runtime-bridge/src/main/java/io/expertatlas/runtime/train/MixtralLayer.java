@@ -98,8 +98,7 @@ record MixtralLayer(
       throws InterruptedException {
     Kept kept = (Kept) tape;
     Matrix middle =
-        kept
-            .middle
+        kept.middle
             .rmsNormBackward(
                 copies.value(expertNorm),
                 epsilon,
@@ -119,8 +118,7 @@ record MixtralLayer(
             .times(copies.value(query))
             .add(back.keys().times(copies.value(key)))
             .add(back.values().times(copies.value(value)));
-    return kept
-        .x
+    return kept.x
         .rmsNormBackward(
             copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))
         .add(middle);

@@ -42,7 +42,9 @@ public final class MixtralTraining implements TrainableModel {
 
     this.norm = read(source, "model.norm.weight", hidden);
     this.head =
-        tied ? embedding.secondUse(memory) : read(source, "lm_head.weight", config.vocabulary(), hidden);
+        tied
+            ? embedding.secondUse(memory)
+            : read(source, "lm_head.weight", config.vocabulary(), hidden);
     HostWork.forEach(parameters, Parameter::read);
   }
 

@@ -79,7 +79,8 @@ final class PipelineDevice implements AutoCloseable {
             memory.loader());
     this.kept =
         keep == Keep.INPUTS ? PipelineNeed.keptBytes(options, backend, stages, device, 1) : 0;
-    this.experts = new DeviceExperts(device, splits(), memory, hierarchy, backend.cpu(), pool, spans);
+    this.experts =
+        new DeviceExperts(device, splits(), memory, hierarchy, backend.cpu(), pool, spans);
   }
 
   private boolean splits() {
@@ -92,8 +93,7 @@ final class PipelineDevice implements AutoCloseable {
    * @return the loss of each micro-batch, summed over its targets; zeros where the last stage is
    *     another device's
    */
-  double[] run(
-      List<TokenBatch> parts, long targets, PipelineNetwork network, Completion completion)
+  double[] run(List<TokenBatch> parts, long targets, PipelineNetwork network, Completion completion)
       throws InterruptedException {
     return new Walk(parts, targets, network, completion).run();
   }
@@ -112,8 +112,7 @@ final class PipelineDevice implements AutoCloseable {
     private int visit;
     private int requested; // visits whose weights were asked for
 
-    Walk(
-        List<TokenBatch> parts, long targets, PipelineNetwork network, Completion completion) {
+    Walk(List<TokenBatch> parts, long targets, PipelineNetwork network, Completion completion) {
       this.parts = parts;
       this.targets = targets;
       this.network = network;

@@ -119,7 +119,8 @@ public final class PipelineExecutor implements StepExecutor {
 
   @Override
   public double loss(TokenBatch batch) throws InterruptedException {
-    double loss = run(
+    double loss =
+        run(
             scoring,
             List.of(batch),
             batch.targets(),

@@ -34,7 +34,8 @@ final class PipelineNeed {
                 + Math.max(
                     stage.tapeBytes(tokens, length, backend.keep(), matrices),
                     stage.tapeBytes(tokens, length, Keep.NOTHING, matrices)); // when it scores
-        long next = i + 1 < visits.size() ? stages.get(visits.get(i + 1).stage()).copyBytes(matrices) : 0;
+        long next =
+            i + 1 < visits.size() ? stages.get(visits.get(i + 1).stage()).copyBytes(matrices) : 0;
         if (weights + gradients + activations + next > most) {
           most = weights + gradients + activations + next;
           where =

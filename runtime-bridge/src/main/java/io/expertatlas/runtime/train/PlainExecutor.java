@@ -109,7 +109,11 @@ public final class PlainExecutor implements StepExecutor {
   }
 
   private void note(long copies, TokenBatch part) {
-    peakBytes = Math.max(peakBytes, copies + stage.tapeBytes(part.tokens(), part.length(), Keep.TAPES, DoubleDevice.INSTANCE));
+    peakBytes =
+        Math.max(
+            peakBytes,
+            copies
+                + stage.tapeBytes(part.tokens(), part.length(), Keep.TAPES, DoubleDevice.INSTANCE));
   }
 
   @Override

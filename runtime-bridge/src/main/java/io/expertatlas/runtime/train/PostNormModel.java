@@ -39,7 +39,9 @@ public final class PostNormModel implements TrainableModel {
     }
 
     this.head =
-        config.tied() ? embedding.secondUse(memory) : read("head.weight", config.vocabulary(), hidden);
+        config.tied()
+            ? embedding.secondUse(memory)
+            : read("head.weight", config.vocabulary(), hidden);
     HostWork.forEach(parameters, Parameter::read);
   }
 

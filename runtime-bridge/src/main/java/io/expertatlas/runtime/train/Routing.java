@@ -80,8 +80,7 @@ final class Routing {
     for (int k = 0; k < topK; k++) {
       int best = -1;
       for (int expert = 0; expert < experts; expert++) {
-        if (!isChosen(token, k, expert)
-            && (best < 0 || logits[at + expert] > logits[at + best])) {
+        if (!isChosen(token, k, expert) && (best < 0 || logits[at + expert] > logits[at + best])) {
           best = expert;
         }
       }

@@ -61,7 +61,9 @@ class FinetuneCommandTest {
               long[] axes = shape.stream().mapToLong(Long::longValue).toArray();
               tensors.add(
                   new TensorFile.Entry(
-                      name, shape, FloatBuffer.wrap(HostFloats.read(new InitialWeights(1).tensor(name, axes)))));
+                      name,
+                      shape,
+                      FloatBuffer.wrap(HostFloats.read(new InitialWeights(1).tensor(name, axes)))));
             });
     try (OutputStream out = Files.newOutputStream(models.resolve("model.safetensors"))) {
       TensorFile.write(tensors, out);

@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.train.AdamW;
-import io.expertatlas.runtime.train.ParameterMemory;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.runtime.train.MixtralTraining;
+import io.expertatlas.runtime.train.ParameterMemory;
 import io.expertatlas.runtime.train.PlainExecutor;
 import io.expertatlas.runtime.train.TrainableModel;
 import java.io.IOException;
@@ -69,7 +69,8 @@ class FinetuningTest {
   private FinetuneResult run(
       Path output, TrainingSettings settings, boolean resumes, FileLayer files)
       throws IOException, InterruptedException {
-    TrainableModel model = new MixtralTraining(CONFIG, new InitialWeights(1), false, ParameterMemory.JVM);
+    TrainableModel model =
+        new MixtralTraining(CONFIG, new InitialWeights(1), false, ParameterMemory.JVM);
     try (PlainExecutor executor = new PlainExecutor(model, 1)) {
       return new Finetuning(source, output, settings, 2, resumes)
           .run(model, rows(), executor, Map.of(), TrainingObserver.NONE, files);

@@ -35,8 +35,7 @@ class GradientTest {
     double[] numbers(Parameter parameter) {
       return values.computeIfAbsent(
           parameter,
-          one ->
-              DoubleDevice.INSTANCE.load(one.value(), one.rows(), one.columns()).toHost());
+          one -> DoubleDevice.INSTANCE.load(one.value(), one.rows(), one.columns()).toHost());
     }
 
     @Override
@@ -46,8 +45,7 @@ class GradientTest {
 
     @Override
     public Matrix gradient(Parameter parameter) {
-      return gradients.computeIfAbsent(
-          parameter, one -> device().zeros(one.rows(), one.columns()));
+      return gradients.computeIfAbsent(parameter, one -> device().zeros(one.rows(), one.columns()));
     }
   }
 
@@ -61,8 +59,7 @@ class GradientTest {
     Changeable copies = new Changeable();
     ExpertRunner runner = ExpertRunner.inOrder(copies);
     Stage.Tape tape =
-        stage.forward(
-            batch, Optional.empty(), batch.targets(), Stage.Keep.TAPES, copies, runner);
+        stage.forward(batch, Optional.empty(), batch.targets(), Stage.Keep.TAPES, copies, runner);
     stage.backward(tape, Optional.empty(), batch.targets(), copies, runner);
     double largest =
         copies.gradients.values().stream()

@@ -79,9 +79,11 @@ class PipelineExecutorTest {
               true,
               memory);
       case "post-norm" ->
-          new PostNormModel(new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights, memory);
+          new PostNormModel(
+              new PostNormConfig(LAYERS, 5, 1, 12, 9, 3, 19, 1e-5, false), weights, memory);
       default ->
-          new PostNormModel(new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights, memory);
+          new PostNormModel(
+              new PostNormConfig(LAYERS, 1, 1, 4, 3, 1, 19, 1e-5, true), weights, memory);
     };
   }
 
@@ -177,7 +179,8 @@ class PipelineExecutorTest {
     Map<PipelineKind, Map<String, Integer>> streams = new TreeMap<>();
     for (PipelineKind kind : List.of(PipelineKind.MOBIUS, PipelineKind.APTMOE)) {
       PipelineOptions options = options(kind, AffinityPolicy.EQUATION_1, 2, 4, 1L << 30);
-      try (PipelineExecutor executor = new PipelineExecutor(model("mixtral"), options, BACKEND, 6, LENGTH)) {
+      try (PipelineExecutor executor =
+          new PipelineExecutor(model("mixtral"), options, BACKEND, 6, LENGTH)) {
         executor.gradients(TinyModels.batch(19, 4, 6, 1));
         Map<String, Integer> counts = new TreeMap<>();
         for (Span span : executor.timeline().spans()) {
@@ -282,14 +285,11 @@ class PipelineExecutorTest {
       TokenBatch batch = TinyModels.batch(19, 3, 5, 1);
       Stage.Tape tape =
           stage.forward(
-              batch,
-              Optional.empty(),
-              12,
-              Stage.Keep.TAPES,
-              copies,
-              ExpertRunner.inOrder(copies));
+              batch, Optional.empty(), 12, Stage.Keep.TAPES, copies, ExpertRunner.inOrder(copies));
       long input = 15L * model.hidden() * Double.BYTES;
-      assertThat(stage.tapeBytes(15, 5, Stage.Keep.TAPES, DoubleDevice.INSTANCE)).as(name).isEqualTo(tape.bytes() + input);
+      assertThat(stage.tapeBytes(15, 5, Stage.Keep.TAPES, DoubleDevice.INSTANCE))
+          .as(name)
+          .isEqualTo(tape.bytes() + input);
     }
   }
 
