@@ -43,6 +43,7 @@ public final class TrainingBenchmark {
    * @param cpuExperts computed by the CPU in a step, each pass of a chunk
    * @param cpuSeconds that these took
    * @param peakBytes of the fullest device
+   * @param skew of the last step: the mean over layers of the sum of squared shares of experts
    * @param loss of the last step
    */
   public record Result(
@@ -55,6 +56,7 @@ public final class TrainingBenchmark {
       double cpuExperts,
       double cpuSeconds,
       long peakBytes,
+      double skew,
       double loss) {
     /** Copies the list. */
     public Result {
@@ -122,6 +124,7 @@ public final class TrainingBenchmark {
       double experts,
       double cpu,
       long peak,
+      double skew,
       double loss) {}
 
   private static Sample sample(
@@ -158,6 +161,7 @@ public final class TrainingBenchmark {
         spans.stream().filter(span -> span.stream().equals("cpu")).count(),
         seconds(spans, "cpu"),
         executor.peakBytes(),
+        executor.routing().orElseThrow().concentration(),
         loss);
   }
 
@@ -180,6 +184,7 @@ public final class TrainingBenchmark {
         median(samples.stream().map(Sample::experts).toList()),
         median(samples.stream().map(Sample::cpu).toList()),
         samples.stream().mapToLong(Sample::peak).max().orElse(0),
+        samples.get(samples.size() - 1).skew(),
         samples.get(samples.size() - 1).loss());
   }
 

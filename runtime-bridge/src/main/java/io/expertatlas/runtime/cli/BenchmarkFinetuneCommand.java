@@ -276,7 +276,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
     for (Result one : results) {
       err.printf(
           "  %-14s %.3f s a step (optimizer %.3f), %.1f sequences/s; %.1f GB loaded in %.3f s,"
-              + " %.0f experts on the CPU in %.3f s; %s%n",
+              + " %.0f experts on the CPU in %.3f s; skew %.3f; %s%n",
           one.pipeline(),
           one.seconds(),
           one.optimizerSeconds(),
@@ -285,6 +285,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
           one.loadSeconds(),
           one.cpuExperts(),
           one.cpuSeconds(),
+          one.skew(),
           ByteSize.show(one.peakBytes()));
       StepForecast forecast = forecasts.get(one.pipeline());
       if (forecast != null) {
@@ -341,6 +342,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
       node.put("cpu-experts", one.cpuExperts());
       node.put("cpu-seconds", one.cpuSeconds());
       node.put("peak-bytes", one.peakBytes());
+      node.put("skew", one.skew());
       node.put("loss", one.loss());
       StepForecast forecast = forecasts.get(one.pipeline());
       if (forecast != null) {

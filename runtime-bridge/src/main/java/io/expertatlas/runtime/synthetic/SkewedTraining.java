@@ -3,6 +3,7 @@ package io.expertatlas.runtime.synthetic;
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
+import io.expertatlas.runtime.cpu.HostFloats;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.runtime.train.PostNormConfig;
 import java.nio.ByteBuffer;
@@ -17,9 +18,12 @@ import java.util.SplittableRandom;
  *
  * <p>A router is given normed rows, of mean 0 and variance 1, plus the norm's bias, which is 1
  * here. Its rows are normal of deviation {@code 1 / sqrt(H)} and sum 0, so that logits are normal
- * of variance 1, plus a constant, which the bias turns into one of the logit.
+ * of variance 1, plus a constant, which the bias turns into one of the logit. Embeddings are large,
+ * so that tokens differ by more than their positions.
  */
 public final class SkewedTraining implements WeightSource {
+  private static final float SPREAD = 200; // of embeddings, whose deviation is 0.02 else
+
   private final PostNormConfig config;
   private final InitialWeights others;
   private final long seed;
@@ -46,6 +50,15 @@ public final class SkewedTraining implements WeightSource {
       float[] ones = new float[config.hidden()];
       Arrays.fill(ones, 1);
       return new Values(name, Arrays.stream(shape).boxed().toList(), ones);
+    }
+
+    if (name.equals("embedding.weight")) {
+      float[] spread = HostFloats.read(others.tensor(name, shape));
+      for (int i = 0; i < spread.length; i++) {
+        spread[i] *= SPREAD;
+      }
+
+      return new Values(name, Arrays.stream(shape).boxed().toList(), spread);
     }
 
     return name.endsWith("router.weight")

@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -256,6 +257,41 @@ class FinetuneCommandTest {
                     "100kB")))
         .isEqualTo(1);
     assertThat(err.toString()).contains("Not enough memory: mobius of 4 stages needs ");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  @Test
+  void inFloatsTheLossesAreThoseInDoublesWithinRounding() throws IOException {
+    JsonNode doubles = json("--output", folder.resolve("doubles").toString());
+    JsonNode floats =
+        json(
+            "--output",
+            folder.resolve("floats").toString(),
+            "--precision",
+            "float32",
+            "--pipeline",
+            "aptmoe",
+            "--recompute");
+    for (int step = 0; step < 3; step++) {
+      assertThat(floats.get("losses").get(step).asDouble())
+          .isCloseTo(doubles.get("losses").get(step).asDouble(), within(1e-4));
+    }
+
+    assertThat(floats.get("execution").get("precision").asText()).isEqualTo("float32");
+  }
+
+  @Test
+  void devicesThatContradictThePrecisionAreRefused() {
+    String output = folder.resolve("out").toString();
+    assertThat(execute(small("--output", output, "--precision", "tf32"))).isEqualTo(2);
+    assertThat(err.toString())
+        .contains("Invalid --precision: tf32, on cpu it is float64 or float32");
+    assertThat(execute(small("--output", output, "--precision", "float32"))).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid options: --precision float32 takes a --pipeline");
+    assertThat(execute(small("--output", output, "--device", "tpu"))).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid --device: tpu, cpu or cuda");
+    assertThat(execute(small("--output", output, "--device", "cuda"))).isEqualTo(2);
+    assertThat(err.toString()).contains("Invalid options: --device cuda takes a --pipeline");
     assertThat(folder.resolve("out")).doesNotExist();
   }
 }

@@ -42,6 +42,10 @@ class FinetuningTest {
   }
 
   private static TrainingSettings settings(double learningRate, int batch) {
+    return settings(learningRate, batch, 1);
+  }
+
+  private static TrainingSettings settings(double learningRate, int batch, double clipNorm) {
     return new TrainingSettings(
         5,
         batch,
@@ -51,7 +55,7 @@ class FinetuningTest {
         RateSchedule.LINEAR,
         2,
         new AdamW(0.9, 0.99, 1e-8, 0.01),
-        1,
+        clipNorm,
         0.2,
         3);
   }
@@ -114,6 +118,15 @@ class FinetuningTest {
     FinetuneResult one = run(folder.resolve("one"), settings(0.1, 2), false, FileLayer.REAL);
     FinetuneResult two = run(folder.resolve("two"), settings(0.1, 2), false, FileLayer.REAL);
     assertThat(two.curve()).isEqualTo(one.curve());
+    assertThat(folder.resolve("two/model.safetensors"))
+        .hasSameBinaryContentAs(folder.resolve("one/model.safetensors"));
+  }
+
+  @Test
+  void withoutClippingTheCurveIsThatOfABoundThatIsNeverMet() throws Exception {
+    FinetuneResult none = run(folder.resolve("one"), settings(0.1, 2, 0), false, FileLayer.REAL);
+    FinetuneResult high = run(folder.resolve("two"), settings(0.1, 2, 1e9), false, FileLayer.REAL);
+    assertThat(none.curve()).isEqualTo(high.curve());
     assertThat(folder.resolve("two/model.safetensors"))
         .hasSameBinaryContentAs(folder.resolve("one/model.safetensors"));
   }

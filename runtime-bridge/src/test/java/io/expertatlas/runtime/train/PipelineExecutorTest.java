@@ -173,6 +173,44 @@ class PipelineExecutorTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("pipelines")
+  void parametersThatMoveMeanwhileEndAsThoseThatMoveAfterwards(
+      String name, PipelineKind kind, AffinityPolicy policy, int devices, int chunks)
+      throws InterruptedException {
+    if (chunks == 1) {
+      return; // four are enough
+    }
+
+    TrainableModel expected = model(name);
+    TrainableModel found = model(name);
+    PipelineOptions options = options(kind, policy, devices, chunks, 1L << 30);
+    Backend backend = Backend.doubles(devices, true);
+    int tokens = TOKENS / chunks;
+    try (PlainExecutor plain = new PlainExecutor(expected, chunks);
+        PipelineExecutor piped = new PipelineExecutor(found, options, backend, tokens, LENGTH)) {
+      for (int step = 1; step <= 2; step++) {
+        int number = step;
+        TokenBatch batch = TinyModels.batch(19, 4, 6, step);
+        List<Parameter> moved = new ArrayList<>();
+        double loss =
+            piped.step(
+                batch,
+                some -> {
+                  moved.addAll(some);
+                  OPTIMIZER.step(some, 1e-2, number, true);
+                });
+        assertThat(loss).isEqualTo(plain.gradients(batch));
+        assertThat(moved).containsExactlyInAnyOrderElementsOf(found.parameters());
+        OPTIMIZER.step(expected.parameters(), 1e-2, step, true);
+        for (int i = 0; i < expected.parameters().size(); i++) {
+          Parameter one = expected.parameters().get(i);
+          assertThat(found.parameters().get(i).value()).as(one.name()).isEqualTo(one.value());
+        }
+      }
+    }
+  }
+
   @Test
   void aptMoeComputesExpertsOnBothSidesAndCopiesFewerBlocksThanMobius()
       throws InterruptedException {
