@@ -6,11 +6,9 @@ import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.runtime.benchmark.StepForecast;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark.Result;
-import io.expertatlas.runtime.json.LookupTableParser;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.TableCosts;
-import io.expertatlas.runtime.pipeline.TrainingProfile;
 import io.expertatlas.runtime.synthetic.SkewedTraining;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.InitialWeights;
@@ -22,8 +20,6 @@ import io.expertatlas.runtime.train.TrainableModel;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -140,14 +136,6 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
       description = "Seed of weights and tokens (default: ${DEFAULT-VALUE}).")
   private long seed;
 
-  @Option(
-      names = "--costs",
-      paramLabel = "FILE",
-      description =
-          "A table of 'atlas profile' on this machine, of the same layer and batch: aptmoe weighs"
-              + " its numbers, and each pipeline's step is simulated beside the measured one.")
-  private Path costsFile;
-
   @Option(names = "--json", description = "Print one JSON object to stdout.")
   private boolean json;
 
@@ -157,7 +145,17 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
         PostNormConfig.preset(preset, experts, topK, vocabulary).withLayers(layers);
     check();
     devices.checkHost(config.size(), false);
-    LookupTable table = costsFile == null ? null : table(config);
+    LookupTable table =
+        pipeline
+            .table(
+                config.hidden(),
+                config.inner(),
+                config.experts(),
+                config.topK(),
+                config.vocabulary(),
+                batch / microBatches * length,
+                length)
+            .orElse(null);
     Map<String, PipelineExecutor> executors = new TreeMap<>(); // the last of each pipeline
     Map<String, StepForecast> forecasts = new TreeMap<>();
     WeightSource weights =
@@ -217,37 +215,6 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
 
     print(config, results, forecasts);
     return 0;
-  }
-
-  private LookupTable table(PostNormConfig config) throws IOException {
-    LookupTable table = LookupTableParser.read(costsFile);
-    TrainingProfile.Sizes sizes = table.training().sizes();
-    int[] found = {
-      table.shape().dim(),
-      table.shape().hidden(),
-      sizes.experts(),
-      sizes.topK(),
-      sizes.vocabulary(),
-      sizes.tokens(),
-      sizes.sequenceLength()
-    };
-    int[] asked = {
-      config.hidden(),
-      config.inner(),
-      config.experts(),
-      config.topK(),
-      config.vocabulary(),
-      batch / microBatches * length,
-      length
-    };
-    if (!Arrays.equals(found, asked)) {
-      throw new IllegalArgumentException(
-          ("Invalid --costs: %s is of another layer or batch: hidden size, inner size, experts,"
-                  + " top-k, vocabulary, tokens of a micro-batch, sequence length %s, asked for %s")
-              .formatted(costsFile, Arrays.toString(found), Arrays.toString(asked)));
-    }
-
-    return table;
   }
 
   private void check() {

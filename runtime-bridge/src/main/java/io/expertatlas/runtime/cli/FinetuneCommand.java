@@ -11,6 +11,7 @@ import io.expertatlas.runtime.finetune.TokenRows;
 import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.model.Models;
+import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.tokenizer.TextCodec;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.MixtralTraining;
@@ -25,6 +26,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
@@ -117,6 +119,15 @@ final class FinetuneCommand implements Callable<Integer> {
     }
 
     devices.checkHost(size(config), !pipeline.isThere());
+    Optional<LookupTable> table =
+        pipeline.table(
+            config.hidden(),
+            config.inner(),
+            config.experts(),
+            config.topK(),
+            config.vocabulary(),
+            settings.batch() / settings.microBatches() * settings.sequenceLength(),
+            settings.sequenceLength());
     TokenRows rows = rows(config, settings);
     if (batches != null) {
       WrittenAside.file(
@@ -131,7 +142,7 @@ final class FinetuneCommand implements Callable<Integer> {
     try (devices) {
       Backend backend = devices.open(spec, pipeline.devices(), pipeline.memory());
       TrainableModel trained = new MixtralTraining(config, checkpoint, false, devices.hostMemory());
-      print(train(finetuning, settings, rows, trained, backend));
+      print(train(finetuning, settings, rows, trained, table, backend));
     }
 
     return 0;
@@ -184,9 +195,10 @@ final class FinetuneCommand implements Callable<Integer> {
       TrainingSettings settings,
       TokenRows rows,
       TrainableModel trained,
+      Optional<LookupTable> table,
       Backend backend)
       throws IOException, InterruptedException {
-    try (StepExecutor executor = pipeline.open(spec, trained, settings, backend);
+    try (StepExecutor executor = pipeline.open(spec, trained, settings, table, backend);
         ProgressBar bar = Terminal.progress("finetune", settings.steps())) {
       FinetuneResult result =
           finetuning.run(trained, rows, executor, words(), new TrainingBar(bar, settings));

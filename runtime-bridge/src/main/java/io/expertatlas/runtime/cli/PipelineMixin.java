@@ -1,10 +1,14 @@
 package io.expertatlas.runtime.cli;
 
 import io.expertatlas.runtime.finetune.TrainingSettings;
+import io.expertatlas.runtime.json.LookupTableParser;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
+import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.pipeline.TableCosts;
+import io.expertatlas.runtime.pipeline.TrainingProfile;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.MeasuredCosts;
 import io.expertatlas.runtime.train.PipelineExecutor;
@@ -13,8 +17,12 @@ import io.expertatlas.runtime.train.PlainExecutor;
 import io.expertatlas.runtime.train.StepExecutor;
 import io.expertatlas.runtime.train.TrainableModel;
 import io.expertatlas.trace.terminal.Terminal;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -77,6 +85,51 @@ final class PipelineMixin {
               + " ${DEFAULT-VALUE}).")
   private int cpuThreads;
 
+  @Option(
+      names = "--costs",
+      paramLabel = "FILE",
+      description =
+          "A table of 'atlas profile' on this machine, of the same layer and batch: aptmoe weighs"
+              + " its numbers; default: a short measurement at the start.")
+  private Path costs;
+
+  /**
+   * The table of {@code --costs}, if any.
+   *
+   * @param tokens of a micro-batch
+   * @param length tokens of a sequence
+   * @throws IllegalArgumentException if it is of another layer or batch, with both
+   * @throws IOException if it cannot be read
+   */
+  Optional<LookupTable> table(
+      int hidden, int inner, int experts, int topK, int vocabulary, int tokens, int length)
+      throws IOException {
+    if (costs == null) {
+      return Optional.empty();
+    }
+
+    LookupTable table = LookupTableParser.read(costs);
+    TrainingProfile.Sizes sizes = table.training().sizes();
+    int[] found = {
+      table.shape().dim(),
+      table.shape().hidden(),
+      sizes.experts(),
+      sizes.topK(),
+      sizes.vocabulary(),
+      sizes.tokens(),
+      sizes.sequenceLength()
+    };
+    int[] asked = {hidden, inner, experts, topK, vocabulary, tokens, length};
+    if (!Arrays.equals(found, asked)) {
+      throw new IllegalArgumentException(
+          ("Invalid --costs: %s is of another layer or batch: hidden size, inner size, experts,"
+                  + " top-k, vocabulary, tokens of a micro-batch, sequence length %s, asked for %s")
+              .formatted(costs, Arrays.toString(found), Arrays.toString(asked)));
+    }
+
+    return Optional.of(table);
+  }
+
   /** Devices of the pipeline; 1 without one. */
   int devices() {
     return devices;
@@ -123,12 +176,17 @@ final class PipelineMixin {
   /**
    * Opens what computes.
    *
+   * @param table what aptmoe weighs; empty: it is measured
    * @param backend what a pipeline computes with, to be closed by its owner
    * @throws ParameterException if options contradict each other or the model
    * @throws IllegalArgumentException if it does not fit the memory, with the numbers
    */
   StepExecutor open(
-      CommandSpec spec, TrainableModel model, TrainingSettings settings, Backend backend)
+      CommandSpec spec,
+      TrainableModel model,
+      TrainingSettings settings,
+      Optional<LookupTable> table,
+      Backend backend)
       throws InterruptedException {
     if (devices < 1 || stages < 0 || cpuThreads < 1) {
       throw new ParameterException(
@@ -138,10 +196,10 @@ final class PipelineMixin {
     }
 
     if (!isThere()) {
-      if (devices > 1 || stages > 0 || memory != null) {
+      if (devices > 1 || stages > 0 || memory != null || costs != null) {
         throw new ParameterException(
             spec.commandLine(),
-            "Invalid options: --devices, --stages and --memory are of a --pipeline");
+            "Invalid options: --devices, --stages, --memory and --costs are of a --pipeline");
       }
 
       if (backend.devices().get(0).numberBytes() != Double.BYTES) {
@@ -160,7 +218,9 @@ final class PipelineMixin {
         settings.batch() / settings.microBatches(),
         settings.sequenceLength(),
         settings.seed(),
-        MeasuredCosts.of(model, backend, cpuThreads),
+        table.isPresent()
+            ? new TableCosts(table.get(), backend.recomputes())
+            : MeasuredCosts.of(model, backend, cpuThreads),
         backend);
   }
 

@@ -200,7 +200,8 @@ class FinetuneCommandTest {
         "--clip-norm -1 | Invalid --clip-norm: -1.0, at least 0",
         "--checkpoint-every -1 | Invalid --checkpoint-every: -1, at least 0",
         "--timeline f | Invalid options: --timeline is of a --pipeline",
-        "--devices 2 | Invalid options: --devices, --stages and --memory are of a --pipeline",
+        "--devices 2 | Invalid options: --devices, --stages, --memory and --costs are of a"
+            + " --pipeline",
         "--pipeline other | Invalid pipeline: other, one of gpipe, gpipe-offload, mobius, aptmoe",
         "--pipeline mobius --stages 5 | Invalid number of stages: 5, a divisor of the 4 layers",
         "--pipeline gpipe --devices 0 | Invalid pipeline: --devices 0 and --cpu-threads 1 at least"
@@ -293,5 +294,38 @@ class FinetuneCommandTest {
     assertThat(execute(small("--output", output, "--device", "cuda"))).isEqualTo(2);
     assertThat(err.toString()).contains("Invalid options: --device cuda takes a --pipeline");
     assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  @Test
+  void aProfileOfTheSameLayerIsWeighedAndThatOfAnotherRefused() throws IOException {
+    Path table = folder.resolve("table.json");
+    String[] profile = {
+      "profile",
+      "--model",
+      model,
+      "--samples",
+      "1",
+      "--output",
+      table.toString(),
+      "--batch",
+      "2",
+      "--micro-batches",
+      "1",
+      "--sequence-length",
+      "16"
+    };
+    assertThat(execute(profile)).as(err.toString()).isZero();
+    String[] more = {"--pipeline", "aptmoe", "--costs", table.toString(), "--output"};
+    String[] there = Arrays.copyOf(more, 6);
+    there[5] = folder.resolve("there").toString();
+    JsonNode measured = json("--pipeline", "aptmoe", "--output", folder.resolve("here").toString());
+    assertThat(json(there).get("losses")).isEqualTo(measured.get("losses"));
+    there[5] = folder.resolve("other").toString();
+    String[] longer = merged(small(there), new String[] {"--sequence-length", "8"});
+    assertThat(execute(longer)).isEqualTo(1);
+    assertThat(err.toString())
+        .contains("Invalid --costs: %s is of another layer or batch".formatted(table))
+        .contains("[16, 8, 8, 2, 4096, 32, 16], asked for [16, 8, 8, 2, 4096, 16, 8]");
+    assertThat(folder.resolve("other")).doesNotExist();
   }
 }
