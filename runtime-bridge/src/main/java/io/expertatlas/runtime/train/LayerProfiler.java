@@ -123,6 +123,7 @@ public final class LayerProfiler {
   }
 
   /** Weights, gradients and activations of the layer's step, as counted there or reserved. */
+  @SuppressWarnings("try") // scopes are there to be closed
   private long peakBytes() throws InterruptedException {
     List<Block> all = new ArrayList<>(layer.experts());
     all.add(layer.attention());
@@ -165,6 +166,7 @@ public final class LayerProfiler {
     return grid;
   }
 
+  @SuppressWarnings("try") // scopes are there to be closed
   private void experts(MatrixDevice where, Curve forward, Curve backward, List<Block> resident)
       throws InterruptedException {
     observer.accept(
@@ -196,6 +198,7 @@ public final class LayerProfiler {
     return turns.get(i % turns.size()).parameters();
   }
 
+  @SuppressWarnings("try") // scopes are there to be closed
   private void activations() throws InterruptedException {
     observer.accept("activations");
     int[] grid = grid(settings.tokens());
@@ -292,6 +295,7 @@ public final class LayerProfiler {
     Both of(int tokens, Copies copies) throws InterruptedException;
   }
 
+  @SuppressWarnings("try") // scopes are there to be closed
   private void pair(Curve forward, Curve backward, List<Block> blocks, Passes passes)
       throws InterruptedException {
     int[] counts = sequences();

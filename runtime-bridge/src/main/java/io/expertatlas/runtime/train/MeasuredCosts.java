@@ -58,6 +58,7 @@ public final class MeasuredCosts implements ExpertCosts {
             + load(model.layers().get(0).gate(), device));
   }
 
+  @SuppressWarnings("try") // scopes are there to be closed
   private static Curves curves(
       TrainableModel model, MatrixDevice device, boolean keepsCopies, boolean recomputes)
       throws InterruptedException {

@@ -152,6 +152,7 @@ record Stage(TrainableModel model, int first, int end) {
    * @param targets of the whole step
    * @return its output belongs to the caller
    */
+  @SuppressWarnings("try") // scopes are there to be closed
   Tape forward(
       TokenBatch batch,
       Optional<Matrix> input,

@@ -39,6 +39,7 @@ final class Stopwatch {
     return nanos;
   }
 
+  @SuppressWarnings("try") // scopes are there to be closed
   private static double once(MatrixDevice device, Work work, int first, int repeats)
       throws InterruptedException {
     device.synchronize();
