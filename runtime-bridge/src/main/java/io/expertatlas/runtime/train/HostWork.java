@@ -12,7 +12,7 @@ final class HostWork {
   /** Numbers that are worked on at a time: they stay in the caches of a core. */
   static final int PIECE = 4096;
 
-  private static final int RANGE = 256 * PIECE; // numbers of a thread at a time
+  private static final int RANGE = 64 * PIECE; // numbers of a thread at a time
 
   /** Not the common pool: who routes tokens there does not wait for an optimizer. */
   private static final ForkJoinPool POOL =

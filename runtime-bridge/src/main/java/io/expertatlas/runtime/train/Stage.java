@@ -96,7 +96,7 @@ record Stage(TrainableModel model, int first, int end) {
           case NOTHING -> most;
         };
     long ends = (long) tokens * (model.hidden() + (isLast() ? model.vocabulary() : 0));
-    return inside / Double.BYTES * device.numberBytes()
+    return inside / Double.BYTES * device.numberBytes() // layers tell theirs in doubles
         + inside % Double.BYTES
         + ends * device.numberBytes();
   }
