@@ -140,7 +140,8 @@ final class TrainingDevices implements AutoCloseable {
 
   @Override
   public void close() {
-    opened.forEach(MatrixDevice::close);
-    opened.clear();
+    while (!opened.isEmpty()) { // the first one last: it locked the host's memory
+      opened.remove(opened.size() - 1).close();
+    }
   }
 }
