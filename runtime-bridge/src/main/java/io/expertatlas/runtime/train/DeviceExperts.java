@@ -2,6 +2,7 @@ package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
+import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.HierarchicalLoading;
 import io.expertatlas.runtime.pipeline.LayerSplit;
 import io.expertatlas.runtime.train.ExpertRunner.Pass;
@@ -24,6 +25,7 @@ final class DeviceExperts implements ExpertRunner {
   private final boolean splits;
   private final DeviceMemory memory;
   private final HierarchicalLoading hierarchy;
+  private final ExpertCosts costs;
   private final HostCopies cpu;
   private final ExecutorService pool;
   private final SpanLog spans;
@@ -39,6 +41,7 @@ final class DeviceExperts implements ExpertRunner {
       boolean splits,
       DeviceMemory memory,
       HierarchicalLoading hierarchy,
+      ExpertCosts costs,
       MatrixDevice cpu,
       ExecutorService pool,
       SpanLog spans) {
@@ -46,6 +49,7 @@ final class DeviceExperts implements ExpertRunner {
     this.splits = splits;
     this.memory = memory;
     this.hierarchy = hierarchy;
+    this.costs = costs;
     this.cpu = new HostCopies(cpu, memory);
     this.pool = pool;
     this.spans = spans;
@@ -67,6 +71,18 @@ final class DeviceExperts implements ExpertRunner {
     }
 
     while (!here.isEmpty()) {
+      if (splits && pass == Pass.FORWARD && onPool.stream().allMatch(Future::isDone)) {
+        Optional<Integer> sooner = soonerOnCpu(layer, counts, here);
+        if (sooner.isPresent()) {
+          int expert = sooner.get();
+          here.remove(sooner.get());
+          elsewhere.add(expert);
+          Matrix input = cpu.device().take(work.input(expert));
+          onPool.add(pool.submit(() -> computeOnCpu(layer, expert, input, work)));
+          continue;
+        }
+      }
+
       List<Integer> blocks =
           here.stream().map(expert -> memory.ids().expert(layer, expert)).toList();
       work.run(here.remove(memory.awaitAny(blocks)), memory);
@@ -80,6 +96,39 @@ final class DeviceExperts implements ExpertRunner {
     if (splits && pass == Pass.FORWARD) {
       memory.ask(() -> hierarchy.endLayer(layer));
     }
+  }
+
+  /**
+   * With the CPU idle and nothing on the device to compute: the expert of the fewest tokens whose
+   * copy has not begun, if the CPU is done with it before its copy would come and be computed. It
+   * is not copied then.
+   */
+  private Optional<Integer> soonerOnCpu(int layer, int[] counts, List<Integer> waiting) {
+    List<Integer> found = new ArrayList<>();
+    memory.ask(
+        () -> {
+          int copies = 0;
+          int least = -1;
+          for (int expert : waiting) {
+            int block = memory.ids().expert(layer, expert);
+            if (memory.loader().isResident(block)) {
+              return;
+            }
+
+            copies++;
+            if (memory.loader().isQueued(block) && (least < 0 || counts[expert] < counts[least])) {
+              least = expert;
+            }
+          }
+
+          if (least >= 0
+              && costs.cpuNanos(counts[least], false)
+                  < copies * costs.loadExpertNanos() + costs.gpuNanos(counts[least], false)) {
+            memory.loader().cancel(memory.ids().expert(layer, least));
+            found.add(least);
+          }
+        });
+    return found.stream().findFirst();
   }
 
   private static Matrix await(int layer, Future<Matrix> onPool) throws InterruptedException {

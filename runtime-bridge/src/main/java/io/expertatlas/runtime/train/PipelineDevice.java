@@ -80,7 +80,8 @@ final class PipelineDevice implements AutoCloseable {
     this.kept =
         keep == Keep.INPUTS ? PipelineNeed.keptBytes(options, backend, stages, device, 1) : 0;
     this.experts =
-        new DeviceExperts(device, splits(), memory, hierarchy, backend.cpu(), pool, spans);
+        new DeviceExperts(
+            device, splits(), memory, hierarchy, options.costs(), backend.cpu(), pool, spans);
   }
 
   private boolean splits() {

@@ -13,6 +13,7 @@ import io.expertatlas.runtime.pipeline.AffinityPolicy;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -209,6 +210,77 @@ class PipelineExecutorTest {
         }
       }
     }
+  }
+
+  /** The CPU in doubles, whose copies take a while. */
+  private static Backend slowCopies() {
+    MatrixDevice slow =
+        (MatrixDevice)
+            Proxy.newProxyInstance(
+                MatrixDevice.class.getClassLoader(),
+                new Class<?>[] {MatrixDevice.class},
+                (proxy, method, arguments) -> {
+                  if (method.getName().equals("load")) {
+                    Thread.sleep(2);
+                  }
+
+                  return method.invoke(DoubleDevice.INSTANCE, arguments);
+                });
+    return new Backend(List.of(slow), DoubleDevice.INSTANCE, true);
+  }
+
+  /** An expert on the CPU takes so long, a copy a microsecond. */
+  private static ExpertCosts costs(double cpuNanos) {
+    return new ExpertCosts() {
+      @Override
+      public double cpuNanos(int tokens, boolean backward) {
+        return cpuNanos;
+      }
+
+      @Override
+      public double gpuNanos(int tokens, boolean backward) {
+        return 1;
+      }
+
+      @Override
+      public double loadExpertNanos() {
+        return 1000;
+      }
+
+      @Override
+      public double loadBaseNanos() {
+        return 1000;
+      }
+    };
+  }
+
+  @Test
+  void anExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst() throws InterruptedException {
+    Map<Double, Long> onCpu = new TreeMap<>();
+    Map<Double, Double> losses = new TreeMap<>();
+    for (double cpuNanos : new double[] {1, 1e12}) {
+      PipelineOptions options =
+          new PipelineOptions(
+              StagePlan.equal(PipelineKind.APTMOE, 1, LAYERS, LAYERS),
+              1,
+              AffinityPolicy.RANDOM_HALF, // which asks for half of the experts, whatever they cost
+              costs(cpuNanos),
+              1L << 30,
+              1,
+              3);
+      try (PipelineExecutor executor =
+          new PipelineExecutor(model("mixtral"), options, slowCopies(), TOKENS, LENGTH)) {
+        losses.put(cpuNanos, executor.gradients(TinyModels.batch(19, 4, 6, 1)));
+        onCpu.put(
+            cpuNanos,
+            executor.timeline().spans().stream()
+                .filter(span -> span.stream().equals("cpu"))
+                .count());
+      }
+    }
+
+    assertThat(onCpu.get(1.0)).isGreaterThan(onCpu.get(1e12));
+    assertThat(losses.get(1.0)).isEqualTo(losses.get(1e12));
   }
 
   @Test
