@@ -17,7 +17,8 @@ import java.util.SplittableRandom;
  * the time limit is not hit, the same seed gives the same plan, whatever the number of threads.
  */
 public final class PoolSolver implements PlacementSolver {
-  private static final int PATIENCE = 6;
+  private static final int PATIENCE = 6; // epochs of a search that improve nothing and end it
+  private static final int PATIENT = 64; // experts of all layers for each such epoch, if more
   private static final double CHOOSING = 0.04; // of the time limit, among equal fan-out
 
   private static final int ROUNDS = 12; // of a fan-out search that improve nothing and end it
@@ -75,6 +76,7 @@ public final class PoolSolver implements PlacementSolver {
   }
 
   private int[][] pooled(SolverRun run, int[][] start, long bound, Workers workers) {
+    int slots = run.chain().layers() * start[0].length;
     return new PoolSearch(
             run.chain(),
             run.config().seed(),
@@ -82,7 +84,7 @@ public final class PoolSolver implements PlacementSolver {
             isAsserting(),
             run::isTimeUp,
             map -> run.report("pool", run.chain().cost(map), bound))
-        .run(start, PATIENCE, workers);
+        .run(start, Math.max(PATIENCE, slots / PATIENT), workers);
   }
 
   private SolverOutcome byLayer(SolverRun run, int[][] start, long bound, Workers workers) {
