@@ -93,8 +93,15 @@ final class Trainer {
             parameters -> {
               List<Double> found = Parameter.gradientSquares(parameters);
               for (int i = 0; i < found.size(); i++) {
-                check(step, 0, found.get(i), rate);
-                squares.put(parameters.get(i), found.get(i));
+                Parameter parameter = parameters.get(i);
+                if (!Double.isFinite(found.get(i))) { // the loss is not known yet
+                  throw new TrainingException(
+                      ("Stopped in step %d of %d: the gradient of %s is no number, learning rate"
+                              + " %s. Maybe lower it")
+                          .formatted(step + 1, settings.steps(), parameter.name(), rate));
+                }
+
+                squares.put(parameter, found.get(i));
               }
 
               settings.optimizer().step(parameters, rate, step + 1, executor.isInDoubles());

@@ -232,6 +232,17 @@ class FinetuningTest {
   }
 
   @Test
+  void aGradientThatIsNoNumberIsNamedWhereParametersMoveMeanwhile() {
+    Path output = folder.resolve("out");
+    assertThatThrownBy(() -> run(output, settings(1e38, 2, 0), false, FileLayer.REAL))
+        .isInstanceOf(TrainingException.class)
+        .hasMessageMatching(
+            "Stopped in step \\d of 5: the gradient of \\S+ is no number, learning rate 1\\.0E38\\."
+                + " Maybe lower it");
+    assertThat(output.resolve("config.json")).doesNotExist();
+  }
+
+  @Test
   void aLossThatIsNoNumberStopsWithTheNumbersAndWritesNoModel() throws IOException {
     Path output = folder.resolve("out");
     assertThatThrownBy(() -> run(output, settings(1e38, 2), false, FileLayer.REAL))
