@@ -189,9 +189,7 @@ public final class TrainingBenchmark {
   }
 
   private static double median(List<Double> values) {
-    double[] sorted = values.stream().mapToDouble(d -> d).sorted().toArray();
-    int half = sorted.length / 2;
-    return sorted.length % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+    return Times.median(values.stream().mapToDouble(value -> value).toArray());
   }
 
   private static TokenBatch batch(int vocabulary, int sequences, int length, long seed) {

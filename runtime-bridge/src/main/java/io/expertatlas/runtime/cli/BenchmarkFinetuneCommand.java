@@ -8,11 +8,9 @@ import io.expertatlas.runtime.benchmark.TrainingBenchmark;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark.Result;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.LookupTable;
-import io.expertatlas.runtime.pipeline.TableCosts;
 import io.expertatlas.runtime.synthetic.SkewedTraining;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.InitialWeights;
-import io.expertatlas.runtime.train.MeasuredCosts;
 import io.expertatlas.runtime.train.PipelineExecutor;
 import io.expertatlas.runtime.train.PostNormConfig;
 import io.expertatlas.runtime.train.PostNormModel;
@@ -22,6 +20,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
@@ -145,17 +144,15 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
         PostNormConfig.preset(preset, experts, topK, vocabulary).withLayers(layers);
     check();
     devices.checkHost(config.size(), false);
-    LookupTable table =
-        pipeline
-            .table(
-                config.hidden(),
-                config.inner(),
-                config.experts(),
-                config.topK(),
-                config.vocabulary(),
-                batch / microBatches * length,
-                length)
-            .orElse(null);
+    Optional<LookupTable> table =
+        pipeline.table(
+            config.hidden(),
+            config.inner(),
+            config.experts(),
+            config.topK(),
+            config.vocabulary(),
+            batch / microBatches * length,
+            length);
     Map<String, PipelineExecutor> executors = new TreeMap<>(); // the last of each pipeline
     Map<String, StepForecast> forecasts = new TreeMap<>();
     WeightSource weights =
@@ -164,10 +161,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
     try (devices) {
       Backend backend = devices.open(spec, pipeline.devices(), pipeline.memory());
       TrainableModel model = new PostNormModel(config, weights, devices.hostMemory());
-      ExpertCosts costs =
-          table == null
-              ? MeasuredCosts.of(model, backend, pipeline.cpuThreads())
-              : new TableCosts(table, backend.recomputes());
+      ExpertCosts costs = pipeline.costs(table, model, backend);
       try (ProgressBar bar =
           Terminal.progress("benchmark-finetune", (rounds + 1L) * pipelines.size())) {
         results =
@@ -197,7 +191,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
                 bar::step);
       }
 
-      if (table != null) {
+      if (table.isPresent()) {
         executors.forEach(
             (name, executor) ->
                 forecasts.put(
@@ -205,7 +199,7 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
                     StepForecast.of(
                         executor.options(),
                         backend,
-                        table,
+                        table.get(),
                         executor.routing().orElseThrow(),
                         batch / microBatches * length,
                         config.size(),

@@ -135,11 +135,6 @@ final class PipelineMixin {
     return devices;
   }
 
-  /** Threads that compute experts on the CPU. */
-  int cpuThreads() {
-    return cpuThreads;
-  }
-
   /** Bytes of each device, null: no bound. */
   Long memory() {
     return memory;
@@ -218,10 +213,16 @@ final class PipelineMixin {
         settings.batch() / settings.microBatches(),
         settings.sequenceLength(),
         settings.seed(),
-        table.isPresent()
-            ? new TableCosts(table.get(), backend.recomputes())
-            : MeasuredCosts.of(model, backend, cpuThreads),
+        costs(table, model, backend),
         backend);
+  }
+
+  /** What aptmoe weighs: numbers of a table, or without one measured now. */
+  ExpertCosts costs(Optional<LookupTable> table, TrainableModel model, Backend backend)
+      throws InterruptedException {
+    return table.isPresent()
+        ? new TableCosts(table.get(), backend.recomputes())
+        : MeasuredCosts.of(model, backend, cpuThreads);
   }
 
   /**
@@ -229,7 +230,7 @@ final class PipelineMixin {
    *
    * @param sequences of a micro-batch
    * @param length tokens of a sequence
-   * @see #open(CommandSpec, TrainableModel, TrainingSettings, Backend)
+   * @see #open(CommandSpec, TrainableModel, TrainingSettings, Optional, Backend)
    */
   PipelineExecutor open(
       CommandSpec spec,

@@ -73,6 +73,23 @@ public final class CudaDevice implements Device {
     return missing.isEmpty() && Cuda.devices() == 0 ? "no NVIDIA GPU on this machine" : missing;
   }
 
+  /**
+   * Refuses a GPU that is not there.
+   *
+   * @throws IllegalStateException with the reason
+   */
+  static void requireGpu(int gpu) {
+    String missing = whyNone();
+    if (!missing.isEmpty()) {
+      throw new IllegalStateException("Cannot use device cuda: " + missing);
+    }
+
+    if (gpu < 0 || gpu >= Cuda.devices()) {
+      throw new IllegalStateException(
+          "Cannot use GPU %d: this machine has %d, from 0".formatted(gpu, Cuda.devices()));
+    }
+  }
+
   /** Number of GPUs, 0 if there are none or no driver. */
   public static int count() {
     return Cuda.devices();
@@ -132,16 +149,7 @@ public final class CudaDevice implements Device {
   }
 
   private CudaDevice(int rank, int gpu, Precision precision, long budget, boolean isTimed) {
-    String missing = whyNone();
-    if (!missing.isEmpty()) {
-      throw new IllegalStateException("Cannot use device cuda: " + missing);
-    }
-
-    if (gpu < 0 || gpu >= Cuda.devices()) {
-      throw new IllegalStateException(
-          "Cannot use GPU %d: this machine has %d, from 0".formatted(gpu, Cuda.devices()));
-    }
-
+    requireGpu(gpu);
     this.rank = rank;
     this.isTimed = isTimed;
     this.gpu = gpu;

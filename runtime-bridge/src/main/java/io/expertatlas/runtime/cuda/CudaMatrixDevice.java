@@ -67,16 +67,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
    * @throws IllegalStateException if there is no such GPU or less memory is free, with the numbers
    */
   public CudaMatrixDevice(int gpu, long budget, boolean tensorFloat32) {
-    String missing = CudaDevice.whyNone();
-    if (!missing.isEmpty()) {
-      throw new IllegalStateException("Cannot use device cuda: " + missing);
-    }
-
-    if (gpu < 0 || gpu >= Cuda.devices()) {
-      throw new IllegalStateException(
-          "Cannot use GPU %d: this machine has %d, from 0".formatted(gpu, Cuda.devices()));
-    }
-
+    CudaDevice.requireGpu(gpu);
     this.gpu = gpu;
     this.budget = budget;
     check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");

@@ -96,17 +96,9 @@ public final class FloatDevice implements MatrixDevice {
   @Override
   public void close() {}
 
-  private static final class Nothing implements Scope {
-    @Override
-    public void keep(Matrix matrix) {}
-
-    @Override
-    public void close() {}
-  }
-
   @Override
   public Scope scope() {
-    return new Nothing();
+    return new CollectedScope();
   }
 
   @Override

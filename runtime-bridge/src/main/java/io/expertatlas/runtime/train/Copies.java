@@ -5,6 +5,20 @@ import io.expertatlas.runtime.matrix.MatrixDevice;
 
 /** The numbers that a computation works with: copies of parameters, and sums of gradients. */
 interface Copies {
+  /**
+   * Copies a parameter's value for the thread that asks.
+   *
+   * @throws IllegalStateException if it is interrupted
+   */
+  static Matrix load(Parameter parameter, MatrixDevice device) {
+    try {
+      return device.load(parameter.value(), parameter.rows(), parameter.columns());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);
+    }
+  }
+
   /** Where they are. */
   MatrixDevice device();
 

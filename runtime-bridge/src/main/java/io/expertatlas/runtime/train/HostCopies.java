@@ -27,12 +27,7 @@ final class HostCopies implements Copies {
 
   @Override
   public Matrix value(Parameter parameter) {
-    try {
-      return cpu.load(parameter.value(), parameter.rows(), parameter.columns());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);
-    }
+    return Copies.load(parameter, cpu);
   }
 
   @Override

@@ -6,9 +6,7 @@ import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.TokenCurve;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
@@ -63,20 +61,21 @@ public final class MeasuredCosts implements ExpertCosts {
       TrainableModel model, MatrixDevice device, boolean keepsCopies, boolean recomputes)
       throws InterruptedException {
     Layer layer = model.layers().get(0);
-    List<Parameter> expert = layer.experts().get(0).parameters();
+    Block expert = layer.experts().get(0);
     double[][] there = new double[COUNTS.length][ROUNDS];
     double[][] back = new double[COUNTS.length][ROUNDS];
-    try (Fresh copies = new Fresh(device, keepsCopies)) {
+    try (ProfileCopies copies =
+        new ProfileCopies(device, keepsCopies ? List.of(expert) : List.of())) {
       for (int point = 0; point < COUNTS.length; point++) {
         for (int round = -1; round < ROUNDS; round++) { // the first one warms up
           try (MatrixDevice.Scope scope = device.scope()) {
             Matrix x = random(COUNTS[point], model.hidden(), device);
             device.synchronize();
             long begin = System.nanoTime();
-            ExpertMath.Tape tape = layer.math().forward(x, expert, copies);
+            ExpertMath.Tape tape = layer.math().forward(x, expert.parameters(), copies);
             device.synchronize();
             long middle = System.nanoTime();
-            layer.math().backward(tape, x, expert, copies);
+            layer.math().backward(tape, x, expert.parameters(), copies);
             device.synchronize();
             long end = System.nanoTime();
             if (round >= 0) {
@@ -113,49 +112,6 @@ public final class MeasuredCosts implements ExpertCosts {
     }
 
     return TokenCurve.median(samples);
-  }
-
-  /** Copies as a device has them, there already, or as the CPU's experts make them, each time. */
-  private static final class Fresh implements Copies, AutoCloseable {
-    private final MatrixDevice device;
-    private final boolean keeps;
-    private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
-    private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
-
-    Fresh(MatrixDevice device, boolean keeps) {
-      this.device = device;
-      this.keeps = keeps;
-    }
-
-    @Override
-    public MatrixDevice device() {
-      return device;
-    }
-
-    @Override
-    public Matrix value(Parameter parameter) {
-      return keeps ? values.computeIfAbsent(parameter, this::load) : load(parameter);
-    }
-
-    private Matrix load(Parameter parameter) {
-      try {
-        return device.load(parameter.value(), parameter.rows(), parameter.columns());
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);
-      }
-    }
-
-    @Override
-    public Matrix gradient(Parameter parameter) {
-      return gradients.computeIfAbsent(parameter, one -> device.zeros(one.rows(), one.columns()));
-    }
-
-    @Override
-    public void close() {
-      values.values().forEach(device::release);
-      gradients.values().forEach(device::release);
-    }
   }
 
   @Override

@@ -24,13 +24,10 @@ final class ProfileCopies implements Copies, AutoCloseable {
     this.device = device;
     for (Block block : blocks) {
       for (Parameter parameter : block.parameters()) {
-        values.put(parameter, load(parameter));
+        values.put(
+            parameter, device.load(parameter.value(), parameter.rows(), parameter.columns()));
       }
     }
-  }
-
-  private Matrix load(Parameter parameter) throws InterruptedException {
-    return device.load(parameter.value(), parameter.rows(), parameter.columns());
   }
 
   @Override
@@ -41,12 +38,7 @@ final class ProfileCopies implements Copies, AutoCloseable {
   @Override
   public Matrix value(Parameter parameter) {
     Matrix there = values.get(parameter);
-    try {
-      return there == null ? load(parameter) : there;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);
-    }
+    return there == null ? Copies.load(parameter, device) : there;
   }
 
   @Override
