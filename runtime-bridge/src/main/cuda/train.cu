@@ -4,6 +4,22 @@
 
 constexpr int COLUMNS = 32; // of a block that adds up rows; so many threads share a column
 
+// out = in, between the GPU's memory and page-locked memory of the host. Grid: ceil(count / block).
+extern "C" __global__ void train_copy(const uint32_t* in, uint32_t* out, size_t count) {
+  const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) {
+    out[i] = in[i];
+  }
+}
+
+// x = max(x + row, 0), with the row added to each row of x. Grid: ceil(count / block).
+extern "C" __global__ void train_add_row_relu(const float* row, float* x, size_t count, int width) {
+  const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) {
+    x[i] = fmaxf(x[i] + row[i % width], 0.0f);
+  }
+}
+
 // out[row] = in[index[row]] * weights[row]
 extern "C" __global__ void train_gather(
     const float* in, const int* index, const float* weights, float* out, int width) {
@@ -183,40 +199,48 @@ extern "C" __global__ void train_turn(float* x, int rows, int length, int heads,
 }
 
 // Scores to probabilities in place: softmax(scale * scores) over the places up to the row's own, 0 after them. Matrices
-// [length, length], each `stride` numbers after the one before. Grid: matrices * length.
-extern "C" __global__ void train_causal_softmax(float* scores, int length, size_t stride, float scale) {
-  __shared__ float room[WARP];
-  const int last = blockIdx.x % length;
-  float* row = scores + blockIdx.x / length * stride + (size_t)last * length;
+// [length, length], each `stride` numbers after the one before; a warp a row. Grid: ceil(rows / warps of a block).
+extern "C" __global__ void train_causal_softmax(float* scores, size_t rows, int length, size_t stride, float scale) {
+  const size_t n = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+  if (n >= rows) {
+    return;
+  }
+  const int lane = threadIdx.x % WARP;
+  const int last = n % length;
+  float* row = scores + n / length * stride + (size_t)last * length;
   float most = -INFINITY;
-  for (int j = threadIdx.x; j <= last; j += blockDim.x) {
+  for (int j = lane; j <= last; j += WARP) {
     most = fmaxf(most, row[j]);
   }
-  most = block_max(most, room);
+  most = warp_max(most);
   float sum = 0;
-  for (int j = threadIdx.x; j <= last; j += blockDim.x) {
+  for (int j = lane; j <= last; j += WARP) {
     sum += expf((row[j] - most) * scale);
   }
-  sum = block_sum(sum, room);
-  for (int j = threadIdx.x; j < length; j += blockDim.x) {
+  sum = warp_sum(sum);
+  for (int j = lane; j < length; j += WARP) {
     row[j] = j > last ? 0.0f : expf((row[j] - most) * scale) / sum;
   }
 }
 
 // Gradients of probabilities to those of scores in place: scale p (dp - sum(p dp)), 0 above the diagonal. As above.
 extern "C" __global__ void train_causal_softmax_backward(
-    const float* probabilities, float* gradient, int length, size_t stride, float scale) {
-  __shared__ float room[WARP];
-  const int last = blockIdx.x % length;
-  const size_t at = blockIdx.x / length * stride + (size_t)last * length;
+    const float* probabilities, float* gradient, size_t rows, int length, size_t stride, float scale) {
+  const size_t n = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+  if (n >= rows) {
+    return;
+  }
+  const int lane = threadIdx.x % WARP;
+  const int last = n % length;
+  const size_t at = n / length * stride + (size_t)last * length;
   const float* shares = probabilities + at;
   float* down = gradient + at;
   float along = 0;
-  for (int j = threadIdx.x; j <= last; j += blockDim.x) {
+  for (int j = lane; j <= last; j += WARP) {
     along += shares[j] * down[j];
   }
-  along = block_sum(along, room);
-  for (int j = threadIdx.x; j < length; j += blockDim.x) {
+  along = warp_sum(along);
+  for (int j = lane; j < length; j += WARP) {
     down[j] = j > last ? 0.0f : shares[j] * (down[j] - along) * scale;
   }
 }

@@ -15,6 +15,7 @@ final class CudaCausalAttention {
   static final long SCORE_BYTES = 256L << 20;
 
   private static final int MOST_PRODUCTS = 1 << 15; // of a batch
+  private static final int ROWS_OF_BLOCK = 8; // of softmax, a warp each
 
   private final CudaMatrixDevice device;
   private final int length;
@@ -147,9 +148,11 @@ final class CudaCausalAttention {
   /** Probabilities of a batch. */
   private void probabilities(Batch q, Batch k, Batch scores, CudaMatrix memory) {
     products(length, length, headSize, q, false, k, true, scores);
+    long rows = (long) scores.addresses.length * length;
     device
-        .on("train_causal_softmax", (long) scores.addresses.length * length, 256)
+        .on("train_causal_softmax", (rows + ROWS_OF_BLOCK - 1) / ROWS_OF_BLOCK, 32 * ROWS_OF_BLOCK)
         .with(memory.address())
+        .with(rows)
         .with(length)
         .with((long) slot)
         .with(scale())
@@ -203,10 +206,15 @@ final class CudaCausalAttention {
         send(queries, keys, values, down, queriesOut, keysOut, valuesOut, shares, scores);
         probabilities(queries, keys, shares, memory);
         products(length, length, headSize, down, false, values, true, scores);
+        long rows = (long) scores.addresses.length * length;
         device
-            .on("train_causal_softmax_backward", (long) scores.addresses.length * length, 256)
+            .on(
+                "train_causal_softmax_backward",
+                (rows + ROWS_OF_BLOCK - 1) / ROWS_OF_BLOCK,
+                32 * ROWS_OF_BLOCK)
             .with(memory.address())
             .with(second.address())
+            .with(rows)
             .with(length)
             .with((long) slot)
             .with(scale())

@@ -6,8 +6,6 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice.Scope;
 import io.expertatlas.runtime.matrix.Rotary;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
-import jcuda.driver.CUdeviceptr;
 
 /** A row-major matrix of floats in the memory of a GPU; operations are one launch each, mostly. */
 final class CudaMatrix implements Matrix {
@@ -83,7 +81,7 @@ final class CudaMatrix implements Matrix {
     return count == 0 ? 0 : device.region().address(offset());
   }
 
-  CUdeviceptr pointer(long byteOffset) {
+  Address pointer(long byteOffset) {
     return device.region().pointer(offset() + byteOffset);
   }
 
@@ -99,10 +97,13 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public double[] toHost() {
-    FloatBuffer floats = FloatBuffer.allocate(count);
-    copyInto(floats, 0);
+    float[] floats = new float[count];
+    copyInto(FloatBuffer.wrap(floats), 0);
     double[] out = new double[count];
-    Arrays.setAll(out, floats::get);
+    for (int i = 0; i < count; i++) {
+      out[i] = floats[i];
+    }
+
     return out;
   }
 
@@ -291,6 +292,17 @@ final class CudaMatrix implements Matrix {
   @Override
   public Matrix relu() {
     elements("relu_f").with(address()).with((long) count).run();
+    return this;
+  }
+
+  @Override
+  public Matrix addRowRelu(Matrix row) {
+    elements("train_add_row_relu")
+        .with(row(row).address())
+        .with(address())
+        .with((long) count)
+        .with(columns)
+        .run();
     return this;
   }
 

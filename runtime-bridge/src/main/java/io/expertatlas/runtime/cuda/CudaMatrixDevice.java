@@ -86,9 +86,9 @@ public final class CudaMatrixDevice implements MatrixDevice {
         JCudaDriver.cuStreamCreate(compute, CUstream_flags.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate");
     this.region = new CudaRegion(name(), budget, compute);
-    this.transfers = new Transfers();
-    this.uploads = new Uploads(compute);
     this.kernels = new Kernels(compute, Kernels.TRAINING);
+    this.transfers = new Transfers(compute, kernels);
+    this.uploads = new Uploads(compute, kernels);
     this.blas = new FloatBlas(compute.value(), tensorFloat32);
   }
 
@@ -164,12 +164,12 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   void read(CudaMatrix matrix, int first, FloatBuffer into) {
     use();
-    transfers.read(matrix, first, into, compute);
+    transfers.read(matrix, first, into);
   }
 
   double[] readDoubles(CudaMatrix matrix, int count) {
     use();
-    return transfers.readDoubles(matrix, count, compute);
+    return transfers.readDoubles(matrix, count);
   }
 
   CudaMatrix mine(Matrix matrix) {
@@ -207,9 +207,12 @@ public final class CudaMatrixDevice implements MatrixDevice {
     uploads.fill(
         matrix,
         (into, first) -> {
-          for (int i = 0; i < into.remaining(); i++) {
-            into.put(i, (float) values[first + i]);
+          float[] floats = new float[into.remaining()];
+          for (int i = 0; i < floats.length; i++) {
+            floats[i] = (float) values[first + i];
           }
+
+          into.put(0, floats);
         });
     return matrix;
   }
@@ -274,6 +277,12 @@ public final class CudaMatrixDevice implements MatrixDevice {
     }
 
     return matrix;
+  }
+
+  @Override
+  public void awaitLoads() {
+    use();
+    transfers.awaitLoads();
   }
 
   @Override

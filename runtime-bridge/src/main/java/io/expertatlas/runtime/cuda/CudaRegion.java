@@ -8,7 +8,6 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
@@ -54,7 +53,7 @@ final class CudaRegion {
         "allocating %d bytes of %s".formatted(bytes, device));
   }
 
-  CUdeviceptr pointer(long offset) {
+  Address pointer(long offset) {
     return memory.withByteOffset(offset);
   }
 

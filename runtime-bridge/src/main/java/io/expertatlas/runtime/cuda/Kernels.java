@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import jcuda.Pointer;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
@@ -31,7 +32,7 @@ final class Kernels {
   static final int PLAIN_SHARED = 48 * 1024;
 
   private final List<CUmodule> modules = new ArrayList<>();
-  private final Map<String, CUfunction> functions = new HashMap<>();
+  private final Map<String, CUfunction> functions = new ConcurrentHashMap<>(); // of any thread
   private final Map<String, Integer> sharedOf = new HashMap<>();
   private final CUstream stream;
 

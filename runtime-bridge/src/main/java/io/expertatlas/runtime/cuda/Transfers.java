@@ -26,7 +26,7 @@ final class Transfers {
   private final CUstream stores = new CUstream();
   private final Staged loading = new Staged();
   private final Staged storing = new Staged();
-  private final Staged reading = new Staged();
+  private final PinnedWords reading;
   private final List<Pointer> pinned = new ArrayList<>();
 
   /** Page-locked memory for pieces, made when it is needed. */
@@ -52,7 +52,13 @@ final class Transfers {
     }
   }
 
-  Transfers() {
+  /**
+   * Copies beside a stream that computes.
+   *
+   * @param kernels of that stream
+   */
+  Transfers(CUstream compute, Kernels kernels) {
+    this.reading = new PinnedWords(4 * PIECE, compute, kernels);
     for (CUstream stream : List.of(loads, stores)) {
       check(
           JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
@@ -88,12 +94,11 @@ final class Transfers {
     return values.duplicate().clear().slice(0, count);
   }
 
-  /** Copies numbers to a matrix, whose memory nobody uses; waits for the copy. */
+  /** Begins to copy numbers to a matrix, whose memory nobody uses. */
   void load(FloatBuffer values, CudaMatrix matrix) {
     FloatBuffer from = part(values, matrix.count());
     if (from.isDirect()) {
       toGpu(matrix.pointer(0), Pointer.to(from), matrix.bytes());
-      awaitLoads();
       return;
     }
 
@@ -114,7 +119,8 @@ final class Transfers {
         "copying %d bytes to the GPU".formatted(bytes));
   }
 
-  private void awaitLoads() {
+  /** Waits until all copies that were begun are there. */
+  void awaitLoads() {
     CUevent copied = Events.record(loads);
     Events.await(copied);
     Events.destroy(copied);
@@ -129,62 +135,50 @@ final class Transfers {
     FloatBuffer to = part(into, matrix.count());
     Events.order(stores, computed);
     if (to.isDirect()) {
-      toHost(Pointer.to(to), matrix.pointer(0), matrix.bytes(), stores);
+      toHost(Pointer.to(to), matrix.pointer(0), matrix.bytes());
     } else {
-      pieces(matrix, to, stores, storing);
+      pieces(matrix, to);
     }
 
     return Events.record(stores);
   }
 
-  /** Copies a matrix's numbers to a buffer's rest, behind what a stream was asked for. */
-  synchronized void read(CudaMatrix matrix, int first, FloatBuffer into, CUstream stream) {
+  /** Copies a matrix's numbers to a buffer's rest, behind what was computed. */
+  synchronized void read(CudaMatrix matrix, int first, FloatBuffer into) {
     FloatBuffer to = into.slice();
     for (int done = 0; done < to.capacity(); done += PIECE) {
       int some = Math.min(PIECE, to.capacity() - done);
-      piece(matrix, first + done, to, done, some, stream, reading);
+      reading.fetch(matrix.pointer(4L * (first + done)), 4L * some);
+      to.put(done, reading.buffer().asFloatBuffer(), 0, some);
     }
   }
 
   /** Copies the beginning of a matrix as doubles that a kernel wrote. */
-  synchronized double[] readDoubles(CudaMatrix matrix, int count, CUstream stream) {
+  synchronized double[] readDoubles(CudaMatrix matrix, int count) {
     double[] out = new double[count];
     int most = PIECE / 2;
     for (int first = 0; first < count; first += most) {
       int some = Math.min(most, count - first);
-      ByteBuffer room = reading.buffer();
-      toHost(reading.memory, matrix.pointer(8L * first), 8L * some, stream);
-      check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
-      room.asDoubleBuffer().get(0, out, first, some);
+      reading.fetch(matrix.pointer(8L * first), 8L * some);
+      reading.buffer().asDoubleBuffer().get(0, out, first, some);
     }
 
     return out;
   }
 
-  private static void pieces(CudaMatrix matrix, FloatBuffer to, CUstream stream, Staged staged) {
+  private void pieces(CudaMatrix matrix, FloatBuffer to) {
+    FloatBuffer room = storing.buffer().asFloatBuffer();
     for (int first = 0; first < to.capacity(); first += PIECE) {
       int some = Math.min(PIECE, to.capacity() - first);
-      piece(matrix, first, to, first, some, stream, staged);
+      toHost(storing.memory, matrix.pointer(4L * first), 4L * some);
+      check(JCudaDriver.cuStreamSynchronize(stores), "waiting for a copy");
+      to.put(first, room, 0, some);
     }
   }
 
-  private static void piece(
-      CudaMatrix matrix,
-      int from,
-      FloatBuffer into,
-      int at,
-      int count,
-      CUstream stream,
-      Staged staged) {
-    FloatBuffer room = staged.buffer().asFloatBuffer();
-    toHost(staged.memory, matrix.pointer(4L * from), 4L * count, stream);
-    check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
-    into.put(at, room, 0, count);
-  }
-
-  private static void toHost(Pointer to, CUdeviceptr from, long bytes, CUstream stream) {
+  private void toHost(Pointer to, CUdeviceptr from, long bytes) {
     check(
-        JCudaDriver.cuMemcpyDtoHAsync(to, from, bytes, stream),
+        JCudaDriver.cuMemcpyDtoHAsync(to, from, bytes, stores),
         "copying %d bytes to the host".formatted(bytes));
   }
 

@@ -4,8 +4,6 @@ import static io.expertatlas.runtime.cuda.Cuda.check;
 
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
-import jcuda.Pointer;
-import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
@@ -23,7 +21,7 @@ final class Uploads {
   static final long BYTES = 2L * HALF;
 
   private final CUstream stream;
-  private final Pointer pinned = new Pointer();
+  private final PinnedWords pinned;
   private final ByteBuffer host;
   private final Address memory = new Address();
   private final CUevent[] left = new CUevent[2]; // recorded when a half was left
@@ -31,11 +29,16 @@ final class Uploads {
   private int start;
   private int end;
 
-  Uploads(CUstream stream) {
+  /**
+   * Memory for what a stream is told.
+   *
+   * @param kernels of the stream
+   */
+  Uploads(CUstream stream, Kernels kernels) {
     this.stream = stream;
-    check(JCudaDriver.cuMemHostAlloc(pinned, BYTES, 0), "locking %d bytes".formatted(BYTES));
+    this.pinned = new PinnedWords((int) BYTES, stream, kernels);
+    this.host = pinned.buffer();
     check(JCudaDriver.cuMemAlloc(memory, BYTES), "allocating %d bytes".formatted(BYTES));
-    this.host = pinned.getByteBuffer(0, BYTES);
   }
 
   /** Makes room for an upload. */
@@ -60,12 +63,8 @@ final class Uploads {
     start = end;
   }
 
-  private void send(CUdeviceptr to) {
-    if (end > start) {
-      check(
-          JCudaDriver.cuMemcpyHtoDAsync(to, pinned.withByteOffset(start), end - start, stream),
-          "copying %d bytes to the GPU".formatted(end - start));
-    }
+  private void send(Address to) {
+    pinned.send(start, to, end - start);
   }
 
   /** Addresses of numbers that were sent; of none if there are none. */
@@ -133,7 +132,7 @@ final class Uploads {
       }
     }
 
-    JCudaDriver.cuMemFreeHost(pinned);
+    pinned.free();
     JCudaDriver.cuMemFree(memory);
   }
 }

@@ -66,6 +66,11 @@ public interface Matrix {
   /** Turns negative numbers of this one, which is returned, into 0. */
   Matrix relu();
 
+  /** {@code addRow(row).relu()}: this one, which is returned. */
+  default Matrix addRowRelu(Matrix row) {
+    return addRow(row).relu();
+  }
+
   /** Clears this gradient, which is returned, where relu's result is 0. */
   Matrix reluBackward(Matrix result);
 

@@ -27,13 +27,17 @@ public interface MatrixDevice extends AutoCloseable {
   Matrix take(Matrix matrix);
 
   /**
-   * A lasting copy of a host's numbers, there when this returns; waits for memory. The host's stay
-   * as they are while it is in use: a device that computes from them directly makes none.
+   * Begins a lasting copy of a host's numbers, once there is memory; it is there when {@link
+   * #awaitLoads} returns. The host's stay as they are while it is in use: a device that computes
+   * from them directly makes none.
    *
    * @param values from position 0
    * @throws InterruptedException if the thread is interrupted while it waits
    */
   Matrix load(FloatBuffer values, int rows, int columns) throws InterruptedException;
+
+  /** Waits until all copies that were begun are there. */
+  default void awaitLoads() {}
 
   /** Gives a lasting matrix up: its memory is free when what was called before is done. */
   void release(Matrix matrix);

@@ -109,7 +109,7 @@ public final class PipelineSimulator {
     return new PipelineSimulator(
         plan,
         experts,
-        new PipelineSettings(chunks, true, true, policy, 1, seed),
+        new PipelineSettings(chunks, true, true, policy, DemandLoader.OUTSTANDING, seed),
         rules.times(),
         gpu -> gpu,
         Optional.of(rules));

@@ -19,7 +19,8 @@ import java.util.SplittableRandom;
  * <p>A router is given normed rows, of mean 0 and variance 1, plus the norm's bias, which is 1
  * here. Its rows are normal of deviation {@code 1 / sqrt(H)} and sum 0, so that logits are normal
  * of variance 1, plus a constant, which the bias turns into one of the logit. Embeddings are large,
- * so that tokens differ by more than their positions.
+ * so that tokens differ by more than their positions. What attention and experts add is small, else
+ * tokens grow alike from layer to layer, and choose alike.
  */
 public final class SkewedTraining implements WeightSource {
   private static final float SPREAD = 200; // of embeddings, whose deviation is 0.02 else
@@ -53,17 +54,25 @@ public final class SkewedTraining implements WeightSource {
     }
 
     if (name.equals("embedding.weight")) {
-      float[] spread = HostFloats.read(others.tensor(name, shape));
-      for (int i = 0; i < spread.length; i++) {
-        spread[i] *= SPREAD;
-      }
+      return scaled(name, SPREAD, shape);
+    }
 
-      return new Values(name, Arrays.stream(shape).boxed().toList(), spread);
+    if (name.endsWith("attention.output.weight") || name.endsWith("down.weight")) {
+      return scaled(name, 1f / config.layers(), shape);
     }
 
     return name.endsWith("router.weight")
         ? new Values(name, Arrays.stream(shape).boxed().toList(), router(name))
         : others.tensor(name, shape);
+  }
+
+  private TensorData scaled(String name, float factor, long... shape) {
+    float[] numbers = HostFloats.read(others.tensor(name, shape));
+    for (int i = 0; i < numbers.length; i++) {
+      numbers[i] *= factor;
+    }
+
+    return new Values(name, Arrays.stream(shape).boxed().toList(), numbers);
   }
 
   private float[] router(String name) {

@@ -35,6 +35,8 @@ final class BlockTimes {
             for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
               copies.add(device.load(one.value(), one.rows(), one.columns()));
             }
+
+            device.awaitLoads();
           }
 
           @Override

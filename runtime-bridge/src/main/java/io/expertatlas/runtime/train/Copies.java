@@ -12,7 +12,9 @@ interface Copies {
    */
   static Matrix load(Parameter parameter, MatrixDevice device) {
     try {
-      return device.load(parameter.value(), parameter.rows(), parameter.columns());
+      Matrix copy = device.load(parameter.value(), parameter.rows(), parameter.columns());
+      device.awaitLoads();
+      return copy;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new IllegalStateException("Interrupted while copying " + parameter.name(), e);

@@ -11,8 +11,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The copies of weights on a device, and the thread that makes them in the order that the rules of
- * the pipeline say. The embedding comes with the first attention group, the head with the last.
+ * The copies of weights on a device, and the threads that make them in the order that the rules of
+ * the pipeline say: one copy runs, one is ready behind it. The embedding comes with the first
+ * attention group, the head with the last.
  *
  * <p>Rules are asked under its lock ({@link #ask}). Whoever needs a copy waits for it.
  */
@@ -27,7 +28,8 @@ final class DeviceMemory implements Copies, AutoCloseable {
   private final Map<Parameter, Integer> blockOf = new IdentityHashMap<>();
   private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
   private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
-  private final Thread thread;
+  private final List<Thread> threads = new ArrayList<>(); // one for each copy under way
+  private long lastArrival = Long.MIN_VALUE;
   private long loadedBytes;
   private String failure = "";
 
@@ -39,7 +41,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
     this.matrices = matrices;
     this.arena = arena;
     this.spans = spans;
-    this.loader = new DemandLoader(ids.count(), 1);
+    this.loader = new DemandLoader(ids.count(), DemandLoader.OUTSTANDING);
     for (int layer = 0; layer < layers; layer++) {
       List<Parameter> attention = new ArrayList<>();
       if (layer == 0) {
@@ -62,9 +64,12 @@ final class DeviceMemory implements Copies, AutoCloseable {
       }
     }
 
-    this.thread = new Thread(this::load, "load-" + device);
-    thread.setDaemon(true);
-    thread.start();
+    for (int i = 0; i < DemandLoader.OUTSTANDING; i++) {
+      Thread thread = new Thread(this::load, "load-%d-%d".formatted(device, i));
+      thread.setDaemon(true);
+      thread.start();
+      threads.add(thread);
+    }
   }
 
   BlockIds ids() {
@@ -87,14 +92,15 @@ final class DeviceMemory implements Copies, AutoCloseable {
         int block = take();
         long bytes = bytes(block);
         arena.reserve(ids.describe(block), bytes);
-        long begin = System.nanoTime();
+        final long begin = System.nanoTime();
         List<Matrix> copies = new ArrayList<>();
         for (Parameter one : blocks.get(block)) {
           copies.add(matrices.load(one.value(), one.rows(), one.columns()));
         }
 
-        spans.add(device, SpanLog.LOAD, "load " + ids.describe(block), begin);
-        arrived(block, copies);
+        matrices.awaitLoads();
+
+        arrived(block, copies, begin);
       }
     } catch (InterruptedException e) {
       fail("interrupted");
@@ -117,7 +123,10 @@ final class DeviceMemory implements Copies, AutoCloseable {
     return blocks.get(block).stream().mapToLong(one -> one.copyBytes(matrices)).sum();
   }
 
-  private synchronized void arrived(int block, List<Matrix> copies) {
+  private synchronized void arrived(int block, List<Matrix> copies, long begin) {
+    String what = "load " + ids.describe(block);
+    spans.add(device, SpanLog.LOAD, what, Math.max(begin, lastArrival)); // one behind the other
+    lastArrival = System.nanoTime();
     for (int i = 0; i < copies.size(); i++) {
       values.put(blocks.get(block).get(i), copies.get(i));
     }
@@ -220,6 +229,6 @@ final class DeviceMemory implements Copies, AutoCloseable {
 
   @Override
   public void close() {
-    thread.interrupt();
+    threads.forEach(Thread::interrupt);
   }
 }

@@ -42,7 +42,7 @@ enum ExpertMath {
 
     @Override
     Tape forward(Matrix x, List<Parameter> p, Copies copies) {
-      Matrix inner = x.linear(copies.value(p.get(0))).addRow(copies.value(p.get(1))).relu();
+      Matrix inner = x.linear(copies.value(p.get(0))).addRowRelu(copies.value(p.get(1)));
       Matrix out = inner.linear(copies.value(p.get(2))).addRow(copies.value(p.get(3)));
       return new Tape(x, List.of(inner), out);
     }

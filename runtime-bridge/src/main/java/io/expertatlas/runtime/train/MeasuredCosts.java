@@ -107,6 +107,7 @@ public final class MeasuredCosts implements ExpertCosts {
         copies.add(device.load(one.value(), one.rows(), one.columns()));
       }
 
+      device.awaitLoads();
       samples[round] = Math.max(1, System.nanoTime() - begin);
       copies.forEach(device::release);
     }

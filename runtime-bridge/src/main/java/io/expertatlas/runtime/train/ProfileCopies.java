@@ -28,6 +28,8 @@ final class ProfileCopies implements Copies, AutoCloseable {
             parameter, device.load(parameter.value(), parameter.rows(), parameter.columns()));
       }
     }
+
+    device.awaitLoads();
   }
 
   @Override

@@ -26,12 +26,12 @@ final class Routing {
   private final int[] slots; // [token][k] row among its expert's
   private final int[][] tokens; // [expert][row]
 
-  private Routing(int topK, boolean renormalizes, int rows, double[] probabilities) {
+  private Routing(int topK, boolean renormalizes, int rows, int experts) {
     this.topK = topK;
     this.rows = rows;
-    this.experts = probabilities.length / rows;
+    this.experts = experts;
     this.renormalizes = renormalizes;
-    this.probabilities = probabilities;
+    this.probabilities = new double[rows * experts];
     this.chosen = new int[rows * topK];
     this.weights = new double[rows * topK];
     this.slots = new int[rows * topK];
@@ -41,11 +41,15 @@ final class Routing {
   /** Routes tokens by their logits {@code [token, expert]}. */
   static Routing of(Matrix logits, int topK, boolean renormalizes) {
     double[] numbers = logits.toHost();
-    Routing routing =
-        new Routing(topK, renormalizes, logits.rows(), softmax(numbers, logits.columns()));
     int experts = logits.columns();
+    Routing routing = new Routing(topK, renormalizes, logits.rows(), experts);
     int[] counts = new int[experts];
-    inParts(logits.rows(), token -> routing.choose(numbers, token));
+    inParts(
+        logits.rows(),
+        token -> {
+          routing.softmax(numbers, token);
+          routing.choose(numbers, token);
+        });
     for (int j = 0; j < routing.chosen.length; j++) {
       routing.slots[j] = counts[routing.chosen[j]]++;
     }
@@ -105,13 +109,8 @@ final class Routing {
     return false;
   }
 
-  private static double[] softmax(double[] logits, int experts) {
-    double[] out = new double[logits.length];
-    inParts(logits.length / experts, token -> softmax(logits, out, token * experts, experts));
-    return out;
-  }
-
-  private static void softmax(double[] logits, double[] out, int at, int experts) {
+  private void softmax(double[] logits, int token) {
+    int at = token * experts;
     double most = Double.NEGATIVE_INFINITY;
     for (int i = at; i < at + experts; i++) {
       most = Math.max(most, logits[i]);
@@ -119,12 +118,12 @@ final class Routing {
 
     double sum = 0;
     for (int i = at; i < at + experts; i++) {
-      out[i] = Math.exp(logits[i] - most);
-      sum += out[i];
+      probabilities[i] = Math.exp(logits[i] - most);
+      sum += probabilities[i];
     }
 
     for (int i = at; i < at + experts; i++) {
-      out[i] /= sum;
+      probabilities[i] /= sum;
     }
   }
 
@@ -186,23 +185,24 @@ final class Routing {
   Matrix logitsGradient(Matrix[] outputs, Matrix gradient) {
     double[] out = new double[rows * experts];
     double[] products = gradient.device().products(gradient, outputs, topK, chosen, slots);
-    for (int token = 0; token < rows; token++) {
-      double along = 0;
-      for (int j = token * topK; j < (token + 1) * topK; j++) {
-        along += weights[j] * products[j];
-      }
+    inParts(rows, token -> logitsGradient(products, out, token));
+    return gradient.device().of(rows, experts, out);
+  }
 
-      int at = token * experts;
-      for (int expert = 0; !renormalizes && expert < experts; expert++) {
-        out[at + expert] = -probabilities[at + expert] * along;
-      }
-
-      for (int j = token * topK; j < (token + 1) * topK; j++) {
-        out[at + chosen[j]] +=
-            renormalizes ? weights[j] * (products[j] - along) : weights[j] * products[j];
-      }
+  private void logitsGradient(double[] products, double[] out, int token) {
+    double along = 0;
+    for (int j = token * topK; j < (token + 1) * topK; j++) {
+      along += weights[j] * products[j];
     }
 
-    return gradient.device().of(rows, experts, out);
+    int at = token * experts;
+    for (int expert = 0; !renormalizes && expert < experts; expert++) {
+      out[at + expert] = -probabilities[at + expert] * along;
+    }
+
+    for (int j = token * topK; j < (token + 1) * topK; j++) {
+      out[at + chosen[j]] +=
+          renormalizes ? weights[j] * (products[j] - along) : weights[j] * products[j];
+    }
   }
 }

@@ -151,7 +151,9 @@ class CudaMatrixTest extends MatrixContract {
           loader.submit(
               () -> {
                 started.countDown();
-                return device.load(values, 512, 1024);
+                Matrix loaded = device.load(values, 512, 1024);
+                device.awaitLoads();
+                return loaded;
               });
       started.await();
       Thread.sleep(50);
@@ -178,6 +180,7 @@ class CudaMatrixTest extends MatrixContract {
 
       for (int round = 0; round < 20; round++) {
         Matrix sum = round % 2 == 0 ? device.zeros(768, 1024) : device.load(zero, 768, 1024);
+        device.awaitLoads();
         Matrix row = device.zeros(1, 1024);
         try (Scope scope = device.scope()) {
           row.addRowsOf(device.of(1, 1024, filled(1024, round + 1)));

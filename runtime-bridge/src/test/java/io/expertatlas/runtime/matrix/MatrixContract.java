@@ -526,6 +526,7 @@ public abstract class MatrixContract {
 
         for (FloatBuffer into : buffers(rows * 7)) {
           Matrix loaded = device.load(from, rows, 7);
+          device.awaitLoads();
           device.store(loaded, into);
           device.synchronize();
           for (int i = 0; i < rows * 7; i++) {
@@ -614,6 +615,7 @@ public abstract class MatrixContract {
                 List<Matrix> all = new ArrayList<>();
                 for (int i = 0; i < 40; i++) {
                   all.add(device.load(numbers, 300, 100));
+                  device.awaitLoads();
                   if (i % 2 == 1) {
                     device.release(all.remove(0));
                   }

@@ -8,6 +8,7 @@ import io.expertatlas.runtime.cpu.HostFloats;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.MeasuredCosts;
 import io.expertatlas.runtime.train.ParameterMemory;
@@ -30,16 +31,13 @@ class SkewedTrainingTest {
     return new PostNormConfig(2, experts, topK, 64, 8, 4, 2000, 1e-5, false);
   }
 
-  @ParameterizedTest
-  @CsvSource({"16, 2, 0.4", "8, 2, 0.2", "8, 1, 0.6", "4, 4, 0.25"})
-  void routersChooseWithTheSkewThatWasAskedFor(int experts, int topK, double skew)
-      throws InterruptedException {
-    PostNormConfig config = config(experts, topK);
+  /** What a forward and backward pass of random tokens routes. */
+  private static StepRouting route(PostNormConfig config, double skew) throws InterruptedException {
     TrainableModel model =
         new PostNormModel(config, new SkewedTraining(config, skew, 3), ParameterMemory.JVM);
     PipelineOptions options =
         new PipelineOptions(
-            StagePlan.equal(PipelineKind.GPIPE, 1, 2, 1),
+            StagePlan.equal(PipelineKind.GPIPE, 1, config.layers(), 1),
             1,
             AffinityPolicy.EQUATION_1,
             MeasuredCosts.of(model, BACKEND, 1),
@@ -51,8 +49,26 @@ class SkewedTrainingTest {
       executor.gradients(
           new TokenBatch(
               Stream.generate(() -> random.ints(16, 0, 2000).toArray()).limit(64).toList()));
-      assertThat(executor.routing().orElseThrow().concentration())
-          .isCloseTo(skew, within(0.12 * skew));
+      return executor.routing().orElseThrow();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"16, 2, 0.4", "8, 2, 0.2", "8, 1, 0.6", "4, 4, 0.25"})
+  void routersChooseWithTheSkewThatWasAskedFor(int experts, int topK, double skew)
+      throws InterruptedException {
+    assertThat(route(config(experts, topK), skew).concentration())
+        .isCloseTo(skew, within(0.12 * skew));
+  }
+
+  @Test
+  void deepLayersChooseWithIt() throws InterruptedException {
+    PostNormConfig config = new PostNormConfig(24, 16, 2, 128, 64, 4, 2000, 1e-5, false);
+    StepRouting routing = route(config, 0.4);
+    for (int layer = 0; layer < routing.layers(); layer++) {
+      int[][][] alone = {{routing.counts(layer, 0)}};
+      assertThat(new StepRouting(alone, new int[0][][]).concentration())
+          .isCloseTo(0.4, within(0.06));
     }
   }
 
