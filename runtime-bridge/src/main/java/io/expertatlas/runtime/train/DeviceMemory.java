@@ -4,11 +4,13 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.BlockIds;
 import io.expertatlas.runtime.pipeline.DemandLoader;
+import io.expertatlas.runtime.pipeline.ExpertCosts;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 
 /**
  * The copies of weights on a device, and the thread that makes them in the order that the rules of
@@ -28,6 +30,8 @@ final class DeviceMemory implements Copies, AutoCloseable {
   private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
   private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
   private final Thread thread;
+  private int copying = -1; // block under way
+  private long copyBegan; // nanoTime; 0: it waits for room
   private long loadedBytes;
   private String failure = "";
 
@@ -87,7 +91,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
         int block = take();
         long bytes = bytes(block);
         arena.reserve(ids.describe(block), bytes);
-        long begin = System.nanoTime();
+        long begin = begin();
         List<Matrix> copies = new ArrayList<>();
         for (Parameter one : blocks.get(block)) {
           copies.add(matrices.load(one.value(), one.rows(), one.columns()));
@@ -110,7 +114,24 @@ final class DeviceMemory implements Copies, AutoCloseable {
       block = loader.next();
     }
 
+    copying = block;
+    copyBegan = 0;
     return block;
+  }
+
+  private synchronized long begin() {
+    copyBegan = System.nanoTime();
+    return copyBegan;
+  }
+
+  /** What is left of the copy under way, by what copies take; of one that waits for room all. */
+  synchronized double copyingNanos(ExpertCosts costs) {
+    if (copying < 0) {
+      return 0;
+    }
+
+    double whole = ids.expertOf(copying) >= 0 ? costs.loadExpertNanos() : costs.loadBaseNanos();
+    return copyBegan == 0 ? whole : Math.max(0, whole - (System.nanoTime() - copyBegan));
   }
 
   private long bytes(int block) {
@@ -122,6 +143,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
       values.put(blocks.get(block).get(i), copies.get(i));
     }
 
+    copying = -1;
     loader.completed(block);
     loadedBytes += bytes(block);
     notifyAll();
@@ -152,7 +174,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
   public synchronized Matrix value(Parameter parameter) {
     try {
       int block = blockOf.get(parameter);
-      awaitAny(List.of(block));
+      awaitAny(List.of(block), () -> false);
       return values.get(parameter);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -161,11 +183,13 @@ final class DeviceMemory implements Copies, AutoCloseable {
   }
 
   /**
-   * Waits until one of some blocks is there.
+   * Waits until one of some blocks is there, or something else has come up.
    *
-   * @return its place in the list, the first if several are
+   * @param other what, asked under the lock
+   * @return its place in the list, the first if several are; -1: none is, but the other
    */
-  synchronized int awaitAny(List<Integer> wanted) throws InterruptedException {
+  synchronized int awaitAny(List<Integer> wanted, BooleanSupplier other)
+      throws InterruptedException {
     while (true) {
       check();
       boolean isComing = false;
@@ -176,6 +200,10 @@ final class DeviceMemory implements Copies, AutoCloseable {
         }
 
         isComing |= loader.isCopying(block) || loader.isQueued(block);
+      }
+
+      if (other.getAsBoolean()) {
+        return -1;
       }
 
       if (!isComing) {
