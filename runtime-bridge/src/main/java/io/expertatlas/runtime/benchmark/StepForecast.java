@@ -1,32 +1,34 @@
 package io.expertatlas.runtime.benchmark;
 
 import io.expertatlas.runtime.Timeline;
-import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.pipeline.LookupTable;
-import io.expertatlas.runtime.pipeline.StagePlan;
+import io.expertatlas.runtime.pipeline.RoutingSource;
 import io.expertatlas.runtime.pipeline.StepRouting;
+import io.expertatlas.runtime.sim.ExecutorForecast;
 import io.expertatlas.runtime.sim.ExecutorRules;
 import io.expertatlas.runtime.sim.PipelineSimulator;
-import io.expertatlas.runtime.sim.ProfiledTimes;
 import io.expertatlas.runtime.sim.StepResult;
 import io.expertatlas.runtime.sim.StepResult.DeviceResult;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.PipelineOptions;
+import java.util.List;
+import java.util.function.ToDoubleFunction;
+import java.util.function.ToLongFunction;
 
 /**
- * What the simulator, fed with a profile of this machine, says of a step that was measured: same
- * plan, same policy and numbers, same routing, the second of two steps.
+ * What the simulator, fed with a profile of this machine, says of steps that were measured: same
+ * plan, same policy and numbers, same routing. Each value is a median over the steps.
  *
  * @param seconds of the step
  * @param gradientSeconds forward and backward, all gradients on the host; with the optimizer if it
  *     runs beside them
  * @param optimizerSeconds the optimizer on the host
  * @param loadSeconds that copies take, of all devices
- * @param cpuExperts computed by the CPU in a step, each pass of a chunk
- * @param cpuSeconds that these take
+ * @param cpuExperts computed by the CPU in the last step, each pass of a chunk
+ * @param cpuSeconds that experts on the CPU take in a step
  * @param basesLoaded attentions with gates
  * @param expertsLoaded experts
- * @param timeline of the step
+ * @param timeline of the last step
  */
 public record StepForecast(
     double seconds,
@@ -46,70 +48,62 @@ public record StepForecast(
    * @param options of the executor
    * @param backend that it computes with
    * @param table a profile of training on it
-   * @param routing of the step
+   * @param routing of the steps; the first warms up
    * @param tokens of a micro-batch
    * @param parameters of the model
    * @param overlaps whether the optimizer moves parameters while gradients of others are computed
-   * @throws IllegalArgumentException if the table is no profile of training, or of another layer
+   * @throws IllegalArgumentException if the table is no profile of training, or of another layer,
+   *     or there is one step only
    */
   public static StepForecast of(
       PipelineOptions options,
       Backend backend,
       LookupTable table,
-      StepRouting routing,
+      List<StepRouting> routing,
       int tokens,
       long parameters,
       boolean overlaps) {
-    ProfiledTimes times =
-        new ProfiledTimes(
-            table, backend.recomputes(), tokens, Double.POSITIVE_INFINITY); // as fast as memory
-    boolean inDoubles = backend.cpu() instanceof DoubleDevice;
-    PipelineSimulator simulator =
-        PipelineSimulator.ofExecutor(
+    ExecutorRules rules =
+        ExecutorRules.of(
+            table,
             options.plan(),
-            routing.experts(),
+            tokens,
+            backend.recomputes(),
+            options.cpuThreads(),
+            backend.devices().get(0) == backend.cpu(),
+            options.deviceBytes(),
+            overlaps);
+    ExecutorForecast forecast =
+        new ExecutorForecast(
+            options.plan(),
+            routing.get(0).experts(),
             options.chunks(),
             options.policy(),
             options.seed(),
-            new ExecutorRules(
-                times,
-                inDoubles ? options.cpuThreads() : 1,
-                backend.devices().get(0) == backend.cpu(),
-                holdsRoom(options, table),
-                overlaps));
-    simulator.step(routing, false); // the popularity of a step before
-    StepResult step = simulator.step(routing, true);
-    double optimizer = times.optimizerNanos(parameters) / NANOS;
-    long ends = Math.max(0, parameters - options.plan().layers() * times.layerParameters());
-    double gradients =
-        (step.nanos() + (overlaps ? times.optimizerNanos(ends) : 0)) / NANOS; // ends come last
+            rules,
+            parameters);
+    List<StepResult> steps = forecast.run(RoutingSource.of(routing), 1, routing.size() - 1, true);
+    Timeline timeline = steps.get(steps.size() - 1).timeline();
     return new StepForecast(
-        overlaps ? gradients : gradients + optimizer,
-        gradients,
-        optimizer,
-        step.devices().stream().mapToLong(DeviceResult::loadNanos).sum() / NANOS,
-        step.timeline().spans().stream()
+        median(steps, StepResult::nanos) / NANOS,
+        median(steps, step -> overlaps ? step.nanos() : step.nanos() - step.optimizerNanos())
+            / NANOS,
+        forecast.optimizerNanos() / NANOS,
+        median(steps, step -> sum(step, DeviceResult::loadNanos)) / NANOS,
+        timeline.spans().stream()
             .filter(span -> span.stream().equals(PipelineSimulator.CPU))
             .count(),
-        step.devices().stream().mapToLong(DeviceResult::cpuNanos).sum() / NANOS,
-        step.devices().stream().mapToLong(DeviceResult::basesLoaded).sum(),
-        step.devices().stream().mapToLong(DeviceResult::expertsLoaded).sum(),
-        step.timeline());
+        median(steps, step -> sum(step, DeviceResult::cpuNanos)) / NANOS,
+        (long) median(steps, step -> sum(step, DeviceResult::basesLoaded)),
+        (long) median(steps, step -> sum(step, DeviceResult::expertsLoaded)),
+        timeline);
   }
 
-  /**
-   * Whether there is no room for a next stage beside the one that computes, its gradients and those
-   * of the last one, that are on their way.
-   */
-  private static boolean holdsRoom(PipelineOptions options, LookupTable table) {
-    long layer = table.shape().layerBytes(table.training().sizes().experts());
-    long activations = Math.max(0, table.training().sizes().peakBytes() - 2 * layer);
-    StagePlan plan = options.plan();
-    long most = 0;
-    for (int stage = 0; stage < plan.stages(); stage++) {
-      most = Math.max(most, plan.endLayer(stage) - plan.firstLayer(stage));
-    }
+  private static double median(List<StepResult> steps, ToDoubleFunction<StepResult> of) {
+    return Times.median(steps.stream().mapToDouble(of).toArray());
+  }
 
-    return options.deviceBytes() < 4 * most * layer + activations;
+  private static long sum(StepResult step, ToLongFunction<DeviceResult> of) {
+    return step.devices().stream().mapToLong(of).sum();
   }
 }

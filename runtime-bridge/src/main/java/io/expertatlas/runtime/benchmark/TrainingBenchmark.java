@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.benchmark;
 
 import io.expertatlas.runtime.Timeline.Span;
+import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.train.AdamW;
 import io.expertatlas.runtime.train.PipelineExecutor;
 import io.expertatlas.runtime.train.TokenBatch;
@@ -45,6 +46,7 @@ public final class TrainingBenchmark {
    * @param peakBytes of the fullest device
    * @param skew of the last step: the mean over layers of the sum of squared shares of experts
    * @param loss of the last step
+   * @param routing of all steps, the one that is not measured first
    */
   public record Result(
       String pipeline,
@@ -57,10 +59,12 @@ public final class TrainingBenchmark {
       double cpuSeconds,
       long peakBytes,
       double skew,
-      double loss) {
-    /** Copies the list. */
+      double loss,
+      List<StepRouting> routing) {
+    /** Copies the lists. */
     public Result {
       stepSeconds = List.copyOf(stepSeconds);
+      routing = List.copyOf(routing);
     }
 
     /** Median seconds of a step. */
@@ -97,19 +101,25 @@ public final class TrainingBenchmark {
       }
 
       Map<String, List<Sample>> samples = new LinkedHashMap<>();
+      Map<String, List<StepRouting>> routing = new LinkedHashMap<>();
       int step = 0;
       for (int round = -1; round < rounds; round++) {
         for (String pipeline : pipelines) {
           TokenBatch batch = batch(model.vocabulary(), sequences, length, seed + round);
           Sample sample = sample(model, executors.get(pipeline), batch, ++step, overlaps);
           progress.run();
+          routing
+              .computeIfAbsent(pipeline, p -> new ArrayList<>())
+              .add(executors.get(pipeline).routing().orElseThrow());
           if (round >= 0) {
             samples.computeIfAbsent(pipeline, p -> new ArrayList<>()).add(sample);
           }
         }
       }
 
-      return samples.entrySet().stream().map(one -> result(one.getKey(), one.getValue())).toList();
+      return samples.entrySet().stream()
+          .map(one -> result(one.getKey(), one.getValue(), routing.get(one.getKey())))
+          .toList();
     } finally {
       executors.values().forEach(PipelineExecutor::close);
     }
@@ -173,7 +183,7 @@ public final class TrainingBenchmark {
         / 1e9;
   }
 
-  private static Result result(String pipeline, List<Sample> samples) {
+  private static Result result(String pipeline, List<Sample> samples, List<StepRouting> routing) {
     return new Result(
         pipeline,
         median(samples.stream().map(Sample::gradient).toList()),
@@ -185,7 +195,8 @@ public final class TrainingBenchmark {
         median(samples.stream().map(Sample::cpu).toList()),
         samples.stream().mapToLong(Sample::peak).max().orElse(0),
         samples.get(samples.size() - 1).skew(),
-        samples.get(samples.size() - 1).loss());
+        samples.get(samples.size() - 1).loss(),
+        routing);
   }
 
   private static double median(List<Double> values) {

@@ -6,8 +6,10 @@ import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.runtime.benchmark.StepForecast;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark;
 import io.expertatlas.runtime.benchmark.TrainingBenchmark.Result;
+import io.expertatlas.runtime.json.RecordedCountsParser;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.LookupTable;
+import io.expertatlas.runtime.pipeline.RecordedCounts;
 import io.expertatlas.runtime.synthetic.SkewedTraining;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.InitialWeights;
@@ -15,9 +17,11 @@ import io.expertatlas.runtime.train.PipelineExecutor;
 import io.expertatlas.runtime.train.PostNormConfig;
 import io.expertatlas.runtime.train.PostNormModel;
 import io.expertatlas.runtime.train.TrainableModel;
+import io.expertatlas.trace.files.WrittenAside;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -135,6 +139,14 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
       description = "Seed of weights and tokens (default: ${DEFAULT-VALUE}).")
   private long seed;
 
+  @Option(
+      names = "--record-counts",
+      paramLabel = "FILE",
+      description =
+          "Write where the tokens of each step of one pipeline went, the first, which is not"
+              + " measured, included, for simulate --counts.")
+  private Path counts;
+
   @Option(names = "--json", description = "Print one JSON object to stdout.")
   private boolean json;
 
@@ -192,19 +204,25 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
       }
 
       if (table.isPresent()) {
-        executors.forEach(
-            (name, executor) ->
-                forecasts.put(
-                    name,
-                    StepForecast.of(
-                        executor.options(),
-                        backend,
-                        table.get(),
-                        executor.routing().orElseThrow(),
-                        batch / microBatches * length,
-                        config.size(),
-                        overlaps)));
+        for (Result one : results) {
+          forecasts.put(
+              one.pipeline(),
+              StepForecast.of(
+                  executors.get(one.pipeline()).options(),
+                  backend,
+                  table.get(),
+                  one.routing(),
+                  batch / microBatches * length,
+                  config.size(),
+                  overlaps));
+        }
       }
+    }
+
+    if (counts != null) {
+      RecordedCounts recorded =
+          new RecordedCounts(topK, batch, length, config.size(), 1, results.get(0).routing());
+      WrittenAside.file(counts, file -> RecordedCountsParser.write(recorded, file));
     }
 
     print(config, results, forecasts);
@@ -218,6 +236,12 @@ final class BenchmarkFinetuneCommand implements Callable<Integer> {
           ("Invalid options: --batch %d in --micro-batches %d must divide, --rounds %d at least 1,"
                   + " --sequence-length %d at least 2")
               .formatted(batch, microBatches, rounds, length));
+    }
+
+    if (counts != null && pipelines.size() != 1) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "Invalid --record-counts: it is of one pipeline, name it with --pipelines");
     }
   }
 

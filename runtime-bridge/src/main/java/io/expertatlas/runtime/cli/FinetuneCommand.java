@@ -10,8 +10,10 @@ import io.expertatlas.runtime.finetune.TextFiles;
 import io.expertatlas.runtime.finetune.TokenRows;
 import io.expertatlas.runtime.finetune.TrainingSettings;
 import io.expertatlas.runtime.json.ChromeTrace;
+import io.expertatlas.runtime.json.RecordedCountsParser;
 import io.expertatlas.runtime.model.Models;
 import io.expertatlas.runtime.pipeline.LookupTable;
+import io.expertatlas.runtime.pipeline.RecordedCounts;
 import io.expertatlas.runtime.tokenizer.TextCodec;
 import io.expertatlas.runtime.train.Backend;
 import io.expertatlas.runtime.train.MixtralTraining;
@@ -89,6 +91,14 @@ final class FinetuneCommand implements Callable<Integer> {
   private Path batches;
 
   @Option(
+      names = "--record-counts",
+      paramLabel = "FILE",
+      description =
+          "Write where the tokens of each step of a --pipeline went, by layer and micro-batch, for"
+              + " simulate --counts.")
+  private Path counts;
+
+  @Option(
       names = "--timeline",
       paramLabel = "FILE",
       description =
@@ -104,6 +114,12 @@ final class FinetuneCommand implements Callable<Integer> {
     TrainingSettings settings = settings();
     Finetuning finetuning = new Finetuning(model, output, settings, checkpointEvery, resumes);
     finetuning.check();
+    if (counts != null && !Files.isDirectory(counts.toAbsolutePath().getParent())) {
+      throw new IOException(
+          "Cannot write %s: the folder %s does not exist"
+              .formatted(counts, counts.toAbsolutePath().getParent()));
+    }
+
     Checkpoint checkpoint = Checkpoint.open(model);
     if (!(checkpoint.config() instanceof MixtralConfig config)) {
       throw new IllegalArgumentException(
@@ -142,7 +158,7 @@ final class FinetuneCommand implements Callable<Integer> {
     try (devices) {
       Backend backend = devices.open(spec, pipeline.devices(), pipeline.memory());
       TrainableModel trained = new MixtralTraining(config, checkpoint, false, devices.hostMemory());
-      print(train(finetuning, settings, rows, trained, table, backend));
+      print(train(finetuning, settings, config.topK(), rows, trained, table, backend));
     }
 
     return 0;
@@ -173,6 +189,11 @@ final class FinetuneCommand implements Callable<Integer> {
           spec.commandLine(), "Invalid options: --timeline is of a --pipeline");
     }
 
+    if (counts != null && !pipeline.isThere()) {
+      throw new ParameterException(
+          spec.commandLine(), "Invalid options: --record-counts is of a --pipeline");
+    }
+
     try {
       return training.settings();
     } catch (IllegalArgumentException e) {
@@ -193,6 +214,7 @@ final class FinetuneCommand implements Callable<Integer> {
   private FinetuneResult train(
       Finetuning finetuning,
       TrainingSettings settings,
+      int topK,
       TokenRows rows,
       TrainableModel trained,
       Optional<LookupTable> table,
@@ -200,14 +222,39 @@ final class FinetuneCommand implements Callable<Integer> {
       throws IOException, InterruptedException {
     try (StepExecutor executor = pipeline.open(spec, trained, settings, table, backend);
         ProgressBar bar = Terminal.progress("finetune", settings.steps())) {
+      TrainingBar shown = new TrainingBar(bar, settings);
+      CountsRecorder recorder = new CountsRecorder(executor, shown);
       FinetuneResult result =
-          finetuning.run(trained, rows, executor, words(), new TrainingBar(bar, settings));
+          finetuning.run(trained, rows, executor, words(), counts == null ? shown : recorder);
+      if (counts != null) {
+        write(recorder, settings, topK, trained);
+      }
+
       if (timeline != null) {
         WrittenAside.file(timeline, file -> ChromeTrace.write(executor.timeline(), file));
       }
 
       return result;
     }
+  }
+
+  private void write(
+      CountsRecorder recorder, TrainingSettings settings, int topK, TrainableModel trained)
+      throws IOException {
+    if (recorder.steps().isEmpty()) {
+      spec.commandLine().getErr().printf("no step was left to run: %s is not written%n", counts);
+      return;
+    }
+
+    RecordedCounts recorded =
+        new RecordedCounts(
+            topK,
+            settings.batch(),
+            settings.sequenceLength(),
+            trained.size(),
+            recorder.firstStep(),
+            recorder.steps());
+    WrittenAside.file(counts, file -> RecordedCountsParser.write(recorded, file));
   }
 
   private Map<String, String> words() {

@@ -4,8 +4,10 @@ import io.expertatlas.predictor.PredictedModel;
 import io.expertatlas.predictor.Scoring;
 import io.expertatlas.predictor.json.PredictorFiles;
 import io.expertatlas.predictor.json.SavedPredictor;
+import io.expertatlas.runtime.json.RecordedCountsParser;
 import io.expertatlas.runtime.pipeline.ChunkCollector;
 import io.expertatlas.runtime.pipeline.LastStepForetelling;
+import io.expertatlas.runtime.pipeline.RecordedCounts;
 import io.expertatlas.runtime.pipeline.RoutingSource;
 import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.sim.Scenario;
@@ -29,7 +31,9 @@ import java.util.Optional;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Where the tokens go: drawn, or of a trace. A picocli {@code @Mixin}. */
+/**
+ * Where the tokens go: drawn, of a trace, or as a training counted them. A picocli {@code @Mixin}.
+ */
 final class RoutingOptions {
   private static final int EXPERTS = 8;
   private static final double SKEW = 0.4;
@@ -42,6 +46,14 @@ final class RoutingOptions {
           "Replay this trace: consecutive tokens fill the micro-batches. Without it, routing is"
               + " drawn for --experts (default 8).")
   private Path trace;
+
+  @Option(
+      names = "--counts",
+      paramLabel = "FILE",
+      description =
+          "Replay the steps of a training, as finetune --record-counts wrote them; its model and"
+              + " batch are taken from there.")
+  private Path counts;
 
   @Mixin private TraceFacts facts;
 
@@ -74,6 +86,8 @@ final class RoutingOptions {
       description = "Seed of drawn routing and policies (default: ${DEFAULT-VALUE}).")
   private long seed;
 
+  private RecordedCounts recorded; // once read
+
   long seed() {
     return seed;
   }
@@ -94,6 +108,24 @@ final class RoutingOptions {
     return trace != null;
   }
 
+  boolean hasCounts() {
+    return counts != null;
+  }
+
+  /**
+   * The recorded counts.
+   *
+   * @throws IllegalArgumentException if other experts were asked for
+   */
+  RecordedCounts counts() throws IOException {
+    if (recorded == null) {
+      recorded = RecordedCountsParser.read(counts);
+      ScenarioOptions.same("--experts", facts.source(counts).experts(), recorded.experts());
+    }
+
+    return recorded;
+  }
+
   private TraceSource source() {
     return facts.source(trace);
   }
@@ -112,8 +144,8 @@ final class RoutingOptions {
 
   /** In words, for the output. */
   String describe() {
-    return hasTrace()
-        ? trace.toString()
+    return hasTrace() || hasCounts()
+        ? (hasTrace() ? trace : counts).toString()
         : "drawn, skew %s, persistence %s"
             .formatted(skew == null ? SKEW : skew, persistence(PERSISTENCE));
   }
@@ -125,6 +157,11 @@ final class RoutingOptions {
           "Invalid options: --skew and --persistence are for drawn routing, --trace has its own");
     }
 
+    if (hasCounts() && (hasTrace() || skew != null || persistence != null)) {
+      throw new IllegalArgumentException(
+          "Invalid options: --counts has its own routing, without --trace, --skew and --persistence");
+    }
+
     if (!hasTrace() && predictor().isFolder()) {
       throw new IllegalArgumentException(
           "Invalid --predictor: %s needs a --trace to foretell".formatted(predictor));
@@ -132,7 +169,7 @@ final class RoutingOptions {
 
     if (!predictor().isFolder()) {
       double share = predictor().fidelity();
-      if (hasTrace() && share < 1) {
+      if ((hasTrace() || hasCounts()) && share < 1) {
         throw new IllegalArgumentException(
             "Invalid --predictor: %s, a share is for drawn routing. Maybe name a predictor's folder"
                 .formatted(predictor));
@@ -145,7 +182,7 @@ final class RoutingOptions {
    */
   RoutingSource routing(Scenario scenario, int steps) throws IOException {
     RoutingSource real =
-        hasTrace()
+        hasTrace() || hasCounts()
             ? RoutingSource.of(replayed(scenario, steps))
             : new GeneratedRouting(
                 SkewedGate.ofSkew(scenario.experts(), skew == null ? SKEW : skew),
@@ -160,6 +197,10 @@ final class RoutingOptions {
   }
 
   private List<StepRouting> replayed(Scenario scenario, int steps) throws IOException {
+    if (hasCounts()) {
+      return predictor().isOracle() ? foretold(counts().steps()) : counts().steps();
+    }
+
     ModelShape shape = shape();
     ChunkCollector collector =
         new ChunkCollector(shape, scenario.chunks(), scenario.tokens(), steps);

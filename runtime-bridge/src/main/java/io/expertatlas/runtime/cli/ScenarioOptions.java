@@ -5,16 +5,19 @@ import io.expertatlas.runtime.json.MachineParser;
 import io.expertatlas.runtime.json.Presets;
 import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.Preset;
+import io.expertatlas.runtime.pipeline.RecordedCounts;
 import io.expertatlas.runtime.sim.Machine;
 import io.expertatlas.runtime.sim.Scenario;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.OptionalInt;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.Option;
 
 /** Which model on which machine: a picocli {@code @Mixin}. */
 final class ScenarioOptions {
+  private static final int GPUS = 4;
   private static final Pattern TOPOLOGY = Pattern.compile("C1\\+G(\\d{1,3})");
 
   @Option(
@@ -44,10 +47,9 @@ final class ScenarioOptions {
 
   @Option(
       names = "--gpus",
-      defaultValue = "4",
       paramLabel = "G",
-      description = "GPUs (default: ${DEFAULT-VALUE}).")
-  private int gpus;
+      description = "GPUs (default: 4; of a forecast by --costs 1).")
+  private Integer gpus;
 
   @Option(
       names = "--chunks",
@@ -150,12 +152,72 @@ final class ScenarioOptions {
         experts,
         known.heads(),
         tracedLayers > 0 ? tracedTopK : topK,
-        gpus,
-        chunks == null ? gpus : chunks,
+        gpus(GPUS),
+        chunks == null ? gpus(GPUS) : chunks,
         batchSize(known.batchSize()),
         sequenceLength == null ? known.sequenceLength() : sequenceLength,
         found,
         budget(found));
+  }
+
+  /**
+   * The scenario of steps that were recorded.
+   *
+   * @throws IllegalArgumentException if options say otherwise
+   */
+  Scenario scenario(RecordedCounts counts) throws IOException {
+    Preset known = preset();
+    checkSame(counts);
+    Machine found = machine();
+    return new Scenario(
+        profile == null ? known.table() : LookupTableParser.read(profile),
+        counts.layers(),
+        counts.experts(),
+        known.heads(),
+        counts.topK(),
+        gpus(GPUS),
+        counts.microBatches(),
+        counts.batch(),
+        counts.sequenceLength(),
+        found,
+        budget(found));
+  }
+
+  /**
+   * Checks options that steps which were recorded have themselves.
+   *
+   * @throws IllegalArgumentException if they say otherwise
+   */
+  void checkSame(RecordedCounts counts) {
+    same("--layers", asked(layers), counts.layers());
+    same("--chunks", asked(chunks), counts.microBatches());
+    same("--batch-size", asked(batchSize), counts.batch());
+    same("--sequence-length", asked(sequenceLength), counts.sequenceLength());
+  }
+
+  private static OptionalInt asked(Integer value) {
+    return value == null ? OptionalInt.empty() : OptionalInt.of(value);
+  }
+
+  static void same(String option, OptionalInt asked, int counted) {
+    if (asked.isPresent() && asked.getAsInt() != counted) {
+      throw new IllegalArgumentException(
+          "Invalid %s: %d, the counts have %d".formatted(option, asked.getAsInt(), counted));
+    }
+  }
+
+  int gpus(int otherwise) {
+    return gpus == null ? otherwise : gpus;
+  }
+
+  /** Stages that were asked for; null: none were. */
+  Integer askedStages() {
+    return stages;
+  }
+
+  /** Memory of a GPU that was asked for; null: none was. */
+  Long askedBudget() {
+    return budget;
   }
 
   String profileName() {

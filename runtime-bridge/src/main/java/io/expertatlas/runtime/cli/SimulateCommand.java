@@ -42,6 +42,7 @@ final class SimulateCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private ScenarioOptions scenarioOptions;
   @Mixin private RoutingOptions routingOptions;
+  @Mixin private ForecastOptions forecastOptions;
 
   @Option(
       names = "--pipeline",
@@ -135,11 +136,7 @@ final class SimulateCommand implements Callable<Integer> {
       return 0;
     }
 
-    boolean traced = routingOptions.hasTrace();
-    ModelShape shape =
-        traced ? routingOptions.shape() : new ModelShape(1, routingOptions.experts(), 1);
-    Scenario scenario =
-        scenarioOptions.scenario(traced ? shape.layers() : 0, shape.experts(), shape.topK());
+    Scenario scenario = scenario();
     List<PipelineRun> runs = new ArrayList<>();
     for (PipelineKind kind : kinds.isEmpty() ? List.of(PipelineKind.values()) : kinds) {
       boolean chooses = kind == PipelineKind.APTMOE;
@@ -156,10 +153,28 @@ final class SimulateCommand implements Callable<Integer> {
     return 0;
   }
 
+  private Scenario scenario() throws IOException {
+    if (forecastOptions.isThere()) {
+      scenarioOptions.checkSame(routingOptions.counts());
+      return forecastOptions.scenario(
+          routingOptions.counts(), scenarioOptions.gpus(1), scenarioOptions.askedBudget());
+    }
+
+    if (routingOptions.hasCounts()) {
+      return scenarioOptions.scenario(routingOptions.counts());
+    }
+
+    boolean traced = routingOptions.hasTrace();
+    ModelShape shape =
+        traced ? routingOptions.shape() : new ModelShape(1, routingOptions.experts(), 1);
+    return scenarioOptions.scenario(traced ? shape.layers() : 0, shape.experts(), shape.topK());
+  }
+
   private void check() {
     usage(
         () -> {
           routingOptions.check();
+          forecastOptions.check(spec, routingOptions.hasCounts());
           if (steps < 1 || warmup < 0) {
             throw new IllegalArgumentException(
                 "Invalid --steps or --warmup-steps: %d, %d, at least 1 and 0"
@@ -187,9 +202,10 @@ final class SimulateCommand implements Callable<Integer> {
                 "Invalid --predictor: last-step, --sweep takes none, oracle or a share");
           }
 
-          if (sweep && routingOptions.hasTrace()) {
+          if (sweep && (routingOptions.hasTrace() || routingOptions.hasCounts())) {
             throw new IllegalArgumentException(
-                "Invalid options: --sweep draws its routing, --trace has its own");
+                "Invalid options: --sweep draws its routing, %s has its own"
+                    .formatted(routingOptions.hasTrace() ? "--trace" : "--counts"));
           }
         });
   }
@@ -205,6 +221,24 @@ final class SimulateCommand implements Callable<Integer> {
   private PipelineRun run(
       Scenario scenario, PipelineKind kind, AffinityPolicy policy, String policyName)
       throws IOException {
+    boolean records = report != null || timeline != null;
+    if (forecastOptions.isThere()) {
+      try (ProgressBar bar = Terminal.progress(kind.word(), warmup + (long) steps)) {
+        return forecastOptions.run(
+            scenario,
+            kind,
+            policy,
+            policyName,
+            scenarioOptions.askedStages(),
+            routingOptions.seed(),
+            routingOptions.counts().parameters(),
+            counted(routingOptions.routing(scenario, warmup + steps), bar),
+            warmup,
+            steps,
+            records);
+      }
+    }
+
     PipelineSettings settings =
         new PipelineSettings(
             scenario.chunks(),
@@ -224,7 +258,6 @@ final class SimulateCommand implements Callable<Integer> {
       return new PipelineRun(plan, policyName, need, e.getMessage(), List.of());
     }
 
-    boolean records = report != null || timeline != null;
     List<StepResult> results;
     try (ProgressBar bar = Terminal.progress(kind.word(), warmup + (long) steps)) {
       results =
@@ -257,7 +290,8 @@ final class SimulateCommand implements Callable<Integer> {
           timeline, aside -> ChromeTrace.write(kept.get(kept.size() - 1).timeline(), aside));
     }
 
-    String profile = scenarioOptions.profileName();
+    String profile =
+        forecastOptions.isThere() ? forecastOptions.profileName() : scenarioOptions.profileName();
     String routing = routingOptions.describe();
     if (report != null) {
       SimulationReport.of(scenario, runs, profile, routing).write(report);

@@ -21,7 +21,7 @@ final class SimulationTable {
         scenario.experts(),
         scenario.parameters() / 1e9,
         scenario.devices(),
-        ByteSize.show(scenario.budgetBytes()),
+        scenario.isBounded() ? ByteSize.show(scenario.budgetBytes()) : "any memory",
         scenario.machine().coresPerProcess(),
         scenario.chunks(),
         scenario.tokens());

@@ -112,10 +112,19 @@ final class TrainingDevices implements AutoCloseable {
   /** Bytes for the pipeline's plan of so much memory: a GPU's heap is never filled to the brim. */
   static long planned(Backend backend, Long memory) {
     if (backend.devices().get(0) instanceof CudaMatrixDevice gpu) {
-      return gpu.budget() - gpu.budget() / 16;
+      return planned(gpu.budget());
     }
 
     return memory == null ? Long.MAX_VALUE : memory;
+  }
+
+  private static long planned(long budget) {
+    return budget - budget / 16;
+  }
+
+  /** The same of a GPU that is not open. */
+  static long plannedOnGpu(long memory) {
+    return planned(memory - CudaMatrixDevice.OWN_BYTES);
   }
 
   /**

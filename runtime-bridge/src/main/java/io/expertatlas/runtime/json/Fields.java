@@ -199,6 +199,41 @@ final class Fields {
     return lists;
   }
 
+  /** Arrays of whole numbers {@code [first][second][third]}, as many as there are. */
+  List<int[][][]> wholeArrays(String name, int first, int second, int third) {
+    List<JsonNode> nodes = array(field(name), path + name);
+    List<int[][][]> arrays = new ArrayList<>();
+    for (int i = 0; i < nodes.size(); i++) {
+      String one = "%s%s[%d]".formatted(path, name, i);
+      List<JsonNode> outer = array(nodes.get(i), one, first);
+      int[][][] found = new int[first][second][third];
+      for (int j = 0; j < first; j++) {
+        List<JsonNode> middle = array(outer.get(j), "%s[%d]".formatted(one, j), second);
+        for (int k = 0; k < second; k++) {
+          String row = "%s[%d][%d]".formatted(one, j, k);
+          List<JsonNode> inner = array(middle.get(k), row, third);
+          for (int l = 0; l < third; l++) {
+            found[j][k][l] = (int) whole(inner.get(l), row, 0, Integer.MAX_VALUE);
+          }
+        }
+      }
+
+      arrays.add(found);
+    }
+
+    return arrays;
+  }
+
+  private static List<JsonNode> array(JsonNode node, String name, int length) {
+    List<JsonNode> nodes = array(node, name);
+    if (nodes.size() != length) {
+      throw new IllegalArgumentException(
+          "%s has %d entries, expected %d".formatted(name, nodes.size(), length));
+    }
+
+    return nodes;
+  }
+
   private static List<JsonNode> array(JsonNode node, String name) {
     if (!node.isArray()) {
       throw new IllegalArgumentException("%s is %s, expected an array".formatted(name, node));

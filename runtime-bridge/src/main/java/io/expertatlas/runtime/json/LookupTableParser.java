@@ -25,7 +25,7 @@ import java.util.TreeMap;
  * <pre>
  * name                            text
  * unit                            nanoseconds, microseconds, milliseconds or seconds
- * machine                         {description, cpu-cores}
+ * machine                         {description, cpu-cores}, and of atlas profile device
  * layer                           {dim, hidden, expert-matrices, bytes-per-value}
  * load-expert, load-attention     [sample]
  * load-gate                       [{experts, samples}]
@@ -90,7 +90,10 @@ public final class LookupTableParser {
         root.object(
             "machine",
             machine ->
-                new LookupTable.Machine(machine.text("description"), machine.count("cpu-cores"))),
+                new LookupTable.Machine(
+                    machine.text("description"),
+                    machine.count("cpu-cores"),
+                    machine.has("device") ? machine.text("device") : "")),
         root.object(
             "layer",
             layer ->
@@ -161,9 +164,13 @@ public final class LookupTableParser {
     root.put("format-version", table.isOfTraining() ? 2 : 1);
     root.put("name", table.name());
     root.put("unit", "nanoseconds");
-    root.putObject("machine")
-        .put("description", table.machine().description())
-        .put("cpu-cores", table.machine().cpuCores());
+    ObjectNode machine = root.putObject("machine");
+    machine.put("description", table.machine().description());
+    machine.put("cpu-cores", table.machine().cpuCores());
+    if (!table.machine().device().isEmpty()) {
+      machine.put("device", table.machine().device());
+    }
+
     root.putObject("layer")
         .put("dim", table.shape().dim())
         .put("hidden", table.shape().hidden())

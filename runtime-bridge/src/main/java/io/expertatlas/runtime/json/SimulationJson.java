@@ -40,7 +40,10 @@ public final class SimulationJson {
     root.put("gpus", scenario.devices());
     root.put("cores-per-process", scenario.machine().coresPerProcess());
     root.put("machine", scenario.machine().name());
-    root.put("budget-bytes", scenario.budgetBytes());
+    if (scenario.isBounded()) {
+      root.put("budget-bytes", scenario.budgetBytes());
+    }
+
     root.put("chunks", scenario.chunks());
     root.put("batch-size", scenario.batchSize());
     root.put("sequence-length", scenario.sequenceLength());
@@ -90,6 +93,10 @@ public final class SimulationJson {
     for (StepResult step : run.steps()) {
       ObjectNode one = steps.addObject();
       one.put("seconds", step.nanos() / 1e9);
+      if (step.optimizerNanos() > 0) {
+        one.put("optimizer-seconds", step.optimizerNanos() / 1e9);
+      }
+
       one.put("concentration", step.concentration());
       ArrayNode devices = one.putArray("devices");
       for (DeviceResult device : step.devices()) {

@@ -203,6 +203,43 @@ public final class HierarchicalLoading {
         new LayerDemand(counts, cpu, gpu, costs.loadBaseNanos(), costs.loadExpertNanos()), random);
   }
 
+  /**
+   * Whichever ends first: with the CPU idle, the expert of the fewest tokens whose copy has not
+   * begun, if nothing on the device is ready and the CPU is done with it before its copy would have
+   * come and been computed. It is not copied then. Forward only: backward loads all that its split
+   * says.
+   *
+   * @param waiting {@code [expert]} tokens of this chunk that wait for the device; 0: none
+   * @param copyingNanos what is left of the copies under way
+   * @return the expert, -1: none
+   */
+  public int soonerOnCpu(int layer, int[] waiting, double copyingNanos) {
+    int chosen = -1;
+    int queued = 0;
+    for (int expert = 0; expert < experts; expert++) {
+      int block = ids.expert(layer, expert);
+      if (waiting[expert] > 0 && loader.isResident(block)) {
+        return -1;
+      }
+
+      if (waiting[expert] > 0 && loader.isQueued(block)) {
+        queued++;
+        chosen = chosen < 0 || waiting[expert] < waiting[chosen] ? expert : chosen;
+      }
+    }
+
+    if (chosen < 0
+        || costs.cpuNanos(waiting[chosen], false)
+            >= copyingNanos
+                + queued * costs.loadExpertNanos()
+                + costs.gpuNanos(waiting[chosen], false)) {
+      return -1;
+    }
+
+    loader.cancel(ids.expert(layer, chosen));
+    return chosen;
+  }
+
   /** A layer has computed a chunk forward: what still waits of it is given up. */
   public void endLayer(int layer) {
     for (int expert = 0; expert < experts; expert++) {

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.pipeline;
 
+import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Objects;
@@ -56,15 +57,29 @@ public final class LookupTable {
    *
    * @param description in words
    * @param cpuCores that computed an expert
+   * @param device what was profiled beside them: {@code cpu}, where that is the CPU itself, {@code
+   *     cuda}, or empty, not said
    */
-  public record Machine(String description, int cpuCores) {
-    /** Checks the cores. */
+  public record Machine(String description, int cpuCores, String device) {
+    private static final List<String> DEVICES = List.of("cpu", "cuda", "");
+
+    /** Checks the cores and the device. */
     public Machine {
       Objects.requireNonNull(description, "description is null");
+      if (!DEVICES.contains(device)) {
+        throw new IllegalArgumentException(
+            "Invalid device of a profile: %s, cpu or cuda".formatted(device));
+      }
+
       if (cpuCores < 1) {
         throw new IllegalArgumentException(
             "Invalid number of CPU cores: %d, at least 1".formatted(cpuCores));
       }
+    }
+
+    /** A machine whose device is not said. */
+    public Machine(String description, int cpuCores) {
+      this(description, cpuCores, "");
     }
   }
 

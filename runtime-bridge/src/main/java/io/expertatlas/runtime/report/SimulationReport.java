@@ -45,7 +45,9 @@ public final class SimulationReport {
             new Fact("Parameters", fixed(scenario.parameters() / 1e9, 2) + " B"),
             new Fact("Layers x experts", scenario.layers() + " x " + scenario.experts()),
             new Fact("GPUs", Integer.toString(scenario.devices())),
-            new Fact("Memory of each", fixed(scenario.budgetBytes() / 1e9, 1) + " GB"),
+            new Fact(
+                "Memory of each",
+                scenario.isBounded() ? fixed(scenario.budgetBytes() / 1e9, 1) + " GB" : "any"),
             new Fact("CPU cores of each", Integer.toString(scenario.machine().coresPerProcess())),
             new Fact(
                 "Tokens of a step",

@@ -16,8 +16,8 @@ import java.util.Map;
 
 /**
  * The experts of a layer and chunk as the executor runs them: those for the CPU are sent their rows
- * one by one; then the device computes its own as their weights arrive; then it takes what the CPU
- * made, in order.
+ * one by one; then the device computes its own as their weights arrive, and gives the CPU one more
+ * where that ends sooner; then it takes what the CPU made, in order.
  */
 final class ExecutorExperts {
   /** Which pass asks, as the executor's. */
@@ -43,7 +43,7 @@ final class ExecutorExperts {
   private int[] counts;
   private List<Integer> here;
   private List<Integer> elsewhere;
-  private boolean[] made; // [place in elsewhere]
+  private List<Boolean> made; // [place in elsewhere]
   private Runnable awaits = () -> {};
 
   ExecutorExperts(
@@ -79,8 +79,8 @@ final class ExecutorExperts {
       }
     }
 
-    made = new boolean[elsewhere.size()];
-    send(0);
+    made = new ArrayList<>();
+    send();
   }
 
   private void count(int expert, boolean belongs) {
@@ -116,18 +116,21 @@ final class ExecutorExperts {
     return belongs;
   }
 
-  private void send(int place) {
+  /** Rows of the experts that the CPU has not been given yet. */
+  private void send() {
+    int place = made.size();
     if (place == elsewhere.size()) {
       feed();
       return;
     }
 
     int expert = elsewhere.get(place);
+    made.add(false);
     context.busy(
         rules.times().curve(Curve.COPY_ACTIVATION, counts[expert]),
         () -> {
           compute(place, expert);
-          send(place + 1);
+          send();
         });
   }
 
@@ -154,7 +157,7 @@ final class ExecutorExperts {
           }
         },
         () -> {
-          made[place] = true;
+          made.set(place, true);
           resume();
         });
   }
@@ -166,11 +169,23 @@ final class ExecutorExperts {
     return begins ? rules.times().piece(Piece.CLEAR_CPU_EXPERT) : 0;
   }
 
-  /** The first expert whose weights are there, one after the other. */
+  /** The first expert whose weights are there, or one that the CPU is sooner done with. */
   private void feed() {
     if (here.isEmpty()) {
       take(0);
       return;
+    }
+
+    if (splits && pass == Pass.FORWARD && !made.contains(false)) {
+      int sooner = soonerOnCpu();
+      if (sooner >= 0) {
+        here.remove((Integer) sooner);
+        elsewhere.add(sooner);
+        context.use().gpuTokens -= counts[sooner];
+        context.use().cpuTokens += counts[sooner];
+        send();
+        return;
+      }
     }
 
     for (int place = 0; place < here.size(); place++) {
@@ -185,6 +200,15 @@ final class ExecutorExperts {
     awaits = this::feed;
   }
 
+  private int soonerOnCpu() {
+    int[] waiting = new int[counts.length];
+    for (int expert : here) {
+      waiting[expert] = counts[expert];
+    }
+
+    return loading.soonerOnCpu(layer, waiting, context.loads().nanosLeft());
+  }
+
   private double onDevice(int expert) {
     boolean isBackward = pass == Pass.BACKWARD;
     double nanos =
@@ -194,9 +218,9 @@ final class ExecutorExperts {
   }
 
   private void take(int place) {
-    if (place == made.length) {
+    if (place == made.size()) {
       done.run();
-    } else if (made[place]) {
+    } else if (made.get(place)) {
       context.busy(
           rules.times().curve(Curve.RETURN_ACTIVATION, counts[elsewhere.get(place)]),
           () -> take(place + 1));

@@ -2,6 +2,7 @@ package io.expertatlas.runtime.sim;
 
 import io.expertatlas.runtime.pipeline.BlockIds;
 import io.expertatlas.runtime.pipeline.DemandLoader;
+import io.expertatlas.runtime.pipeline.HierarchicalLoading;
 import io.expertatlas.runtime.pipeline.LayerSplit;
 
 /**
@@ -20,6 +21,7 @@ final class ExpertPhase {
   }
 
   private final DeviceContext context;
+  private final HierarchicalLoading loading;
   private final DemandLoader loader;
   private final BlockIds ids;
   private final Side[] side; // [expert] where its tokens still wait
@@ -36,8 +38,10 @@ final class ExpertPhase {
   private boolean gpuBusy;
   private boolean cpuBusy;
 
-  ExpertPhase(DeviceContext context, DemandLoader loader, BlockIds ids) {
+  ExpertPhase(
+      DeviceContext context, HierarchicalLoading loading, DemandLoader loader, BlockIds ids) {
     this.context = context;
+    this.loading = loading;
     this.loader = loader;
     this.ids = ids;
     this.side = new Side[ids.experts()];
@@ -117,7 +121,7 @@ final class ExpertPhase {
     }
 
     if (chosen < 0 && !gpuBusy && !backward && onGpu > 0) {
-      chosen = fasterOnCpu();
+      chosen = soonerOnCpu();
     }
 
     if (chosen >= 0) {
@@ -136,31 +140,14 @@ final class ExpertPhase {
     }
   }
 
-  /** The coldest expert whose copy still waits, if the CPU would end it before; or -1. */
-  private int fasterOnCpu() {
-    int coldest = -1;
-    int queued = 0;
+  /** Whichever ends first. */
+  private int soonerOnCpu() {
+    int[] waiting = new int[side.length];
     for (int expert = 0; expert < side.length; expert++) {
-      if (side[expert] == Side.GPU && loader.isQueued(ids.expert(layer, expert))) {
-        queued++;
-        coldest = coldest < 0 || counts[expert] < counts[coldest] ? expert : coldest;
-      }
+      waiting[expert] = side[expert] == Side.GPU ? counts[expert] : 0;
     }
 
-    if (coldest < 0) {
-      return -1;
-    }
-
-    double onGpuNanos =
-        context.loads().nanosLeft()
-            + queued * context.times().loadExpertNanos()
-            + context.times().gpuNanos(counts[coldest], false);
-    if (context.times().cpuNanos(counts[coldest], false) >= onGpuNanos) {
-      return -1;
-    }
-
-    loader.cancel(ids.expert(layer, coldest));
-    return coldest;
+    return loading.soonerOnCpu(layer, waiting, context.loads().nanosLeft());
   }
 
   /** Weights of a layer have come. */

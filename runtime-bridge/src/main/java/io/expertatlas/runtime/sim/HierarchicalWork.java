@@ -32,7 +32,7 @@ final class HierarchicalWork implements StageWork {
     this.loader = loader;
     this.ids = new BlockIds(context.plan().layers(), context.routing().experts());
     this.slots = new StageSlots(context.visits(), this::request);
-    this.phase = new ExpertPhase(context, loader, ids);
+    this.phase = new ExpertPhase(context, loading, loader, ids);
     this.visitOf = new int[context.plan().stages()];
     this.leaving = new Visit[context.plan().stages()];
     this.storing = new boolean[context.plan().stages()];

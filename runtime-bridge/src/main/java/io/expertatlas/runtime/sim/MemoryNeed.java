@@ -24,6 +24,11 @@ public record MemoryNeed(
     return weights + gradients + optimizer + activations;
   }
 
+  /** The same where moments are kept by the host. */
+  public MemoryNeed withOptimizerOnHost() {
+    return new MemoryNeed(device, weights, gradients, 0, activations);
+  }
+
   /**
    * The need of a plan.
    *

@@ -8,6 +8,7 @@ import io.expertatlas.runtime.pipeline.BlockIds;
 import io.expertatlas.runtime.pipeline.DemandLoader;
 import io.expertatlas.runtime.pipeline.HierarchicalLoading;
 import io.expertatlas.runtime.pipeline.PipelineKind;
+import io.expertatlas.runtime.pipeline.RoutingSource;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.StepRouting;
 import io.expertatlas.runtime.pipeline.Visit;
@@ -178,9 +179,40 @@ public final class PipelineSimulator {
     loadings.forEach(HierarchicalLoading::endStep);
     return new StepResult(
         events.now(),
+        0,
         contexts.stream().map(PipelineSimulator::result).toList(),
         routing.concentration(),
         new Timeline(spans));
+  }
+
+  /**
+   * Runs steps.
+   *
+   * @param routing of the steps, the warm-up first
+   * @param warmup steps that are not kept; they give the popularity of a step before
+   * @param steps that are kept at most, one at least
+   * @param records whether the last step's timeline is kept
+   * @throws IllegalArgumentException if the routing ends within the warm-up, or is of another shape
+   */
+  public List<StepResult> run(RoutingSource routing, int warmup, int steps, boolean records) {
+    List<StepResult> results = new ArrayList<>();
+    Optional<StepRouting> next = routing.next();
+    for (int step = 0; step < warmup + steps && next.isPresent(); step++) {
+      StepRouting current = next.orElseThrow();
+      boolean more = step + 1 < warmup + steps;
+      next = more ? routing.next() : Optional.empty();
+      StepResult result = step(current, records && next.isEmpty());
+      if (step >= warmup) {
+        results.add(result);
+      }
+    }
+
+    if (results.isEmpty()) {
+      throw new IllegalArgumentException(
+          "Cannot simulate: the routing has no step after %d to warm up".formatted(warmup));
+    }
+
+    return results;
   }
 
   private StageWork work(DeviceContext context, Optional<CpuPool> pool, CpuPool updates) {

@@ -4,11 +4,8 @@ import io.expertatlas.placement.solver.StageProblem;
 import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.RoutingSource;
 import io.expertatlas.runtime.pipeline.StagePlan;
-import io.expertatlas.runtime.pipeline.StepRouting;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * A model, a machine and the size of a step: all that pipelines are compared on.
@@ -23,7 +20,7 @@ import java.util.Optional;
  * @param batchSize sequences of a step
  * @param sequenceLength tokens of a sequence
  * @param machine where it runs
- * @param budgetBytes of GPU memory
+ * @param budgetBytes of GPU memory; {@link #UNBOUNDED}: any
  */
 public record Scenario(
     LookupTable table,
@@ -37,6 +34,9 @@ public record Scenario(
     int sequenceLength,
     Machine machine,
     long budgetBytes) {
+  /** A budget that is none. */
+  public static final long UNBOUNDED = Long.MAX_VALUE;
+
   /**
    * Checks that the numbers go together.
    *
@@ -76,6 +76,11 @@ public record Scenario(
           "Invalid batch: %d choices of experts in a micro-batch, at most %d"
               .formatted((long) batchSize * sequenceLength / chunks * topK, 1 << 24));
     }
+  }
+
+  /** Whether GPU memory has a bound. */
+  public boolean isBounded() {
+    return budgetBytes != UNBOUNDED;
   }
 
   /** Tokens of a micro-batch. */
@@ -151,25 +156,7 @@ public record Scenario(
       int steps,
       boolean records) {
     need(plan, settings).check(plan, budgetBytes);
-    PipelineSimulator simulator =
-        new PipelineSimulator(plan, experts, settings, times(), machine::complexOf);
-    List<StepResult> results = new ArrayList<>();
-    Optional<StepRouting> next = routing.next();
-    for (int step = 0; step < warmup + steps && next.isPresent(); step++) {
-      StepRouting current = next.orElseThrow();
-      boolean more = step + 1 < warmup + steps;
-      next = more ? routing.next() : Optional.empty();
-      StepResult result = simulator.step(current, records && next.isEmpty());
-      if (step >= warmup) {
-        results.add(result);
-      }
-    }
-
-    if (results.isEmpty()) {
-      throw new IllegalArgumentException(
-          "Cannot simulate: the routing has no step after %d to warm up".formatted(warmup));
-    }
-
-    return results;
+    return new PipelineSimulator(plan, experts, settings, times(), machine::complexOf)
+        .run(routing, warmup, steps, records);
   }
 }

@@ -7,15 +7,26 @@ import java.util.List;
  * What a simulated step did.
  *
  * @param nanos from its begin to the end of all work, gradients on the host included
+ * @param optimizerNanos that the optimizer takes, in the step or beside gradients; 0: not simulated
  * @param devices what each device did
  * @param concentration of the step's routing, see {@code StepRouting.concentration}
  * @param timeline spans, empty unless asked for
  */
 public record StepResult(
-    long nanos, List<DeviceResult> devices, double concentration, Timeline timeline) {
+    long nanos,
+    long optimizerNanos,
+    List<DeviceResult> devices,
+    double concentration,
+    Timeline timeline) {
   /** Takes copies. */
   public StepResult {
     devices = List.copyOf(devices);
+  }
+
+  /** The step with an optimizer that takes so long, and so much of it behind the gradients. */
+  StepResult withOptimizer(double optimizer, double behind) {
+    return new StepResult(
+        nanos + Math.round(behind), Math.round(optimizer), devices, concentration, timeline);
   }
 
   /**

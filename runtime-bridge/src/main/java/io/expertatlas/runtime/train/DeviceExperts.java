@@ -30,6 +30,8 @@ final class DeviceExperts implements ExpertRunner {
   private final ExecutorService pool;
   private final SpanLog spans;
   private final Map<Integer, boolean[]> backward = new HashMap<>(); // by layer, of this visit
+  private int onCpu; // experts that the CPU was given and is not done with; under memory's lock
+  private boolean idleAsked; // whether it was asked for since it became idle; under that lock
 
   /**
    * Experts of a device.
@@ -66,26 +68,25 @@ final class DeviceExperts implements ExpertRunner {
     memory.ask(() -> assign(layer, counts, pass, here, elsewhere));
     List<Future<Matrix>> onPool = new ArrayList<>();
     for (int expert : elsewhere) {
-      Matrix input = cpu.device().take(work.input(expert));
-      onPool.add(pool.submit(() -> computeOnCpu(layer, expert, input, work)));
+      onPool.add(send(layer, expert, work));
     }
 
+    boolean mayChange = splits && pass == Pass.FORWARD;
     while (!here.isEmpty()) {
-      if (splits && pass == Pass.FORWARD && onPool.stream().allMatch(Future::isDone)) {
-        Optional<Integer> sooner = soonerOnCpu(layer, counts, here);
-        if (sooner.isPresent()) {
-          int expert = sooner.get();
-          here.remove(sooner.get());
-          elsewhere.add(expert);
-          Matrix input = cpu.device().take(work.input(expert));
-          onPool.add(pool.submit(() -> computeOnCpu(layer, expert, input, work)));
-          continue;
-        }
+      int sooner = mayChange ? soonerOnCpu(layer, counts, here) : -1;
+      if (sooner >= 0) {
+        here.remove((Integer) sooner);
+        elsewhere.add(sooner);
+        onPool.add(send(layer, sooner, work));
+        continue;
       }
 
       List<Integer> blocks =
           here.stream().map(expert -> memory.ids().expert(layer, expert)).toList();
-      work.run(here.remove(memory.awaitAny(blocks)), memory);
+      int place = memory.awaitAny(blocks, () -> mayChange && onCpu == 0 && !idleAsked);
+      if (place >= 0) {
+        work.run(here.remove(place), memory);
+      }
     }
 
     for (int i = 0; i < onPool.size(); i++) {
@@ -98,37 +99,32 @@ final class DeviceExperts implements ExpertRunner {
     }
   }
 
-  /**
-   * With the CPU idle and nothing on the device to compute: the expert of the fewest tokens whose
-   * copy has not begun, if the CPU is done with it before its copy would come and be computed. It
-   * is not copied then.
-   */
-  private Optional<Integer> soonerOnCpu(int layer, int[] counts, List<Integer> waiting) {
-    List<Integer> found = new ArrayList<>();
+  private Future<Matrix> send(int layer, int expert, Work work) throws InterruptedException {
+    Matrix input = cpu.device().take(work.input(expert));
     memory.ask(
         () -> {
-          int copies = 0;
-          int least = -1;
-          for (int expert : waiting) {
-            int block = memory.ids().expert(layer, expert);
-            if (memory.loader().isResident(block)) {
-              return;
-            }
+          onCpu++;
+          idleAsked = false;
+        });
+    return pool.submit(() -> computeOnCpu(layer, expert, input, work));
+  }
 
-            copies++;
-            if (memory.loader().isQueued(block) && (least < 0 || counts[expert] < counts[least])) {
-              least = expert;
-            }
-          }
+  /** Whichever ends first: the expert that the CPU, if it is idle, takes; -1: none. */
+  private int soonerOnCpu(int layer, int[] counts, List<Integer> here) {
+    int[] waiting = new int[counts.length];
+    for (int expert : here) {
+      waiting[expert] = counts[expert];
+    }
 
-          if (least >= 0
-              && costs.cpuNanos(counts[least], false)
-                  < copies * costs.loadExpertNanos() + costs.gpuNanos(counts[least], false)) {
-            memory.loader().cancel(memory.ids().expert(layer, least));
-            found.add(least);
+    int[] found = {-1};
+    memory.ask(
+        () -> {
+          idleAsked = onCpu == 0;
+          if (idleAsked) {
+            found[0] = hierarchy.soonerOnCpu(layer, waiting, memory.copyingNanos(costs));
           }
         });
-    return found.stream().findFirst();
+    return found[0];
   }
 
   private static Matrix await(int layer, Future<Matrix> onPool) throws InterruptedException {
@@ -182,9 +178,13 @@ final class DeviceExperts implements ExpertRunner {
 
   private Matrix computeOnCpu(int layer, int expert, Matrix input, Work work) {
     long begin = System.nanoTime();
-    Matrix made = work.compute(expert, input, cpu);
-    spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
-    return made;
+    try {
+      Matrix made = work.compute(expert, input, cpu);
+      spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
+      return made;
+    } finally {
+      memory.ask(() -> onCpu--);
+    }
   }
 
   /** The sum of what the CPU added to a parameter's gradient, if that is not the device's. */

@@ -4,11 +4,14 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.BlockIds;
 import io.expertatlas.runtime.pipeline.DemandLoader;
+import io.expertatlas.runtime.pipeline.ExpertCosts;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 
 /**
  * The copies of weights on a device, and the threads that make them in the order that the rules of
@@ -29,6 +32,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
   private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
   private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
   private final List<Thread> threads = new ArrayList<>(); // one for each copy under way
+  private final Map<Integer, Long> copying = new LinkedHashMap<>(); // since when; 0: waits for room
   private long lastArrival = Long.MIN_VALUE;
   private long loadedBytes;
   private String failure = "";
@@ -92,7 +96,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
         int block = take();
         long bytes = bytes(block);
         arena.reserve(ids.describe(block), bytes);
-        final long begin = System.nanoTime();
+        final long begin = begin(block);
         List<Matrix> copies = new ArrayList<>();
         for (Parameter one : blocks.get(block)) {
           copies.add(matrices.load(one.value(), one.rows(), one.columns()));
@@ -116,7 +120,30 @@ final class DeviceMemory implements Copies, AutoCloseable {
       block = loader.next();
     }
 
+    copying.put(block, 0L);
     return block;
+  }
+
+  private synchronized long begin(int block) {
+    long now = System.nanoTime();
+    copying.put(block, now);
+    return now;
+  }
+
+  /** What is left of the copies under way, by what copies take; of one that waits for room all. */
+  synchronized double copyingNanos(ExpertCosts costs) {
+    double left = 0;
+    boolean runs = true; // the first one; others wait behind it
+    for (Map.Entry<Integer, Long> copy : copying.entrySet()) {
+      boolean isExpert = ids.expertOf(copy.getKey()) >= 0;
+      double whole = isExpert ? costs.loadExpertNanos() : costs.loadBaseNanos();
+      long since = copy.getValue();
+      long done = runs && since != 0 ? System.nanoTime() - Math.max(since, lastArrival) : 0;
+      left += Math.max(0, whole - done);
+      runs = false;
+    }
+
+    return left;
   }
 
   private long bytes(int block) {
@@ -131,6 +158,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
       values.put(blocks.get(block).get(i), copies.get(i));
     }
 
+    copying.remove(block);
     loader.completed(block);
     loadedBytes += bytes(block);
     notifyAll();
@@ -161,7 +189,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
   public synchronized Matrix value(Parameter parameter) {
     try {
       int block = blockOf.get(parameter);
-      awaitAny(List.of(block));
+      awaitAny(List.of(block), () -> false);
       return values.get(parameter);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -170,11 +198,13 @@ final class DeviceMemory implements Copies, AutoCloseable {
   }
 
   /**
-   * Waits until one of some blocks is there.
+   * Waits until one of some blocks is there, or something else has come up.
    *
-   * @return its place in the list, the first if several are
+   * @param other what, asked under the lock
+   * @return its place in the list, the first if several are; -1: none is, but the other
    */
-  synchronized int awaitAny(List<Integer> wanted) throws InterruptedException {
+  synchronized int awaitAny(List<Integer> wanted, BooleanSupplier other)
+      throws InterruptedException {
     while (true) {
       check();
       boolean isComing = false;
@@ -185,6 +215,10 @@ final class DeviceMemory implements Copies, AutoCloseable {
         }
 
         isComing |= loader.isCopying(block) || loader.isQueued(block);
+      }
+
+      if (other.getAsBoolean()) {
+        return -1;
       }
 
       if (!isComing) {

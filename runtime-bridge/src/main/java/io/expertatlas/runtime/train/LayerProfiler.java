@@ -101,7 +101,8 @@ public final class LayerProfiler {
     Parameter inner = turns.get(0).parameters().get(0); // [F, H]
     return new LookupTable(
         settings.name(),
-        new LookupTable.Machine(settings.machine(), settings.cpuThreads()),
+        new LookupTable.Machine(
+            settings.machine(), settings.cpuThreads(), device == cpu ? "cpu" : "cuda"),
         new LayerShape(
             model.hidden(), inner.rows(), layer.math().innerMatrices() + 1, device.numberBytes()),
         loadExpert,

@@ -193,7 +193,7 @@ public final class PipelineExecutor implements StepExecutor {
     return options;
   }
 
-  /** Tokens of each expert by layer and micro-batch, of the last step with gradients. */
+  @Override
   public Optional<StepRouting> routing() {
     return routing;
   }

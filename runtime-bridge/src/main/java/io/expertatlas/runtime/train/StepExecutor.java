@@ -1,7 +1,9 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.Timeline;
+import io.expertatlas.runtime.pipeline.StepRouting;
 import java.util.List;
+import java.util.Optional;
 
 /** Computes the loss of batches and the gradients of all parameters. */
 public interface StepExecutor extends AutoCloseable {
@@ -47,6 +49,14 @@ public interface StepExecutor extends AutoCloseable {
   /** What ran when in the last step with gradients; empty without a pipeline. */
   default Timeline timeline() {
     return new Timeline(List.of());
+  }
+
+  /**
+   * Tokens of each expert by layer and micro-batch, of the last step with gradients; empty without
+   * a pipeline, or a step.
+   */
+  default Optional<StepRouting> routing() {
+    return Optional.empty();
   }
 
   @Override

@@ -10,7 +10,9 @@ import io.expertatlas.runtime.Goldens;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.checkpoint.TensorFile;
 import io.expertatlas.runtime.cpu.HostFloats;
+import io.expertatlas.runtime.json.RecordedCountsParser;
 import io.expertatlas.runtime.model.Models;
+import io.expertatlas.runtime.pipeline.RecordedCounts;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.trace.terminal.Terminal;
 import java.io.IOException;
@@ -200,6 +202,7 @@ class FinetuneCommandTest {
         "--clip-norm -1 | Invalid --clip-norm: -1.0, at least 0",
         "--checkpoint-every -1 | Invalid --checkpoint-every: -1, at least 0",
         "--timeline f | Invalid options: --timeline is of a --pipeline",
+        "--record-counts f | Invalid options: --record-counts is of a --pipeline",
         "--devices 2 | Invalid options: --devices, --stages, --memory and --costs are of a"
             + " --pipeline",
         "--pipeline other | Invalid pipeline: other, one of gpipe, gpipe-offload, mobius, aptmoe",
@@ -320,6 +323,39 @@ class FinetuneCommandTest {
     there[5] = folder.resolve("there").toString();
     JsonNode measured = json("--pipeline", "aptmoe", "--output", folder.resolve("here").toString());
     assertThat(json(there).get("losses")).isEqualTo(measured.get("losses"));
+    Path counts = folder.resolve("counts.json");
+    there[5] = folder.resolve("recorded").toString();
+    json(merged(there, new String[] {"--record-counts", counts.toString()}));
+    RecordedCounts recorded = RecordedCountsParser.read(counts);
+    assertThat(recorded.steps()).hasSize(3);
+    assertThat(recorded.firstStep()).isEqualTo(1);
+    assertThat(recorded.parameters()).isEqualTo(measured.get("parameters").asLong());
+    assertThat(
+            execute(
+                "simulate",
+                "--costs",
+                table.toString(),
+                "--counts",
+                counts.toString(),
+                "--gpus",
+                "2"))
+        .as(err.toString())
+        .isZero();
+    assertThat(err.toString()).contains("4 layers x 8 experts", "2 GPUs of any memory", "aptmoe");
+    String[] again = {
+      "--pipeline", "mobius", "--resume", "--record-counts", counts + "2", "--output"
+    };
+    String[] resumed = Arrays.copyOf(again, 7);
+    resumed[6] = there[5];
+    assertThat(execute(small(resumed))).as(err.toString()).isZero();
+    assertThat(err.toString())
+        .contains("no step was left to run: %s2 is not written".formatted(counts));
+    assertThat(Path.of(counts + "2")).doesNotExist();
+    again[4] = folder.resolve("nowhere/counts.json").toString();
+    resumed = Arrays.copyOf(again, 7);
+    resumed[6] = there[5];
+    assertThat(execute(small(resumed))).isEqualTo(1);
+    assertThat(err.toString()).contains("nowhere does not exist");
     there[5] = folder.resolve("other").toString();
     String[] longer = merged(small(there), new String[] {"--sequence-length", "8"});
     assertThat(execute(longer)).isEqualTo(1);

@@ -140,6 +140,35 @@ class HierarchicalLoadingTest {
     assertThat(loader.next()).isEqualTo(-1);
   }
 
+  /** By hand: the CPU takes 8 for the coldest, two loads wait, 20; another 1 is under way. */
+  @Test
+  void theColdestExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst() {
+    loading.routed(0, new int[] {40, 40, 8});
+    loader.push(ids.expert(0, 2), 0);
+    assertThat(loader.next()).isEqualTo(ids.expert(0, 1)); // it is under way
+    assertThat(loading.soonerOnCpu(0, new int[] {40, 40, 8}, 1)).isEqualTo(2);
+    assertThat(loader.isQueued(ids.expert(0, 2))).isFalse();
+    assertThat(loading.soonerOnCpu(0, new int[] {40, 40, 0}, 29)).isEqualTo(-1); // 40, not before
+    assertThat(loader.isQueued(ids.expert(0, 0))).isTrue();
+    assertThat(loading.soonerOnCpu(0, new int[] {40, 40, 0}, 31)).isEqualTo(0);
+    assertThat(loading.soonerOnCpu(0, new int[] {0, 40, 0}, 1000)).isEqualTo(-1); // under way
+  }
+
+  @Test
+  void nothingGoesToTheCpuInsteadWhileTheDeviceHasAnExpertToCompute() {
+    loading.routed(0, new int[] {40, 40, 0});
+    loader.completed(loader.next());
+    assertThat(loading.soonerOnCpu(0, new int[] {40, 40, 0}, 1000)).isEqualTo(-1);
+    assertThat(loading.soonerOnCpu(0, new int[] {40, 0, 0}, 1000)).isEqualTo(0);
+  }
+
+  @Test
+  void equalTimesLeaveAnExpertToTheDevice() {
+    loading.routed(0, new int[] {0, 40, 0});
+    assertThat(loading.soonerOnCpu(0, new int[] {0, 40, 0}, 30)).isEqualTo(-1);
+    assertThat(loading.soonerOnCpu(0, new int[] {0, 40, 0}, 30.5)).isEqualTo(1);
+  }
+
   @Test
   void backwardAsksForItsSplitFromTheLastLayerDownUnscaled() {
     loading.routed(0, new int[] {40, 40, 0});

@@ -32,6 +32,10 @@ class ExecutorWorkTest {
 
   /** Times that are told apart in sums. */
   private static LookupTable table() {
+    return table(1, 5);
+  }
+
+  private static LookupTable table(int experts, double loadExpert) {
     Map<Curve, TokenCurve> curves = new EnumMap<>(Curve.class);
     curves.put(Curve.CPU_FORWARD, curve(2));
     curves.put(Curve.CPU_BACKWARD, curve(2));
@@ -60,13 +64,13 @@ class ExecutorWorkTest {
         "hand-made",
         new LookupTable.Machine("a machine", 1),
         new LayerShape(8, 8, 2, 4),
-        new double[] {5},
+        new double[] {loadExpert},
         new double[] {3},
-        Map.of(1, new double[] {1}),
+        Map.of(experts, new double[] {1}),
         curves,
         Optional.of(
             new TrainingProfile(
-                new TrainingProfile.Sizes(1, 1, 1, 10, TOKENS, 2, 1000, 100), pieces)));
+                new TrainingProfile.Sizes(experts, 1, 1, 10, TOKENS, 2, 1000, 100), pieces)));
   }
 
   private static TokenCurve curve(double nanos) {
@@ -153,6 +157,42 @@ class ExecutorWorkTest {
     assertThat(step.timeline().spans().stream().filter(s -> s.stream().equals("cpu")))
         .extracting(Span::beginNanos)
         .containsExactly(22L, 31L);
+  }
+
+  /**
+   * By hand: four experts, two of them (a, b) drawn for the device, a load takes 20. The gate
+   * speaks at 21, a is copied to 41. The CPU computes c and d, 22 to 26, and is idle: b waits for
+   * 15 of a, 20 of its own and 7 on the device, the CPU has it after 4: rows to 27, expert to 29.
+   * Then a to 48, three results back to 51, head to 53. Backward, where nothing is given away, b is
+   * copied 53 to 73: head to 56, a 58 to 72, b 73 to 87, c and d with zeros 57 to 77, back to 89,
+   * attention to 110, gradients of c and d to 128.
+   */
+  @Test
+  void anExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst() {
+    StepResult step =
+        PipelineSimulator.ofExecutor(
+                StagePlan.equal(PipelineKind.APTMOE, 1, 1, 1),
+                4,
+                1,
+                AffinityPolicy.RANDOM_HALF,
+                1,
+                new ExecutorRules(
+                    new ProfiledTimes(table(4, 20), false, TOKENS, Double.POSITIVE_INFINITY),
+                    1,
+                    false,
+                    false,
+                    false))
+            .step(
+                new StepRouting(new int[][][] {{{TOKENS, TOKENS, TOKENS, TOKENS}}}, new int[0][][]),
+                true);
+    assertThat(step.nanos()).isEqualTo(128);
+    DeviceResult device = step.devices().get(0);
+    assertThat(device.cpuTokens()).isEqualTo(3 * TOKENS);
+    assertThat(device.gpuTokens()).isEqualTo(TOKENS);
+    assertThat(device.expertsLoaded()).isEqualTo(2);
+    assertThat(step.timeline().spans().stream().filter(s -> s.stream().equals("cpu")))
+        .extracting(Span::beginNanos)
+        .containsExactly(22L, 24L, 27L, 57L, 67L);
   }
 
   /**

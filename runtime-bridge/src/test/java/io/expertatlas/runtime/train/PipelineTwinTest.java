@@ -73,7 +73,14 @@ class PipelineTwinTest {
       assertThat(executor.routing()).contains(routing);
       return new Both(
           executor.timeline(),
-          StepForecast.of(executor.options(), backend, table, routing, LENGTH, model.size(), false),
+          StepForecast.of(
+              executor.options(),
+              backend,
+              table,
+              List.of(routing, routing),
+              LENGTH,
+              model.size(),
+              false),
           routing);
     }
   }
