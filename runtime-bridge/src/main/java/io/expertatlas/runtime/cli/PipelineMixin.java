@@ -63,7 +63,8 @@ final class PipelineMixin {
       converter = PolicyConverter.class,
       paramLabel = "P",
       description =
-          "Which experts aptmoe copies to a device: equation-1, min-max, artifact, random-half"
+          "Which experts aptmoe copies to a device: equation-1, min-max, critical-path,"
+              + " artifact, random-half"
               + " (default: ${DEFAULT-VALUE}).")
   private AffinityPolicy policy;
 

@@ -58,7 +58,8 @@ final class SimulateCommand implements Callable<Integer> {
       converter = PolicyConverter.class,
       paramLabel = "A",
       description =
-          "Which experts aptmoe copies to the GPU: equation-1, min-max, artifact, random-half"
+          "Which experts aptmoe copies to the GPU: equation-1, min-max, critical-path,"
+              + " artifact, random-half"
               + " (default: equation-1); several are compared.")
   private List<AffinityPolicy> policies = List.of(AffinityPolicy.EQUATION_1);
 

@@ -2,6 +2,7 @@ package io.expertatlas.runtime.pipeline;
 
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.function.IntToDoubleFunction;
 import java.util.random.RandomGenerator;
 import java.util.stream.Collectors;
 
@@ -11,6 +12,13 @@ public enum AffinityPolicy {
   EQUATION_1,
   /** The k whose slower side takes least; ties: smaller k. */
   MIN_MAX,
+  /**
+   * The k for which a layer takes least when a micro-batch waits for both its sides before the next
+   * one begins, loads going on beside; ties: smaller k. {@code EQUATION_1} and {@code MIN_MAX} let
+   * the CPU work all the time that loads take, though in each micro-batch it can only hide behind
+   * the experts of the GPU.
+   */
+  CRITICAL_PATH,
   /**
    * As the artifact: the k-th coldest stays on the CPU while C(k) / (base + k loadExpert) is below
    * 1, until the first that is not.
@@ -52,7 +60,8 @@ public enum AffinityPolicy {
   public LayerSplit split(LayerDemand demand, RandomGenerator random) {
     return switch (this) {
       case EQUATION_1 -> new LayerSplit(demand.order(), equation1(demand));
-      case MIN_MAX -> new LayerSplit(demand.order(), minMax(demand));
+      case MIN_MAX -> new LayerSplit(demand.order(), least(demand, demand::spanNanos));
+      case CRITICAL_PATH -> new LayerSplit(demand.order(), least(demand, demand::pathNanos));
       case ARTIFACT -> new LayerSplit(demand.order(), artifact(demand));
       case RANDOM_HALF ->
           new LayerSplit(
@@ -69,10 +78,10 @@ public enum AffinityPolicy {
     return k;
   }
 
-  private static int minMax(LayerDemand demand) {
+  private static int least(LayerDemand demand, IntToDoubleFunction nanos) {
     int best = 0;
     for (int k = 1; k <= demand.experts(); k++) {
-      if (demand.spanNanos(k) < demand.spanNanos(best)) {
+      if (nanos.applyAsDouble(k) < nanos.applyAsDouble(best)) {
         best = k;
       }
     }

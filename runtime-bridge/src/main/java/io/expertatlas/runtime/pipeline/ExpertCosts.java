@@ -8,6 +8,14 @@ public interface ExpertCosts {
   /** An expert on the GPU for so many tokens. */
   double gpuNanos(int tokens, boolean backward);
 
+  /**
+   * What the GPU computes of a layer besides experts, for tokens that make so many choices; 0 if
+   * that is not known.
+   */
+  default double layerNanos(int choices, boolean backward) {
+    return 0;
+  }
+
   /** Copying an expert's weights to the GPU. */
   double loadExpertNanos();
 

@@ -1,6 +1,8 @@
 package io.expertatlas.runtime.pipeline;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.random.RandomGenerator;
 
 /**
@@ -35,6 +37,7 @@ public final class HierarchicalLoading {
   private final double[][] cpuBackward;
   private final double[][] gpuForward;
   private final double[][] gpuBackward;
+  private final int[][][] counts; // [layer][chunk][expert] tokens of the chunks so far
   private final int[] seen; // [layer] chunks so far
   private final LayerSplit[] split; // [layer] the last one, or null before the first
 
@@ -67,6 +70,7 @@ public final class HierarchicalLoading {
     this.cpuBackward = new double[plan.layers()][experts];
     this.gpuForward = new double[plan.layers()][experts];
     this.gpuBackward = new double[plan.layers()][experts];
+    this.counts = new int[plan.layers()][chunks][];
     this.seen = new int[plan.layers()];
     this.split = new LayerSplit[plan.layers()];
   }
@@ -146,12 +150,12 @@ public final class HierarchicalLoading {
   /**
    * Inter-expert phase: a layer's gate has spoken.
    *
-   * @param counts {@code [expert]} tokens of this chunk
+   * @param ofChunk {@code [expert]} tokens of this chunk
    * @return which experts belong on the GPU
    */
-  public LayerSplit routed(int layer, int[] counts) {
+  public LayerSplit routed(int layer, int[] ofChunk) {
     for (int expert = 0; expert < experts; expert++) {
-      int tokens = counts[expert];
+      int tokens = ofChunk[expert];
       if (tokens > 0) {
         current[layer][expert] += tokens;
         cpuForward[layer][expert] += costs.cpuNanos(tokens, false);
@@ -161,7 +165,7 @@ public final class HierarchicalLoading {
       }
     }
 
-    seen[layer]++;
+    counts[layer][seen[layer]++] = ofChunk.clone();
     LayerSplit now = solve(layer, new int[0]);
     split[layer] = now;
     for (int place = experts - 1; place >= now.onCpu(); place--) {
@@ -179,14 +183,14 @@ public final class HierarchicalLoading {
 
     boolean foretold = predicted.length > 0;
     double scale = (double) chunks / (seen[layer] + (foretold ? 1 : 0));
-    long[] counts = current[layer].clone();
+    long[] sums = current[layer].clone();
     double[] cpu = new double[experts];
     double[] gpu = new double[experts];
     for (int expert = 0; expert < experts; expert++) {
       cpu[expert] = cpuForward[layer][expert];
       gpu[expert] = gpuForward[layer][expert];
       if (foretold && predicted[expert] > 0) {
-        counts[expert] += predicted[expert];
+        sums[expert] += predicted[expert];
         cpu[expert] += costs.cpuNanos(predicted[expert], false);
         gpu[expert] += costs.gpuNanos(predicted[expert], false);
       }
@@ -195,12 +199,45 @@ public final class HierarchicalLoading {
       gpu[expert] *= scale;
     }
 
-    return split(counts, cpu, gpu);
+    List<int[]> known = known(layer);
+    if (foretold) {
+      known.add(predicted);
+    }
+
+    return split(sums, cpu, gpu, known, false);
   }
 
-  private LayerSplit split(long[] counts, double[] cpu, double[] gpu) {
+  private List<int[]> known(int layer) {
+    return new ArrayList<>(Arrays.asList(counts[layer]).subList(0, seen[layer]));
+  }
+
+  /** The split of a whole visit's sums, of which the counts of some chunks are known. */
+  private LayerSplit split(
+      long[] sums, double[] cpu, double[] gpu, List<int[]> known, boolean isBackward) {
+    LayerDemand demand =
+        new LayerDemand(sums, cpu, gpu, costs.loadBaseNanos(), costs.loadExpertNanos());
     return policy.split(
-        new LayerDemand(counts, cpu, gpu, costs.loadBaseNanos(), costs.loadExpertNanos()), random);
+        policy == AffinityPolicy.CRITICAL_PATH ? inChunks(demand, known, isBackward) : demand,
+        random);
+  }
+
+  private LayerDemand inChunks(LayerDemand demand, List<int[]> known, boolean isBackward) {
+    double[][] cpu = new double[known.size()][experts];
+    double[][] gpu = new double[known.size()][experts];
+    double[] layer = new double[known.size()];
+    for (int chunk = 0; chunk < known.size(); chunk++) {
+      int[] tokens = known.get(chunk);
+      for (int expert = 0; expert < experts; expert++) {
+        if (tokens[expert] > 0) {
+          cpu[chunk][expert] = costs.cpuNanos(tokens[expert], isBackward);
+          gpu[chunk][expert] = costs.gpuNanos(tokens[expert], isBackward);
+        }
+      }
+
+      layer[chunk] = costs.layerNanos(Arrays.stream(tokens).sum(), isBackward);
+    }
+
+    return demand.withMicroBatches(cpu, gpu, layer, (double) chunks / known.size());
   }
 
   /**
@@ -254,7 +291,7 @@ public final class HierarchicalLoading {
       LayerSplit now =
           policy == AffinityPolicy.RANDOM_HALF && split[layer] != null
               ? split[layer]
-              : split(current[layer], cpuBackward[layer], gpuBackward[layer]);
+              : split(current[layer], cpuBackward[layer], gpuBackward[layer], known(layer), true);
       split[layer] = now;
       for (int place = experts - 1; place >= now.onCpu(); place--) {
         loader.push(ids.expert(layer, now.expert(place)), INTER_STAGE);

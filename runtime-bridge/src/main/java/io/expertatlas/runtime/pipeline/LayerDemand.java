@@ -13,6 +13,7 @@ public final class LayerDemand {
   private final int[] order; // coldest first
   private final double[] cpu; // [k] time of the k coldest
   private final double[] gpu; // [k] time of all but the k coldest
+  private final double[] compute; // [k] time of both sides, micro-batch by micro-batch
   private final double baseNanos;
   private final double loadExpertNanos;
 
@@ -44,6 +45,44 @@ public final class LayerDemand {
     for (int k = experts - 1; k >= 0; k--) {
       gpu[k] = gpu[k + 1] + gpuNanos[order[k]];
     }
+
+    this.compute = new double[experts + 1];
+    Arrays.setAll(compute, k -> Math.max(cpu[k], gpu[k]));
+  }
+
+  private LayerDemand(LayerDemand other, double[] compute) {
+    this.order = other.order;
+    this.cpu = other.cpu;
+    this.gpu = other.gpu;
+    this.baseNanos = other.baseNanos;
+    this.loadExpertNanos = other.loadExpertNanos;
+    this.compute = compute;
+  }
+
+  /**
+   * The same, with what each micro-batch takes.
+   *
+   * @param cpuNanos {@code [micro-batch][expert]} on the CPU
+   * @param gpuNanos {@code [micro-batch][expert]} on the GPU
+   * @param layerNanos {@code [micro-batch]} of the GPU for the rest of the layer
+   * @param scale from these micro-batches to all of the step
+   */
+  LayerDemand withMicroBatches(
+      double[][] cpuNanos, double[][] gpuNanos, double[] layerNanos, double scale) {
+    double[] sum = new double[order.length + 1];
+    for (int batch = 0; batch < layerNanos.length; batch++) {
+      double cold = 0;
+      double hot = Arrays.stream(gpuNanos[batch]).sum();
+      for (int k = 0; k < sum.length; k++) {
+        sum[k] += scale * (layerNanos[batch] + Math.max(cold, hot));
+        if (k < order.length) {
+          cold += cpuNanos[batch][order[k]];
+          hot -= gpuNanos[batch][order[k]];
+        }
+      }
+    }
+
+    return new LayerDemand(this, sum);
   }
 
   /** Experts by rising count, ties by lower id. */
@@ -95,6 +134,19 @@ public final class LayerDemand {
   /** What the artifact compares with 1: it charges loads of the experts that are not loaded. */
   double artifactRatio(int k) {
     return cpu[k] / (baseNanos + k * loadExpertNanos);
+  }
+
+  /**
+   * How long a layer computes: micro-batches one after the other, each the rest of the layer and
+   * then the slower side of its experts. Without micro-batches max(C(k), GPU time).
+   */
+  public double computeNanos(int k) {
+    return compute[k];
+  }
+
+  /** max(L(k), computing): how long a layer takes, loads of one going on while another computes. */
+  public double pathNanos(int k) {
+    return Math.max(loadNanos(k), compute[k]);
   }
 
   /** max(C(k), L(k), GPU time): how long the layer's slower side takes. */

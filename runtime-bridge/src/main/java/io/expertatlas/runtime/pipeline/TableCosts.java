@@ -50,6 +50,17 @@ public final class TableCosts implements ExpertCosts {
   }
 
   @Override
+  public double layerNanos(int choices, boolean backward) {
+    int tokens = choices / table.training().sizes().topK();
+    double forward = nanos(Curve.ATTENTION_FORWARD, tokens);
+    if (!backward) {
+      return forward;
+    }
+
+    return nanos(Curve.ATTENTION_BACKWARD, tokens) + (recomputes ? forward : 0);
+  }
+
+  @Override
   public double loadExpertNanos() {
     return table.loadExpertNanos();
   }

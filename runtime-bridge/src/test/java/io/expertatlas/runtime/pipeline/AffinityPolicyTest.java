@@ -168,10 +168,42 @@ class AffinityPolicyTest {
     }
 
     int found = AffinityPolicy.EQUATION_1.split(demand, UNUSED).onCpu();
+    double path = demand.pathNanos(AffinityPolicy.CRITICAL_PATH.split(demand, UNUSED).onCpu());
+    assertThat(path).isEqualTo(least); // without micro-batches
     assertThat(found).isEqualTo(most);
     assertThat(demand.spanNanos(AffinityPolicy.MIN_MAX.split(demand, UNUSED).onCpu()))
         .isEqualTo(least)
         .isLessThanOrEqualTo(demand.spanNanos(found));
+  }
+
+  @Test
+  void criticalPathKeepsOnTheCpuWhatHidesInEveryMicroBatch() {
+    long[] counts = {1, 2, 9};
+    double[] cpu = {4, 6, 40};
+    double[] gpu = {2, 2, 6};
+    LayerDemand whole = new LayerDemand(counts, cpu, gpu, 1, 5); // L: 16, 11, 6, 1
+    assertThat(AffinityPolicy.EQUATION_1.split(whole, UNUSED).onCpu()).isEqualTo(1);
+    assertThat(AffinityPolicy.MIN_MAX.split(whole, UNUSED).onCpu()).isEqualTo(2);
+
+    // two micro-batches, the cold experts in the second one: k = 1: (1 + 4) + (1 + 5)
+    LayerDemand parts =
+        whole.withMicroBatches(
+            new double[][] {{0, 0, 20}, {4, 6, 20}},
+            new double[][] {{0, 0, 3}, {2, 2, 3}},
+            new double[] {1, 1},
+            1);
+    assertThat(IntStream.rangeClosed(0, 3).mapToDouble(parts::computeNanos))
+        .containsExactly(12.0, 10.0, 15.0, 52.0);
+    assertThat(IntStream.rangeClosed(0, 3).mapToDouble(parts::pathNanos))
+        .containsExactly(16.0, 11.0, 15.0, 52.0);
+    assertThat(AffinityPolicy.CRITICAL_PATH.split(parts, UNUSED).onCpu()).isEqualTo(1);
+
+    // half of the step is known
+    LayerDemand scaled =
+        whole.withMicroBatches(
+            new double[][] {{4, 6, 20}}, new double[][] {{2, 2, 3}}, new double[] {1}, 2);
+    assertThat(IntStream.rangeClosed(0, 3).mapToDouble(scaled::computeNanos))
+        .containsExactly(16.0, 12.0, 22.0, 62.0);
   }
 
   @Test

@@ -160,39 +160,42 @@ class ExecutorWorkTest {
   }
 
   /**
-   * By hand: four experts, two of them (a, b) drawn for the device, a load takes 20. The gate
-   * speaks at 21, a is copied to 41. The CPU computes c and d, 22 to 26, and is idle: b waits for
-   * 15 of a, 20 of its own and 7 on the device, the CPU has it after 4: rows to 27, expert to 29.
-   * Then a to 48, three results back to 51, head to 53. Backward, where nothing is given away, b is
-   * copied 53 to 73: head to 56, a 58 to 72, b 73 to 87, c and d with zeros 57 to 77, back to 89,
-   * attention to 110, gradients of c and d to 128.
+   * By hand: six experts, three of them (a, b, c) drawn for the device, a load takes 20. The gate
+   * speaks at 21, a is copied to 41, b stands ready behind it. The CPU computes d, e and f, 22 to
+   * 28, and is idle: c waits for 13 of a, 20 of b, 20 of its own and 7 on the device, the CPU has
+   * it after 4: rows to 29, expert to 31. Then a to 48, b to 68, four results back to 72, head to
+   * 74. Backward, where nothing is given away, c is copied 74 to 94: head to 77, rows to 80, a to
+   * 94, b to 108, c to 122, d, e and f with zeros 78 to 108, back to 125, attention to 146,
+   * gradients of d, e and f to 173.
    */
   @Test
   void anExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst() {
     StepResult step =
         PipelineSimulator.ofExecutor(
                 StagePlan.equal(PipelineKind.APTMOE, 1, 1, 1),
-                4,
+                6,
                 1,
                 AffinityPolicy.RANDOM_HALF,
                 1,
                 new ExecutorRules(
-                    new ProfiledTimes(table(4, 20), false, TOKENS, Double.POSITIVE_INFINITY),
+                    new ProfiledTimes(table(6, 20), false, TOKENS, Double.POSITIVE_INFINITY),
                     1,
                     false,
                     false,
                     false))
             .step(
-                new StepRouting(new int[][][] {{{TOKENS, TOKENS, TOKENS, TOKENS}}}, new int[0][][]),
+                new StepRouting(
+                    new int[][][] {{{TOKENS, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS}}},
+                    new int[0][][]),
                 true);
-    assertThat(step.nanos()).isEqualTo(128);
+    assertThat(step.nanos()).isEqualTo(173);
     DeviceResult device = step.devices().get(0);
-    assertThat(device.cpuTokens()).isEqualTo(3 * TOKENS);
-    assertThat(device.gpuTokens()).isEqualTo(TOKENS);
-    assertThat(device.expertsLoaded()).isEqualTo(2);
+    assertThat(device.cpuTokens()).isEqualTo(4 * TOKENS);
+    assertThat(device.gpuTokens()).isEqualTo(2 * TOKENS);
+    assertThat(device.expertsLoaded()).isEqualTo(3);
     assertThat(step.timeline().spans().stream().filter(s -> s.stream().equals("cpu")))
         .extracting(Span::beginNanos)
-        .containsExactly(22L, 24L, 27L, 57L, 67L);
+        .containsExactly(22L, 24L, 26L, 29L, 78L, 88L, 98L);
   }
 
   /**
