@@ -3,6 +3,7 @@ package io.expertatlas.runtime.matrix;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * The CPU in floats. What {@link #load} gives is the host's memory itself, so that experts compute
@@ -63,6 +64,11 @@ public final class FloatDevice implements MatrixDevice {
   @Override
   public Matrix load(FloatBuffer values, int rows, int columns) {
     return new FloatMatrix(rows, columns, part(values, rows, columns), false);
+  }
+
+  @Override
+  public Optional<Matrix> view(FloatBuffer values, int rows, int columns) {
+    return Optional.of(load(values, rows, columns));
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
+import java.util.Optional;
 
 /**
  * Where matrices are made and computed. Its operations run in the order in which they are called,
@@ -38,6 +39,16 @@ public interface MatrixDevice extends AutoCloseable {
 
   /** Waits until all copies that were begun are there. */
   default void awaitLoads() {}
+
+  /**
+   * The host's numbers themselves as a lasting matrix, which writes to them; nothing if the device
+   * cannot compute on them.
+   *
+   * @param values from position 0
+   */
+  default Optional<Matrix> view(FloatBuffer values, int rows, int columns) {
+    return Optional.empty();
+  }
 
   /** Gives a lasting matrix up: its memory is free when what was called before is done. */
   void release(Matrix matrix);

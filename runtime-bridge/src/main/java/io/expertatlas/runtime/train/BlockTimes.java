@@ -57,9 +57,7 @@ final class BlockTimes {
           public List<Matrix> prepare(int i) {
             block = blocks.get(i % blocks.size());
             block.parameters().forEach(Parameter::clearGradient);
-            return block.parameters().stream()
-                .map(one -> where.zeros(one.rows(), one.columns()))
-                .toList();
+            return block.parameters().stream().map(one -> one.zeroSum(where)).toList();
           }
 
           @Override
@@ -87,7 +85,7 @@ final class BlockTimes {
           @Override
           public void run(List<Matrix> sums) {
             for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
-              sums.add(where.zeros(one.rows(), one.columns()));
+              sums.add(one.zeroSum(where));
             }
           }
 

@@ -37,7 +37,7 @@ final class HostCopies implements Copies {
     }
 
     synchronized (this) {
-      return gradients.computeIfAbsent(parameter, one -> cpu.zeros(one.rows(), one.columns()));
+      return gradients.computeIfAbsent(parameter, one -> one.zeroSum(cpu));
     }
   }
 

@@ -7,6 +7,7 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.nio.FloatBuffer;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A tensor that is trained, as the host keeps it: FP32 value, gradient and the two moments of Adam,
@@ -15,6 +16,8 @@ import java.util.List;
 public final class Parameter {
   /** Bytes of a number with its gradient and moments. */
   public static final int BYTES = 16;
+
+  private static final int CLEARED = 1 << 18; // numbers of a thread at a time
 
   private final String name;
   private final TensorData tensor;
@@ -28,6 +31,7 @@ public final class Parameter {
   private boolean written; // whether the gradient is this step's
   private boolean isZero = true; // whether it is 0 throughout
   private Parameter second; // use, or null
+  private Matrix sum; // of this step on the host, of the gradient's own numbers, or null
 
   /**
    * A parameter with zero gradient and moments.
@@ -138,15 +142,38 @@ public final class Parameter {
     }
   }
 
+  /**
+   * Zeros to add a step's gradient to. On a device that computes on the host's numbers they are the
+   * gradient itself, which {@link #storeGradient} need not copy then.
+   */
+  Matrix zeroSum(MatrixDevice device) {
+    sum = device.view(gradient, rows, columns).orElse(null);
+    if (sum == null) {
+      return device.zeros(rows, columns);
+    }
+
+    float[] zeros = new float[Math.min(CLEARED, elements())];
+    IntStream.range(0, (elements() + CLEARED - 1) / CLEARED)
+        .parallel()
+        .map(piece -> piece * CLEARED)
+        .forEach(at -> gradient.put(at, zeros, 0, Math.min(CLEARED, elements() - at)));
+    isZero = false;
+    return sum;
+  }
+
   /** Takes the gradient of a step from a device, which gives its sum up; once a step. */
-  void storeGradient(Matrix sum) {
+  void storeGradient(Matrix ofStep) {
     if (written) {
       throw new IllegalStateException("The gradient of %s came twice".formatted(name));
     }
 
     written = true;
     isZero = false;
-    sum.device().store(sum, gradient);
+    if (ofStep != sum) {
+      ofStep.device().store(ofStep, gradient);
+    }
+
+    sum = null;
   }
 
   /** Ends a step: of a parameter that nothing used the gradient is 0, of two uses their sum. */

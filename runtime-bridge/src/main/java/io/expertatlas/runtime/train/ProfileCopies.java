@@ -45,7 +45,7 @@ final class ProfileCopies implements Copies, AutoCloseable {
 
   @Override
   public Matrix gradient(Parameter parameter) {
-    return gradients.computeIfAbsent(parameter, one -> device.zeros(one.rows(), one.columns()));
+    return gradients.computeIfAbsent(parameter, one -> one.zeroSum(device));
   }
 
   @Override
