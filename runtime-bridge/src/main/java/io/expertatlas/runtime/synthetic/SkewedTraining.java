@@ -3,7 +3,6 @@ package io.expertatlas.runtime.synthetic;
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.WeightSource;
-import io.expertatlas.runtime.cpu.HostFloats;
 import io.expertatlas.runtime.train.InitialWeights;
 import io.expertatlas.runtime.train.PostNormConfig;
 import java.nio.ByteBuffer;
@@ -54,25 +53,16 @@ public final class SkewedTraining implements WeightSource {
     }
 
     if (name.equals("embedding.weight")) {
-      return scaled(name, SPREAD, shape);
+      return new Scaled(others.tensor(name, shape), SPREAD);
     }
 
     if (name.endsWith("attention.output.weight") || name.endsWith("down.weight")) {
-      return scaled(name, 1f / config.layers(), shape);
+      return new Scaled(others.tensor(name, shape), 1f / config.layers());
     }
 
     return name.endsWith("router.weight")
         ? new Values(name, Arrays.stream(shape).boxed().toList(), router(name))
         : others.tensor(name, shape);
-  }
-
-  private TensorData scaled(String name, float factor, long... shape) {
-    float[] numbers = HostFloats.read(others.tensor(name, shape));
-    for (int i = 0; i < numbers.length; i++) {
-      numbers[i] *= factor;
-    }
-
-    return new Values(name, Arrays.stream(shape).boxed().toList(), numbers);
   }
 
   private float[] router(String name) {
@@ -100,6 +90,33 @@ public final class SkewedTraining implements WeightSource {
     }
 
     return weights;
+  }
+
+  /** Another's numbers times a factor. */
+  private record Scaled(TensorData numbers, float factor) implements TensorData {
+    @Override
+    public String name() {
+      return numbers.name();
+    }
+
+    @Override
+    public DType type() {
+      return numbers.type();
+    }
+
+    @Override
+    public List<Long> shape() {
+      return numbers.shape();
+    }
+
+    @Override
+    public void read(long firstElement, ByteBuffer into) {
+      int first = into.position();
+      numbers.read(firstElement, into);
+      for (int at = first; at < into.position(); at += Float.BYTES) {
+        into.putFloat(at, factor * into.getFloat(at));
+      }
+    }
   }
 
   private record Values(String name, List<Long> shape, float[] numbers) implements TensorData {
