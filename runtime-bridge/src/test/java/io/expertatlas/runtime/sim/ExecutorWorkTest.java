@@ -57,6 +57,11 @@ class ExecutorWorkTest {
     pieces.put(Piece.STORE_EMBEDDING, new double[] {1});
     pieces.put(Piece.LOAD_HEAD, new double[] {4});
     pieces.put(Piece.STORE_HEAD, new double[] {1});
+    pieces.put(Piece.CLEAR_EXPERT, new double[] {7});
+    pieces.put(Piece.CLEAR_ATTENTION, new double[] {1});
+    pieces.put(Piece.CLEAR_GATE, new double[] {1});
+    pieces.put(Piece.CLEAR_EMBEDDING, new double[] {1});
+    pieces.put(Piece.CLEAR_HEAD, new double[] {2});
     pieces.put(Piece.CLEAR_CPU_EXPERT, new double[] {8});
     pieces.put(Piece.STORE_CPU_EXPERT, new double[] {9});
     pieces.put(Piece.OPTIMIZER, new double[] {50});
@@ -108,16 +113,17 @@ class ExecutorWorkTest {
 
   /**
    * Two stages of a layer, by hand. Stage 0 is there at 11: attention with the embedding 6 to 17,
-   * expert to 24. Stage 1: 24 to 43 with the head, backward to 80, gradients on the host at 90.
-   * Stage 0 again: 80 to 115, gradients at 125. Computing again adds 19 and 17; devices that are
-   * the CPU itself clear 8 for each expert and wait for the first 10 of gradients.
+   * expert to 24. Stage 1: 24 to 43 with the head, backward to 80 and zeros of 11 to 91, gradients
+   * on the host at 101. Stage 0 again: 91 to 126 and zeros of 10 to 136, gradients at 146.
+   * Computing again adds 19 and 17; devices that are the CPU itself wait for the first 10 of
+   * gradients.
    */
   @ParameterizedTest
   @CsvSource({
-    "false, false, false, 125",
-    "true, false, false, 161",
-    "false, true, false, 151",
-    "false, false, true, 125"
+    "false, false, false, 146",
+    "true, false, false, 182",
+    "false, true, false, 156",
+    "false, false, true, 146"
   })
   void wholeStagesTakeAsLongAsByHand(
       boolean recomputes, boolean hostDevices, boolean holds, long nanos) {
@@ -144,12 +150,12 @@ class ExecutorWorkTest {
   /**
    * By hand: attention, embedding and head are there at 10; attention to 21, rows to the CPU to 22,
    * expert to 24, back 25, head to 27; head backward to 30, rows to 31, zeros and expert to 41,
-   * back 42, attention to 63; the CPU's gradients to 72.
+   * back 42, attention to 63, its zeros and the ends' to 68; the CPU's gradients to 77.
    */
   @Test
   void anExpertOnTheCpuTakesItsCopiesThereAndBack() {
     StepResult step = run(PipelineKind.APTMOE, 1, false, false, false);
-    assertThat(step.nanos()).isEqualTo(72);
+    assertThat(step.nanos()).isEqualTo(77);
     DeviceResult device = step.devices().get(0);
     assertThat(device.cpuNanos()).isEqualTo(2 + 2 + 8);
     assertThat(device.expertsLoaded()).isZero();
@@ -164,8 +170,8 @@ class ExecutorWorkTest {
    * speaks at 21, a is copied to 41. The CPU computes c and d, 22 to 26, and is idle: b waits for
    * 15 of a, 20 of its own and 7 on the device, the CPU has it after 4: rows to 27, expert to 29.
    * Then a to 48, three results back to 51, head to 53. Backward, where nothing is given away, b is
-   * copied 53 to 73: head to 56, a 58 to 72, b 73 to 87, c and d with zeros 57 to 77, back to 89,
-   * attention to 110, gradients of c and d to 128.
+   * copied 53 to 73: head to 56, a with zeros 58 to 79, b to 100, c and d with zeros 57 to 77, back
+   * to 102, attention to 123, its zeros and the ends' to 128, gradients of c and d to 146.
    */
   @Test
   void anExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst() {
@@ -185,7 +191,7 @@ class ExecutorWorkTest {
             .step(
                 new StepRouting(new int[][][] {{{TOKENS, TOKENS, TOKENS, TOKENS}}}, new int[0][][]),
                 true);
-    assertThat(step.nanos()).isEqualTo(128);
+    assertThat(step.nanos()).isEqualTo(146);
     DeviceResult device = step.devices().get(0);
     assertThat(device.cpuTokens()).isEqualTo(3 * TOKENS);
     assertThat(device.gpuTokens()).isEqualTo(TOKENS);
@@ -197,13 +203,13 @@ class ExecutorWorkTest {
 
   /**
    * By hand: a layer has 288 + 9 + 144 parameters of half a nanosecond, 220.5. Gradients of stage 1
-   * are on the host at 90, its parameters have moved at 311 (220.5 rounds up), those of stage 0,
-   * there at 125, at 532.
+   * are on the host at 101, its parameters have moved at 322 (220.5 rounds up), those of stage 0,
+   * there at 146, at 543.
    */
   @Test
   void theOptimizerMovesAStageWhileTheNextOneIsComputed() {
     StepResult step = run(PipelineKind.MOBIUS, 2, false, false, false, true);
-    assertThat(step.nanos()).isEqualTo(90 + 221 + 221);
+    assertThat(step.nanos()).isEqualTo(101 + 221 + 221);
   }
 
   @Test
