@@ -140,7 +140,7 @@ final class ProfileCommand implements Callable<Integer> {
               .formatted(batch, microBatches, samples));
     }
 
-    devices.checkHost(subject.parameters(), true);
+    devices.checkHost(LayerProfiler.parameters(subject.parameters()), true);
     LookupTable table;
     try (devices) {
       Backend backend = devices.open(spec, 1, memory);

@@ -75,8 +75,7 @@ final class Trainer {
     double norm = Parameter.gradientNorm(model.parameters());
     check(step, loss, norm, rate);
     if (norm > settings.clipNorm()) {
-      double scale = settings.clipNorm() / norm;
-      model.parameters().forEach(parameter -> parameter.scaleGradient(scale));
+      Parameter.scaleGradients(model.parameters(), settings.clipNorm() / norm);
     }
 
     settings.optimizer().step(model.parameters(), rate, step + 1, executor.isInDoubles());

@@ -25,6 +25,16 @@ public final class TrainingProfile {
     LOAD_HEAD,
     /** Its gradients to the host. */
     STORE_HEAD,
+    /** Zeros for the gradients of an expert on the device. */
+    CLEAR_EXPERT,
+    /** For those of the attention with its norms. */
+    CLEAR_ATTENTION,
+    /** For those of the gate. */
+    CLEAR_GATE,
+    /** For those of the embedding. */
+    CLEAR_EMBEDDING,
+    /** For those of the head. */
+    CLEAR_HEAD,
     /** Zeros for the gradients of an expert that the CPU computes. */
     CLEAR_CPU_EXPERT,
     /** Those gradients to where the optimizer reads them. */

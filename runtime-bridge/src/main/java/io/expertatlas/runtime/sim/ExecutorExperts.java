@@ -140,7 +140,7 @@ final class ExecutorExperts {
             .times()
             .curve(pass == Pass.BACKWARD ? Curve.CPU_BACKWARD : Curve.CPU_FORWARD, counts[expert]);
     if (pass == Pass.BACKWARD) {
-      nanos += firstOf(rules.hostDevices() ? onDevice : onCpu, expert);
+      nanos += zeros(rules.hostDevices() ? onDevice : onCpu, expert, Piece.CLEAR_CPU_EXPERT);
     }
 
     long length = Math.round(nanos);
@@ -163,10 +163,10 @@ final class ExecutorExperts {
   }
 
   /** The time for zeros, if an expert's gradients begin. */
-  private double firstOf(boolean[][] gradients, int expert) {
+  private double zeros(boolean[][] gradients, int expert, Piece piece) {
     boolean begins = !gradients[layer][expert];
     gradients[layer][expert] = true;
-    return begins ? rules.times().piece(Piece.CLEAR_CPU_EXPERT) : 0;
+    return begins ? rules.times().piece(piece) : 0;
   }
 
   /** The first expert whose weights are there, or one that the CPU is sooner done with. */
@@ -213,8 +213,7 @@ final class ExecutorExperts {
     boolean isBackward = pass == Pass.BACKWARD;
     double nanos =
         rules.times().curve(isBackward ? Curve.GPU_BACKWARD : Curve.GPU_FORWARD, counts[expert]);
-    double zeros = isBackward ? firstOf(onDevice, expert) : 0;
-    return nanos + (rules.hostDevices() ? zeros : 0);
+    return nanos + (isBackward ? zeros(onDevice, expert, Piece.CLEAR_EXPERT) : 0);
   }
 
   private void take(int place) {

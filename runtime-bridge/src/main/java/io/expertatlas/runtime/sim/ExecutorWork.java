@@ -246,7 +246,16 @@ final class ExecutorWork implements StageWork {
 
       steps.add(next -> experts(of, chunk, Pass.BACKWARD, next));
       busy(times.attentionNanos(true) + (of == 0 ? times.embedNanos(true) : 0));
+      busy(chunk == 0 ? zeros(of) : 0);
     }
+  }
+
+  /** Zeros for the gradients of a layer, but its experts', and of the model's ends with it. */
+  private double zeros(int layer) {
+    return times.piece(Piece.CLEAR_ATTENTION)
+        + times.piece(Piece.CLEAR_GATE)
+        + (layer == 0 ? times.piece(Piece.CLEAR_EMBEDDING) : 0)
+        + (layer == plan.layers() - 1 ? times.piece(Piece.CLEAR_HEAD) : 0);
   }
 
   private void busy(double nanos) {

@@ -42,18 +42,20 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     double kept = 1 - rate * weightDecay;
     HostWork.forEachRange(
         parameters,
-        (parameter, begin, end) -> {
+        () -> {
           Piece piece = new Piece();
-          for (int first = begin; first < end; first += HostWork.PIECE) {
-            piece.take(parameter, first, end);
-            if (inDoubles) {
-              inDoubles(piece, kept, rate * meanScale, rootScale);
-            } else {
-              inFloats(piece, (float) kept, (float) (rate * meanScale), (float) rootScale);
-            }
+          return (parameter, begin, end) -> {
+            for (int first = begin; first < end; first += HostWork.PIECE) {
+              piece.take(parameter, first, end);
+              if (inDoubles) {
+                inDoubles(piece, kept, rate * meanScale, rootScale);
+              } else {
+                inFloats(piece, (float) kept, (float) (rate * meanScale), (float) rootScale);
+              }
 
-            piece.give(parameter, first);
-          }
+              piece.give(parameter, first);
+            }
+          };
         });
   }
 

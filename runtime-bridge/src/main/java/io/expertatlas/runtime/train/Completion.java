@@ -56,7 +56,7 @@ final class Completion {
   }
 
   private void complete(List<Parameter> parameters) {
-    HostWork.forEach(parameters, Parameter::completeGradient);
+    Parameter.completeGradients(parameters);
     update.update(parameters);
   }
 

@@ -1,18 +1,25 @@
 package io.expertatlas.runtime.train;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.ForkJoinTask;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import java.util.stream.Collectors;
+import java.util.function.IntConsumer;
+import java.util.function.Supplier;
 
-/** Work of the host on parameters, by as many threads as there are processors. */
+/**
+ * Work of the host on parameters, by as many threads as there are processors. Whoever is free takes
+ * the next piece, so that all end together, and the time grows with the numbers alone.
+ */
 final class HostWork {
   /** Numbers that are worked on at a time: they stay in the caches of a core. */
   static final int PIECE = 4096;
 
-  private static final int RANGE = 64 * PIECE; // numbers of a thread at a time
+  private static final int RANGE = 16 * PIECE; // numbers that a thread takes at a time
 
   /** Not the common pool: who routes tokens there does not wait for an optimizer. */
   private static final ForkJoinPool POOL =
@@ -27,38 +34,57 @@ final class HostWork {
     void run(Parameter parameter, int first, int end);
   }
 
-  private record Range(Parameter parameter, int first) {}
+  private record Range(Parameter parameter, int first, int end) {}
 
-  /** Cuts large parameters, so that few of them keep all threads busy. */
-  static void forEachRange(List<Parameter> parameters, RangeWork work) {
+  /**
+   * Cuts large parameters, so that few of them keep all threads busy.
+   *
+   * @param works makes the work of a thread, with its own room
+   */
+  static void forEachRange(List<Parameter> parameters, Supplier<RangeWork> works) {
     List<Range> ranges = new ArrayList<>();
     for (Parameter parameter : parameters) {
       for (long first = 0; first < parameter.elements(); first += RANGE) {
-        ranges.add(new Range(parameter, (int) first));
+        int end = (int) Math.min(first + RANGE, parameter.elements());
+        ranges.add(new Range(parameter, (int) first, end));
       }
     }
 
-    POOL.submit(
-            () ->
-                ranges.parallelStream()
-                    .forEach(
-                        range ->
-                            work.run(
-                                range.parameter,
-                                range.first,
-                                (int)
-                                    Math.min(
-                                        (long) range.first + RANGE, range.parameter.elements()))))
-        .join();
+    share(
+        ranges.size(),
+        () -> {
+          RangeWork work = works.get();
+          return i -> work.run(ranges.get(i).parameter, ranges.get(i).first, ranges.get(i).end);
+        });
   }
 
   static void forEach(List<Parameter> parameters, Consumer<Parameter> work) {
-    POOL.submit(() -> parameters.parallelStream().forEach(work)).join();
+    share(parameters.size(), () -> i -> work.accept(parameters.get(i)));
   }
 
   /** Results in the order of the parameters. */
   static <T> List<T> map(List<Parameter> parameters, Function<Parameter, T> work) {
-    return POOL.submit(() -> parameters.parallelStream().map(work).collect(Collectors.toList()))
-        .join();
+    List<T> results = new ArrayList<>(Collections.nCopies(parameters.size(), null));
+    share(parameters.size(), () -> i -> results.set(i, work.apply(parameters.get(i))));
+    return results;
+  }
+
+  /** Pieces from 0, each once; returns when all are done, or throws what one threw. */
+  private static void share(int pieces, Supplier<IntConsumer> works) {
+    AtomicInteger next = new AtomicInteger();
+    List<ForkJoinTask<?>> threads = new ArrayList<>();
+    for (int thread = 0; thread < Math.min(pieces, POOL.getParallelism()); thread++) {
+      threads.add(
+          POOL.submit(
+              () -> {
+                IntConsumer work = works.get();
+                for (int i = next.getAndIncrement(); i < pieces; i = next.getAndIncrement()) {
+                  work.accept(i);
+                }
+              }));
+    }
+
+    threads.forEach(ForkJoinTask::quietlyJoin);
+    threads.forEach(ForkJoinTask::join);
   }
 }

@@ -33,6 +33,8 @@ public final class LayerProfiler {
       2 + Curve.values().length / 2 + Piece.values().length; // curves come in pairs
 
   private static final int TURNS = 4; // experts that take turns
+  private static final long UNCACHED_BYTES = 512L << 20; // more than caches hold
+  private static final int MOST_LAYERS = 64;
 
   private final TrainableModel model;
   private final Backend backend;
@@ -94,9 +96,15 @@ public final class LayerProfiler {
     piece(Piece.STORE_GATE, () -> times.store(device, List.of(layer.gate())));
     piece(Piece.STORE_EMBEDDING, () -> times.store(device, List.of(model.embedding())));
     piece(Piece.STORE_HEAD, () -> times.store(device, List.of(model.head())));
+    piece(Piece.CLEAR_EXPERT, () -> times.clear(device, turns));
+    piece(Piece.CLEAR_ATTENTION, () -> times.clear(device, List.of(layer.attention())));
+    piece(Piece.CLEAR_GATE, () -> times.clear(device, List.of(layer.gate())));
+    piece(Piece.CLEAR_EMBEDDING, () -> times.clear(device, List.of(model.embedding())));
+    piece(Piece.CLEAR_HEAD, () -> times.clear(device, List.of(model.head())));
     piece(Piece.CLEAR_CPU_EXPERT, () -> times.clear(cpu, turns));
     piece(Piece.STORE_CPU_EXPERT, () -> times.store(cpu, turns));
-    piece(Piece.OPTIMIZER, () -> times.optimizer(model.parameters()));
+    List<Parameter> moved = moved();
+    piece(Piece.OPTIMIZER, () -> times.optimizer(moved));
     int experts = layer.experts().size();
     Parameter inner = turns.get(0).parameters().get(0); // [F, H]
     return new LookupTable(
@@ -119,7 +127,7 @@ public final class LayerProfiler {
                     settings.tokens(),
                     settings.sequenceLength(),
                     peak,
-                    model.size()),
+                    moved.stream().mapToLong(Parameter::elements).sum()),
                 pieces)));
   }
 
@@ -145,6 +153,29 @@ public final class LayerProfiler {
     return counted > 0
         ? counted
         : 2 * weights + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.INPUTS, device);
+  }
+
+  /**
+   * What the optimizer moves at once: in a step it passes over all layers, so that none of it is in
+   * a cache when it comes again. Of a small layer there are as many as take so much memory.
+   */
+  private List<Parameter> moved() {
+    List<Parameter> moved = new ArrayList<>();
+    for (int i = layersMoved(model.size()); i > 1; i--) {
+      model.parameters().forEach(parameter -> moved.add(parameter.blank()));
+    }
+
+    moved.addAll(model.parameters());
+    return moved;
+  }
+
+  private static int layersMoved(long size) {
+    return (int) Math.min(MOST_LAYERS, Math.max(1, UNCACHED_BYTES / Parameter.BYTES / size));
+  }
+
+  /** Numbers of the host that a profile of a model of one layer and so many numbers needs. */
+  public static long parameters(long size) {
+    return layersMoved(size) * size;
   }
 
   private static Matrix random(MatrixDevice device, int rows, int columns) {

@@ -6,6 +6,8 @@ import io.expertatlas.runtime.cpu.HostFloats;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -176,35 +178,60 @@ public final class Parameter {
     sum = null;
   }
 
-  /** Ends a step: of a parameter that nothing used the gradient is 0, of two uses their sum. */
-  void completeGradient() {
-    if (!written && !isZero) {
-      transform((i, number) -> 0);
-      isZero = true;
-    }
-
-    written = true;
-
-    if (second != null) {
-      second.completeGradient();
-      isZero = false;
-      transform((i, number) -> number + second.gradient.get(i));
-    }
+  /** Ends a step: of parameters that nothing used gradients are 0, of two uses their sum. */
+  static void completeGradients(List<Parameter> parameters) {
+    List<Parameter> shared = parameters.stream().filter(one -> one.second != null).toList();
+    List<Parameter> all = new ArrayList<>(parameters);
+    shared.forEach(one -> all.add(one.second));
+    List<Parameter> stale = all.stream().filter(one -> !one.written && !one.isZero).toList();
+    change(stale, (one, first, numbers, count) -> Arrays.fill(numbers, 0, count, 0));
+    stale.forEach(one -> one.isZero = true);
+    all.forEach(one -> one.written = true);
+    change(
+        shared,
+        (one, first, numbers, count) -> {
+          for (int i = 0; i < count; i++) {
+            numbers[i] += one.second.gradient.get(first + i);
+          }
+        });
+    shared.forEach(one -> one.isZero = false);
   }
 
   private interface Change {
-    float of(int i, float number);
+    /** Changes so many numbers of a gradient from a first one on. */
+    void change(Parameter parameter, int first, float[] numbers, int count);
   }
 
-  private void transform(Change change) {
-    for (int i = 0; i < mean.length; i++) {
-      gradient.put(i, change.of(i, gradient.get(i)));
-    }
+  private static void change(List<Parameter> parameters, Change change) {
+    HostWork.forEachRange(
+        parameters,
+        () -> {
+          float[] numbers = new float[HostWork.PIECE];
+          return (parameter, begin, end) -> {
+            for (int first = begin; first < end; first += numbers.length) {
+              int count = Math.min(numbers.length, end - first);
+              parameter.gradient.get(first, numbers, 0, count);
+              change.change(parameter, first, numbers, count);
+              parameter.gradient.put(first, numbers, 0, count);
+            }
+          };
+        });
   }
 
-  /** Multiplies the gradient. */
-  public void scaleGradient(double scale) {
-    transform((i, number) -> (float) (number * scale));
+  /** Multiplies gradients. */
+  public static void scaleGradients(List<Parameter> parameters, double scale) {
+    change(
+        parameters,
+        (one, first, numbers, count) -> {
+          for (int i = 0; i < count; i++) {
+            numbers[i] = (float) (numbers[i] * scale);
+          }
+        });
+  }
+
+  /** Zeros of the same shape, in the JVM's memory. */
+  Parameter blank() {
+    return new Parameter(name, tensor, ParameterMemory.JVM);
   }
 
   /** The root of the sum of squares of all gradients. */

@@ -80,8 +80,7 @@ public final class PlainExecutor implements StepExecutor {
 
     model.parameters().forEach(Parameter::clearGradient);
     stage.storeGradients(parameter -> Optional.of(copies.gradient(parameter)));
-    HostWork.forEach(model.parameters(), Parameter::completeGradient);
-
+    Parameter.completeGradients(model.parameters());
     return loss / batch.targets();
   }
 

@@ -57,6 +57,11 @@ class ExecutorWorkTest {
     pieces.put(Piece.STORE_EMBEDDING, new double[] {1});
     pieces.put(Piece.LOAD_HEAD, new double[] {4});
     pieces.put(Piece.STORE_HEAD, new double[] {1});
+    pieces.put(Piece.CLEAR_EXPERT, new double[] {7});
+    pieces.put(Piece.CLEAR_ATTENTION, new double[] {1});
+    pieces.put(Piece.CLEAR_GATE, new double[] {1});
+    pieces.put(Piece.CLEAR_EMBEDDING, new double[] {1});
+    pieces.put(Piece.CLEAR_HEAD, new double[] {2});
     pieces.put(Piece.CLEAR_CPU_EXPERT, new double[] {8});
     pieces.put(Piece.STORE_CPU_EXPERT, new double[] {9});
     pieces.put(Piece.OPTIMIZER, new double[] {50});
@@ -108,16 +113,17 @@ class ExecutorWorkTest {
 
   /**
    * Two stages of a layer, by hand. Stage 0 is there at 11: attention with the embedding 6 to 17,
-   * expert to 24. Stage 1: 24 to 43 with the head, backward to 80, gradients on the host at 90.
-   * Stage 0 again: 80 to 115, gradients at 125. Computing again adds 19 and 17; devices that are
-   * the CPU itself clear 8 for each expert and wait for the first 10 of gradients.
+   * expert to 24. Stage 1: 24 to 43 with the head, backward to 80 and zeros of 11 to 91, gradients
+   * on the host at 101. Stage 0 again: 91 to 126 and zeros of 10 to 136, gradients at 146.
+   * Computing again adds 19 and 17; devices that are the CPU itself wait for the first 10 of
+   * gradients.
    */
   @ParameterizedTest
   @CsvSource({
-    "false, false, false, 125",
-    "true, false, false, 161",
-    "false, true, false, 151",
-    "false, false, true, 125"
+    "false, false, false, 146",
+    "true, false, false, 182",
+    "false, true, false, 156",
+    "false, false, true, 146"
   })
   void wholeStagesTakeAsLongAsByHand(
       boolean recomputes, boolean hostDevices, boolean holds, long nanos) {
@@ -144,12 +150,12 @@ class ExecutorWorkTest {
   /**
    * By hand: attention, embedding and head are there at 10; attention to 21, rows to the CPU to 22,
    * expert to 24, back 25, head to 27; head backward to 30, rows to 31, zeros and expert to 41,
-   * back 42, attention to 63; the CPU's gradients to 72.
+   * back 42, attention to 63, its zeros and the ends' to 68; the CPU's gradients to 77.
    */
   @Test
   void anExpertOnTheCpuTakesItsCopiesThereAndBack() {
     StepResult step = run(PipelineKind.APTMOE, 1, false, false, false);
-    assertThat(step.nanos()).isEqualTo(72);
+    assertThat(step.nanos()).isEqualTo(77);
     DeviceResult device = step.devices().get(0);
     assertThat(device.cpuNanos()).isEqualTo(2 + 2 + 8);
     assertThat(device.expertsLoaded()).isZero();
@@ -164,9 +170,9 @@ class ExecutorWorkTest {
    * speaks at 21, a is copied to 41, b stands ready behind it. The CPU computes d, e and f, 22 to
    * 28, and is idle: c waits for 13 of a, 20 of b, 20 of its own and 7 on the device, the CPU has
    * it after 4: rows to 29, expert to 31. Then a to 48, b to 68, four results back to 72, head to
-   * 74. Backward, where nothing is given away, c is copied 74 to 94: head to 77, rows to 80, a to
-   * 94, b to 108, c to 122, d, e and f with zeros 78 to 108, back to 125, attention to 146,
-   * gradients of d, e and f to 173.
+   * 74. Backward, where nothing is given away, c is copied 74 to 94: head to 77, rows to 80, a with
+   * zeros to 101, b to 122, c to 143, d, e and f with zeros 78 to 108, back to 146, attention to
+   * 167, its zeros and the ends' to 172, gradients of d, e and f to 199.
    */
   @Test
   void anExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst() {
@@ -188,7 +194,7 @@ class ExecutorWorkTest {
                     new int[][][] {{{TOKENS, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS}}},
                     new int[0][][]),
                 true);
-    assertThat(step.nanos()).isEqualTo(173);
+    assertThat(step.nanos()).isEqualTo(199);
     DeviceResult device = step.devices().get(0);
     assertThat(device.cpuTokens()).isEqualTo(4 * TOKENS);
     assertThat(device.gpuTokens()).isEqualTo(2 * TOKENS);
@@ -200,13 +206,13 @@ class ExecutorWorkTest {
 
   /**
    * By hand: a layer has 288 + 9 + 144 parameters of half a nanosecond, 220.5. Gradients of stage 1
-   * are on the host at 90, its parameters have moved at 311 (220.5 rounds up), those of stage 0,
-   * there at 125, at 532.
+   * are on the host at 101, its parameters have moved at 322 (220.5 rounds up), those of stage 0,
+   * there at 146, at 543.
    */
   @Test
   void theOptimizerMovesAStageWhileTheNextOneIsComputed() {
     StepResult step = run(PipelineKind.MOBIUS, 2, false, false, false, true);
-    assertThat(step.nanos()).isEqualTo(90 + 221 + 221);
+    assertThat(step.nanos()).isEqualTo(101 + 221 + 221);
   }
 
   @Test

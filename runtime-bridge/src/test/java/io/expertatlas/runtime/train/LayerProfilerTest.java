@@ -89,7 +89,8 @@ class LayerProfilerTest {
             model.layers().get(0).experts().get(0).parameters().stream()
                 .mapToLong(Parameter::elements)
                 .sum());
-    assertThat(table.training().sizes().optimizerParameters()).isEqualTo(model.size());
+    // a small layer does not stay in a cache: the optimizer passes over 64 of them
+    assertThat(table.training().sizes().optimizerParameters()).isEqualTo(64 * model.size());
     assertThat(table.training().sizes().peakBytes()).isPositive();
     for (int i = 0; i < before.size(); i++) {
       assertThat(model.parameters().get(i).value()).isEqualTo(before.get(i));
