@@ -9,12 +9,14 @@ import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.model.Loading.Part;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
+import java.util.stream.LongStream;
 
 /** The experts of a rank in host memory, and the slots on its device that hold those in use. */
 final class ExpertCache {
@@ -28,7 +30,9 @@ final class ExpertCache {
   private final long mostPieceBytes;
   private final Map<Integer, int[]> numbers = new HashMap<>(); // of a layer's experts, or NOBODY
   private final List<List<Tensor>> onHost = new ArrayList<>(); // by number of the expert
+  private final List<ExpertWeights> ofHost = new ArrayList<>(); // the same for the CPU
   private List<Part> parts = List.of(); // of the first layer: their types and shapes hold for all
+  private Function<List<Tensor>, ExpertWeights> make;
   private ExpertWeights stacks;
   private Tensor local; // I32 [E], of the pass at work
   private List<Piece> pieces = List.of(); // of an expert, part by part
@@ -55,10 +59,11 @@ final class ExpertCache {
       int[] here,
       int all,
       List<Part> layerParts,
-      Function<List<Tensor>, ExpertWeights> make,
+      Function<List<Tensor>, ExpertWeights> ofStacks,
       Loading loading) {
     if (stacks == null) {
       parts = layerParts;
+      make = ofStacks;
       stacks =
           make.apply(parts.stream().map(part -> loading.stack(part, offload.slots())).toList());
       local = device.allocate("slots of experts", DType.I32, all);
@@ -158,10 +163,15 @@ final class ExpertCache {
    * @param choices of experts, or -1
    */
   List<int[]> passes(int layer, int[] choices) {
+    return passes(layer, choices, HostShare.NONE);
+  }
+
+  /** The same of those that the CPU does not compute. */
+  List<int[]> passes(int layer, int[] choices, HostShare share) {
     int[] ofLayer = numbers.get(layer);
     int[] needed =
         Arrays.stream(choices)
-            .filter(expert -> expert >= 0 && ofLayer[expert] != NOBODY)
+            .filter(expert -> expert >= 0 && ofLayer[expert] != NOBODY && !share.has(expert))
             .distinct()
             .sorted()
             .toArray();
@@ -187,15 +197,99 @@ final class ExpertCache {
     return passes;
   }
 
+  /**
+   * What the CPU of the host computes in a step of a layer: of the experts that choices need and
+   * that are neither on a slot nor on their way there, those of fewest rows, as many as a rule
+   * says. While slots are empty, as many come there.
+   */
+  HostShare share(int layer, int[] choices, CpuRule rule) {
+    slots().settle();
+    int[] ofLayer = numbers.get(layer);
+    int[] rows = new int[ofLayer.length];
+    for (int expert : choices) {
+      if (expert >= 0 && ofLayer[expert] != NOBODY) {
+        rows[expert]++;
+      }
+    }
+
+    List<Integer> missing = new ArrayList<>();
+    double underWay = 0;
+    for (int expert = 0; expert < rows.length; expert++) {
+      if (rows[expert] > 0 && slots().slot(ofLayer[expert]) == NOBODY) {
+        missing.add(expert);
+      } else if (rows[expert] > 0) {
+        underWay += slots().left(ofLayer[expert]);
+      }
+    }
+
+    missing.sort(Comparator.comparingInt(expert -> rows[expert])); // is stable
+    int most = missing.size() - slots().free();
+    if (most <= 0) {
+      return HostShare.NONE;
+    }
+
+    int[] rising = missing.stream().mapToInt(expert -> rows[expert]).toArray();
+    CpuRule.Share decided = rule.share(rising, underWay, most);
+    int[] onCpu =
+        missing.subList(0, decided.onCpu()).stream().mapToInt(expert -> expert).sorted().toArray();
+    return new HostShare(
+        onCpu, (int) Math.min(pieces.size(), decided.spareCopies() * pieces.size()));
+  }
+
+  /** An expert's weights as the CPU of the host finds them, stacked, as the only one. */
+  ExpertWeights onHost(int layer, int expert, Device host) {
+    return onHost(numbers.get(layer)[expert], host);
+  }
+
+  /** Experts that are held, of all layers. */
+  int held() {
+    return onHost.size();
+  }
+
+  /**
+   * Begins to copy an expert to the first slot, for measurements.
+   *
+   * @throws IllegalStateException if slots are in use
+   */
+  HostCopy load(int number) {
+    if (slots.filter(used -> used.free() < offload.slots()).isPresent()) {
+      throw new IllegalStateException("Cannot measure copies: experts are on slots");
+    }
+
+    slots();
+    return begin(number, 0, 0, pieces.size(), true /* isAhead */);
+  }
+
+  /** The same of the expert with a number. */
+  ExpertWeights onHost(int number, Device host) {
+    while (ofHost.size() <= number) {
+      List<Tensor> views = new ArrayList<>();
+      for (Tensor part : onHost.get(ofHost.size())) {
+        long[] one = LongStream.concat(LongStream.of(1), longs(part.shape())).toArray();
+        views.add(host.reshape(host.mapped(part), one));
+      }
+
+      ofHost.add(make.apply(views));
+    }
+
+    return ofHost.get(number);
+  }
+
+  private static LongStream longs(List<Long> values) {
+    return values.stream().mapToLong(value -> value);
+  }
+
   /** Brings experts of a layer to slots; operations called from now on find them there. */
   void bring(int layer, int[] experts) {
-    bring(layer, experts, Foretold.NOTHING);
+    bring(layer, experts, HostShare.NONE, Foretold.NOTHING);
   }
 
   /**
    * The same, and begins to bring what the next layer may need to slots that are free till then.
+   *
+   * @param share what the CPU computes: its experts have numbers behind the slots
    */
-  void bring(int layer, int[] experts, Foretold foretold) {
+  void bring(int layer, int[] experts, HostShare share, Foretold foretold) {
     int[] ofLayer = numbers.get(layer);
     int[] next = foretold.experts().length == 0 ? NONE : next(foretold);
     int[] needed = Arrays.stream(experts).map(expert -> ofLayer[expert]).toArray();
@@ -207,6 +301,17 @@ final class ExpertCache {
     }
 
     slots().foretell(next);
+    if (share.isSome()) {
+      int[] computed = share.experts();
+      for (int i = 0; i < computed.length; i++) {
+        place[computed[i]] = offload.slots() + i;
+        computed[i] = ofLayer[computed[i]];
+      }
+
+      slots().compute(computed);
+      slots().admit(computed, share.sparePieces());
+    }
+
     device.write(local, place); // waits for what was called: that must not be a copy
     slots().join();
   }
@@ -232,7 +337,10 @@ final class ExpertCache {
     return stacks;
   }
 
-  /** I32 [E]: the slot of each expert that was brought last, -1 for others. */
+  /**
+   * I32 [E]: the slot of each expert that was brought last, behind the slots those of the CPU, -1
+   * for others.
+   */
   Tensor local() {
     return local;
   }

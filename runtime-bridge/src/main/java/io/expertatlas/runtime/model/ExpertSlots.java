@@ -17,6 +17,10 @@ import java.util.List;
  * <p>A foretold expert is copied in pieces, of which two are under way at most: one runs, one is
  * ready behind it. When a router does not want it, the other pieces are given up, and its slot is
  * empty. So a real need waits for two pieces at most that it does not want.
+ *
+ * <p>While the CPU computes experts and the link has nothing to do, one of them that would stay
+ * longer than another comes to its slot: in as many pieces as the link has time for, the others
+ * with the next such layer.
  */
 final class ExpertSlots {
   static final int NOBODY = -1;
@@ -49,6 +53,8 @@ final class ExpertSlots {
   private long loads;
   private long wasted;
   private long bytes;
+  private long onCpu;
+  private Copying admitted; // on its way beside the CPU's work; null: none
 
   /** Copies experts. */
   @FunctionalInterface
@@ -66,17 +72,22 @@ final class ExpertSlots {
   /** An expert on its way. */
   private final class Copying {
     private final int expert;
+    private final int into;
     private final boolean isAhead;
     private final Deque<HostCopy> copies = new ArrayDeque<>(); // of pieces, those not done
+    private final Deque<Integer> counts = new ArrayDeque<>(); // pieces of each of these
     private int begun;
+    private int ended;
 
-    Copying(int expert, boolean isAhead) {
+    Copying(int expert, int into, boolean isAhead) {
       this.expert = expert;
+      this.into = into;
       this.isAhead = isAhead;
     }
 
     void begin(int pieces) {
-      copies.add(link.begin(expert, slot[expert], begun, begun + pieces, isAhead));
+      copies.add(link.begin(expert, into, begun, begun + pieces, isAhead));
+      counts.add(pieces);
       for (int end = begun + pieces; begun < end; begun++) {
         bytes += pieceBytes[begun];
       }
@@ -84,6 +95,26 @@ final class ExpertSlots {
 
     boolean isBegun() {
       return begun == pieceBytes.length;
+    }
+
+    /** Begins so many more pieces, as far as there are. */
+    void beginMore(int pieces) {
+      for (int i = 0; i < pieces && !isBegun(); i++) {
+        begin(1);
+      }
+    }
+
+    /** What has not ended, of 1. */
+    double left() {
+      endCopied();
+      return (double) (pieceBytes.length - ended) / pieceBytes.length;
+    }
+
+    private void endCopied() {
+      endPieces(copies);
+      while (counts.size() > copies.size()) {
+        ended += counts.removeFirst();
+      }
     }
 
     /** Begins what is left. */
@@ -96,15 +127,15 @@ final class ExpertSlots {
     /** Begins the next pieces, as far as they may be under way. */
     void advance() {
       endPieces(givenUp);
-      endPieces(copies);
+      endCopied();
       while (!isBegun() && copies.size() + givenUp.size() < PIECES_UNDER_WAY) {
         begin(1);
-        endPieces(copies);
+        endCopied();
       }
     }
 
     boolean isDone() {
-      endPieces(copies);
+      endCopied();
       return isBegun() && copies.isEmpty();
     }
   }
@@ -136,6 +167,114 @@ final class ExpertSlots {
   /** The slot of an expert, also of one on its way there, or NOBODY. */
   int slot(int expert) {
     return slot[expert];
+  }
+
+  /** Slots that are empty. */
+  int free() {
+    int free = 0;
+    for (int at = 0; at < owner.length; at++) {
+      free += owner[at] == NOBODY && !isReserved(at) ? 1 : 0;
+    }
+
+    return free;
+  }
+
+  /** What is left to copy of an expert that is on its way to its slot, of 1; 0 if it is there. */
+  double left(int expert) {
+    for (Copying one : underWay) {
+      if (one.expert == expert) {
+        return one.left();
+      }
+    }
+
+    return 0;
+  }
+
+  /** Takes note of what has ended; called before it is asked which experts are on slots. */
+  void settle() {
+    endCopies();
+    endPieces(givenUp);
+    if (admitted != null && admitted.isDone()) {
+      int expert = admitted.expert;
+      loader.push(expert, DEMANDED);
+      if (loader.next() == expert) {
+        loader.completed(expert);
+        owner[admitted.into] = expert;
+        slot[expert] = admitted.into;
+        admitted = null;
+      } else {
+        loader.cancel(expert); // the loader follows two copies already
+      }
+    }
+  }
+
+  /** Experts of the layer at work that the CPU computes; called after {@link #need}. */
+  void compute(int[] experts) {
+    for (int expert : experts) {
+      onCpu++;
+      uses[expert]++;
+      lastUse[expert] = ++clock;
+    }
+  }
+
+  /**
+   * Gives the link work while the CPU computes: more of a foretold expert under way, or of one that
+   * is being admitted, or else of the most used of the CPU's that deserves a slot more than who has
+   * it; called last for a layer.
+   *
+   * @param computed by the CPU
+   * @param pieces that the link has time for
+   */
+  void admit(int[] computed, int pieces) {
+    if (waiting > 0 || (!underWay.isEmpty() && !underWay.getLast().isBegun())) {
+      if (!underWay.isEmpty()) {
+        underWay.getLast().beginMore(pieces);
+      }
+
+      return;
+    }
+
+    if (admitted == null && pieces > 0) {
+      choose(computed);
+    }
+
+    if (admitted != null) {
+      admitted.beginMore(pieces);
+    }
+  }
+
+  private void choose(int[] computed) {
+    int best = NOBODY;
+    for (int expert : computed) {
+      if (slot[expert] == NOBODY && (best == NOBODY || uses[expert] > uses[best])) {
+        best = expert;
+      }
+    }
+
+    int into = freeSlot(new boolean[owner.length]);
+    if (best == NOBODY || into == NOBODY) {
+      return;
+    }
+
+    int before = owner[into];
+    if (before == NOBODY || leavesBefore(before, best)) {
+      if (before != NOBODY) {
+        leave(before);
+      }
+
+      owner[into] = NOBODY;
+      admitted = new Copying(best, into, true);
+    }
+  }
+
+  private boolean isReserved(int at) {
+    return admitted != null && admitted.into == at;
+  }
+
+  /** Its slot is empty; pieces under way end before what comes there next. */
+  private void giveUpAdmitted() {
+    givenUp.addAll(admitted.copies);
+    admitted = null;
   }
 
   /**
@@ -188,7 +327,7 @@ final class ExpertSlots {
       } else if (!one.isBegun()) {
         givenUp.addAll(one.copies);
         end(one);
-        owner[slot[one.expert]] = NOBODY;
+        owner[one.into] = NOBODY;
         leave(one.expert);
       }
     }
@@ -245,7 +384,7 @@ final class ExpertSlots {
     Arrays.fill(fresh, false);
     boolean[] taken = new boolean[owner.length];
     for (int expert : next) {
-      if (slot[expert] == NOBODY) {
+      if (slot[expert] == NOBODY && (admitted == null || admitted.expert != expert)) {
         int best = freeSlot(taken);
         if (best == NOBODY) {
           break;
@@ -293,6 +432,10 @@ final class ExpertSlots {
   }
 
   private void begin(int expert, int into, boolean isAhead) {
+    if (admitted != null && admitted.expert == expert) {
+      giveUpAdmitted();
+    }
+
     int before = owner[into];
     if (before != NOBODY) {
       leave(before);
@@ -300,7 +443,7 @@ final class ExpertSlots {
 
     owner[into] = expert;
     slot[expert] = into;
-    Copying one = new Copying(expert, isAhead);
+    Copying one = new Copying(expert, into, isAhead);
     underWay.add(one);
     aheadUnderWay += isAhead ? 1 : 0;
     if (!isAhead) {
@@ -346,7 +489,10 @@ final class ExpertSlots {
     int best = freeSlot(new boolean[owner.length]);
     while (best == NOBODY) {
       best = bestOf(new boolean[owner.length], true);
-      if (best == NOBODY) {
+      if (best == NOBODY && admitted != null) {
+        best = admitted.into;
+        giveUpAdmitted();
+      } else if (best == NOBODY) {
         endOldest();
         best = freeSlot(new boolean[owner.length]);
       }
@@ -364,7 +510,7 @@ final class ExpertSlots {
     int best = NOBODY;
     for (int at = 0; at < owner.length; at++) {
       int expert = owner[at];
-      if (taken[at]) {
+      if (taken[at] || isReserved(at)) {
         continue;
       }
 
@@ -393,6 +539,6 @@ final class ExpertSlots {
 
   /** What it cost so far. */
   Offload.Use use() {
-    return new Offload.Use(hits, ahead, arrived, loads, wasted, bytes);
+    return new Offload.Use(hits, ahead, arrived, loads, wasted, bytes, onCpu);
   }
 }
