@@ -29,7 +29,8 @@ final class DeviceOptions {
       names = "--threads",
       defaultValue = "0",
       paramLabel = "N",
-      description = "Threads of matrix products on the CPU; default: one a core.")
+      description =
+          "Threads of matrix products on the CPU, also of --cpu-experts; default: one a core.")
   private int threads;
 
   @Option(

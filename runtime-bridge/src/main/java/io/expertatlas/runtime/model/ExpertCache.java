@@ -31,6 +31,7 @@ final class ExpertCache {
   private final Map<Integer, int[]> numbers = new HashMap<>(); // of a layer's experts, or NOBODY
   private final List<List<Tensor>> onHost = new ArrayList<>(); // by number of the expert
   private final List<ExpertWeights> ofHost = new ArrayList<>(); // the same for the CPU
+  private Device viewer; // this CPU
   private List<Part> parts = List.of(); // of the first layer: their types and shapes hold for all
   private Function<List<Tensor>, ExpertWeights> make;
   private ExpertWeights stacks;
@@ -262,6 +263,11 @@ final class ExpertCache {
 
   /** The same of the expert with a number. */
   ExpertWeights onHost(int number, Device host) {
+    if (host != viewer) {
+      ofHost.clear();
+      viewer = host;
+    }
+
     while (ofHost.size() <= number) {
       List<Tensor> views = new ArrayList<>();
       for (Tensor part : onHost.get(ofHost.size())) {

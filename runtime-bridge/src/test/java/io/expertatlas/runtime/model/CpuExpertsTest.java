@@ -236,6 +236,23 @@ class CpuExpertsTest {
       boolean mixtral = model.equals("mixtral");
       assertThat(runs.greedy(goldens(model).prompts(), mixtral ? 32 : 128, !mixtral))
           .containsExactlyElementsOf(goldens(model).greedy());
+      assertThatThrownBy(() -> runs.model.measureHost(cpu))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessage("Cannot measure copies: experts are on slots");
+    }
+  }
+
+  @Test
+  void anotherCpuMayGoOn() {
+    ExecutionPlan plan = plan("mixtral", 30, Eviction.POPULARITY);
+    try (Runs runs = new Runs("mixtral", plan, new Limits(8, 128, 512))) {
+      for (int turn = 0; turn < 2; turn++) {
+        try (CpuDevice cpu = new CpuDevice(0, 1 + turn)) {
+          runs.model.computeOnHost(cpu, Forced.ALL);
+          assertThat(runs.greedy(goldens("mixtral").prompts(), 32, false))
+              .containsExactlyElementsOf(goldens("mixtral").greedy());
+        }
+      }
     }
   }
 
