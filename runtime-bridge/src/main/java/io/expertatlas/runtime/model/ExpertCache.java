@@ -9,14 +9,12 @@ import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.model.Loading.Part;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
-import java.util.stream.LongStream;
 
 /** The experts of a rank in host memory, and the slots on its device that hold those in use. */
 final class ExpertCache {
@@ -30,8 +28,7 @@ final class ExpertCache {
   private final long mostPieceBytes;
   private final Map<Integer, int[]> numbers = new HashMap<>(); // of a layer's experts, or NOBODY
   private final List<List<Tensor>> onHost = new ArrayList<>(); // by number of the expert
-  private final List<ExpertWeights> ofHost = new ArrayList<>(); // the same for the CPU
-  private Device viewer; // this CPU
+  private Optional<HostWeights> hostWeights = Optional.empty(); // the same for the CPU
   private List<Part> parts = List.of(); // of the first layer: their types and shapes hold for all
   private Function<List<Tensor>, ExpertWeights> make;
   private ExpertWeights stacks;
@@ -204,37 +201,7 @@ final class ExpertCache {
    * says. While slots are empty, as many come there.
    */
   HostShare share(int layer, int[] choices, CpuRule rule) {
-    slots().settle();
-    int[] ofLayer = numbers.get(layer);
-    int[] rows = new int[ofLayer.length];
-    for (int expert : choices) {
-      if (expert >= 0 && ofLayer[expert] != NOBODY) {
-        rows[expert]++;
-      }
-    }
-
-    List<Integer> missing = new ArrayList<>();
-    double underWay = 0;
-    for (int expert = 0; expert < rows.length; expert++) {
-      if (rows[expert] > 0 && slots().slot(ofLayer[expert]) == NOBODY) {
-        missing.add(expert);
-      } else if (rows[expert] > 0) {
-        underWay += slots().left(ofLayer[expert]);
-      }
-    }
-
-    missing.sort(Comparator.comparingInt(expert -> rows[expert])); // is stable
-    int most = missing.size() - slots().free();
-    if (most <= 0) {
-      return HostShare.NONE;
-    }
-
-    int[] rising = missing.stream().mapToInt(expert -> rows[expert]).toArray();
-    CpuRule.Share decided = rule.share(rising, underWay, most);
-    int[] onCpu =
-        missing.subList(0, decided.onCpu()).stream().mapToInt(expert -> expert).sorted().toArray();
-    return new HostShare(
-        onCpu, (int) Math.min(pieces.size(), decided.spareCopies() * pieces.size()));
+    return HostShare.of(slots(), numbers.get(layer), choices, rule, pieces.size());
   }
 
   /** An expert's weights as the CPU of the host finds them, stacked, as the only one. */
@@ -263,26 +230,11 @@ final class ExpertCache {
 
   /** The same of the expert with a number. */
   ExpertWeights onHost(int number, Device host) {
-    if (host != viewer) {
-      ofHost.clear();
-      viewer = host;
+    if (hostWeights.filter(held -> held.isOf(host)).isEmpty()) {
+      hostWeights = Optional.of(new HostWeights(onHost, make, host));
     }
 
-    while (ofHost.size() <= number) {
-      List<Tensor> views = new ArrayList<>();
-      for (Tensor part : onHost.get(ofHost.size())) {
-        long[] one = LongStream.concat(LongStream.of(1), longs(part.shape())).toArray();
-        views.add(host.reshape(host.mapped(part), one));
-      }
-
-      ofHost.add(make.apply(views));
-    }
-
-    return ofHost.get(number);
-  }
-
-  private static LongStream longs(List<Long> values) {
-    return values.stream().mapToLong(value -> value);
+    return hostWeights.get().expert(number);
   }
 
   /** Brings experts of a layer to slots; operations called from now on find them there. */

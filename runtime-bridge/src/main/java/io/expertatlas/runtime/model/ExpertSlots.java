@@ -42,7 +42,7 @@ final class ExpertSlots {
   private final boolean[] unused; // [expert]: fetched ahead, and not needed since
   private final long[] uses; // [expert]
   private final long[] lastUse; // [expert]
-  private final Deque<Copying> underWay = new ArrayDeque<>();
+  private final Deque<ExpertCopy> underWay = new ArrayDeque<>();
   private final Deque<HostCopy> givenUp = new ArrayDeque<>(); // pieces under way of what was
   private int waiting;
   private int aheadUnderWay;
@@ -54,7 +54,7 @@ final class ExpertSlots {
   private long wasted;
   private long bytes;
   private long onCpu;
-  private Copying admitted; // on its way beside the CPU's work; null: none
+  private ExpertCopy admitted; // on its way beside the CPU's work; null: none
 
   /** Copies experts. */
   @FunctionalInterface
@@ -67,77 +67,6 @@ final class ExpertSlots {
      * @param isAhead whether no operation that was called already uses the slot
      */
     HostCopy begin(int expert, int slot, int from, int to, boolean isAhead);
-  }
-
-  /** An expert on its way. */
-  private final class Copying {
-    private final int expert;
-    private final int into;
-    private final boolean isAhead;
-    private final Deque<HostCopy> copies = new ArrayDeque<>(); // of pieces, those not done
-    private final Deque<Integer> counts = new ArrayDeque<>(); // pieces of each of these
-    private int begun;
-    private int ended;
-
-    Copying(int expert, int into, boolean isAhead) {
-      this.expert = expert;
-      this.into = into;
-      this.isAhead = isAhead;
-    }
-
-    void begin(int pieces) {
-      copies.add(link.begin(expert, into, begun, begun + pieces, isAhead));
-      counts.add(pieces);
-      for (int end = begun + pieces; begun < end; begun++) {
-        bytes += pieceBytes[begun];
-      }
-    }
-
-    boolean isBegun() {
-      return begun == pieceBytes.length;
-    }
-
-    /** Begins so many more pieces, as far as there are. */
-    void beginMore(int pieces) {
-      for (int i = 0; i < pieces && !isBegun(); i++) {
-        begin(1);
-      }
-    }
-
-    /** What has not ended, of 1. */
-    double left() {
-      endCopied();
-      return (double) (pieceBytes.length - ended) / pieceBytes.length;
-    }
-
-    private void endCopied() {
-      endPieces(copies);
-      while (counts.size() > copies.size()) {
-        ended += counts.removeFirst();
-      }
-    }
-
-    /** Begins what is left. */
-    void finish() {
-      if (!isBegun()) {
-        begin(pieceBytes.length - begun);
-      }
-    }
-
-    /** Begins the next pieces, as far as they may be under way. */
-    void advance() {
-      endPieces(givenUp);
-      endCopied();
-      while (!isBegun() && copies.size() + givenUp.size() < PIECES_UNDER_WAY) {
-        begin(1);
-        endCopied();
-      }
-    }
-
-    boolean isDone() {
-      endCopied();
-      return isBegun() && copies.isEmpty();
-    }
   }
 
   /**
@@ -181,8 +110,8 @@ final class ExpertSlots {
 
   /** What is left to copy of an expert that is on its way to its slot, of 1; 0 if it is there. */
   double left(int expert) {
-    for (Copying one : underWay) {
-      if (one.expert == expert) {
+    for (ExpertCopy one : underWay) {
+      if (one.expert() == expert) {
         return one.left();
       }
     }
@@ -193,14 +122,14 @@ final class ExpertSlots {
   /** Takes note of what has ended; called before it is asked which experts are on slots. */
   void settle() {
     endCopies();
-    endPieces(givenUp);
+    ExpertCopy.end(givenUp);
     if (admitted != null && admitted.isDone()) {
-      int expert = admitted.expert;
+      int expert = admitted.expert();
       loader.push(expert, DEMANDED);
       if (loader.next() == expert) {
         loader.completed(expert);
-        owner[admitted.into] = expert;
-        slot[expert] = admitted.into;
+        owner[admitted.into()] = expert;
+        slot[expert] = admitted.into();
         admitted = null;
       } else {
         loader.cancel(expert); // the loader follows two copies already
@@ -263,17 +192,17 @@ final class ExpertSlots {
       }
 
       owner[into] = NOBODY;
-      admitted = new Copying(best, into, true);
+      admitted = copy(best, into, true);
     }
   }
 
   private boolean isReserved(int at) {
-    return admitted != null && admitted.into == at;
+    return admitted != null && admitted.into() == at;
   }
 
   /** Its slot is empty; pieces under way end before what comes there next. */
   private void giveUpAdmitted() {
-    givenUp.addAll(admitted.copies);
+    givenUp.addAll(admitted.giveUp());
     admitted = null;
   }
 
@@ -309,9 +238,9 @@ final class ExpertSlots {
 
   /** Operations that are called from now on wait for the experts that they need. */
   void join() {
-    for (Copying one : underWay) {
-      if (needed[one.expert] && !one.copies.isEmpty()) {
-        one.copies.getLast().join();
+    for (ExpertCopy one : underWay) {
+      if (needed[one.expert()]) {
+        one.join();
       }
     }
   }
@@ -321,14 +250,14 @@ final class ExpertSlots {
    * comes first now.
    */
   private void giveUp() {
-    for (Copying one : List.copyOf(underWay)) {
-      if (needed[one.expert]) {
+    for (ExpertCopy one : List.copyOf(underWay)) {
+      if (needed[one.expert()]) {
         one.finish();
       } else if (!one.isBegun()) {
-        givenUp.addAll(one.copies);
+        givenUp.addAll(one.giveUp());
         end(one);
-        owner[one.into] = NOBODY;
-        leave(one.expert);
+        owner[one.into()] = NOBODY;
+        leave(one.expert());
       }
     }
 
@@ -384,7 +313,7 @@ final class ExpertSlots {
     Arrays.fill(fresh, false);
     boolean[] taken = new boolean[owner.length];
     for (int expert : next) {
-      if (slot[expert] == NOBODY && (admitted == null || admitted.expert != expert)) {
+      if (slot[expert] == NOBODY && (admitted == null || admitted.expert() != expert)) {
         int best = freeSlot(taken);
         if (best == NOBODY) {
           break;
@@ -425,14 +354,18 @@ final class ExpertSlots {
 
   private void advance() {
     if (!underWay.isEmpty()) {
-      underWay.getLast().advance(); // a foretold one is behind those that were needed
+      ExpertCopy.end(givenUp);
+      underWay
+          .getLast()
+          .advance(
+              PIECES_UNDER_WAY - givenUp.size()); // a foretold one is behind those that were needed
     }
 
     endCopies();
   }
 
   private void begin(int expert, int into, boolean isAhead) {
-    if (admitted != null && admitted.expert == expert) {
+    if (admitted != null && admitted.expert() == expert) {
       giveUpAdmitted();
     }
 
@@ -443,12 +376,24 @@ final class ExpertSlots {
 
     owner[into] = expert;
     slot[expert] = into;
-    Copying one = new Copying(expert, into, isAhead);
+    ExpertCopy one = copy(expert, into, isAhead);
     underWay.add(one);
     aheadUnderWay += isAhead ? 1 : 0;
     if (!isAhead) {
       one.finish();
     }
+  }
+
+  private ExpertCopy copy(int expert, int into, boolean isAhead) {
+    return new ExpertCopy(expert, into, isAhead, pieceBytes.length, this::begin);
+  }
+
+  private HostCopy begin(int expert, int into, int from, int to, boolean isAhead) {
+    for (int piece = from; piece < to; piece++) {
+      bytes += pieceBytes[piece];
+    }
+
+    return link.begin(expert, into, from, to, isAhead);
   }
 
   /** An expert is on no slot any more. */
@@ -460,7 +405,7 @@ final class ExpertSlots {
   }
 
   private void endOldest() {
-    underWay.getFirst().copies.getLast().await();
+    underWay.getFirst().await();
     endCopies();
   }
 
@@ -470,16 +415,10 @@ final class ExpertSlots {
     }
   }
 
-  private static void endPieces(Deque<HostCopy> copies) {
-    while (!copies.isEmpty() && copies.getFirst().isDone()) {
-      copies.removeFirst().close();
-    }
-  }
-
-  private void end(Copying one) {
+  private void end(ExpertCopy one) {
     underWay.remove(one);
-    loader.completed(one.expert);
-    aheadUnderWay -= one.isAhead ? 1 : 0;
+    loader.completed(one.expert());
+    aheadUnderWay -= one.isAhead() ? 1 : 0;
   }
 
   /**
@@ -490,7 +429,7 @@ final class ExpertSlots {
     while (best == NOBODY) {
       best = bestOf(new boolean[owner.length], true);
       if (best == NOBODY && admitted != null) {
-        best = admitted.into;
+        best = admitted.into();
         giveUpAdmitted();
       } else if (best == NOBODY) {
         endOldest();
