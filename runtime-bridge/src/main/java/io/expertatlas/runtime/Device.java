@@ -68,12 +68,24 @@ public interface Device extends AutoCloseable {
 
   /**
    * A tensor in memory of the host that {@link #fetch} copies from at the speed of the link: locked
-   * to its pages, if the device is a GPU. It is freed with the device. No operation takes it.
+   * to its pages, if the device is a GPU. It is freed with the device. Operations take it by {@link
+   * #mapped} only.
    *
    * @throws IllegalStateException if the host has not so much memory
    */
   default Tensor allocateOnHost(String name, DType type, long... shape) {
     return allocate(name, type, shape);
+  }
+
+  /**
+   * The elements of a tensor of {@link #allocateOnHost} for operations of this device, which find
+   * them where they are: a GPU over its link. What they wrote there, others see once this device
+   * was waited for.
+   *
+   * @param onHost of this device; for the CPU, of any
+   */
+  default Tensor mapped(Tensor onHost) {
+    return onHost;
   }
 
   /** Waits, then copies a tensor of this device to one of {@link #allocateOnHost}. */

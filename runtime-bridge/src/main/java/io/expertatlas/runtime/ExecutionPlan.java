@@ -20,7 +20,8 @@ public record ExecutionPlan(
   /**
    * Checks that the placement is for this model.
    *
-   * @throws IllegalArgumentException if not, with both shapes
+   * @throws IllegalArgumentException if not, with both shapes, or if experts may be computed on the
+   *     CPU beside several ranks, or beside too many slots
    */
   public ExecutionPlan {
     Objects.requireNonNull(mode, "mode is null");
@@ -28,6 +29,19 @@ public record ExecutionPlan(
       throw new IllegalArgumentException(
           "Invalid placement for this model: %d MoE layers x %d experts, the model has %s"
               .formatted(placement.layers(), placement.experts(), shape));
+    }
+
+    if (offload.filter(Offload::onCpu).isPresent() && placement.topology().gpus() > 1) {
+      throw new IllegalArgumentException(
+          "Cannot compute experts on the CPU beside %d ranks: only beside one"
+              .formatted(placement.topology().gpus()));
+    }
+
+    int most = Offload.MOST_SLOTS - shape.experts();
+    if (offload.filter(held -> held.onCpu() && held.slots() > most).isPresent()) {
+      throw new IllegalArgumentException(
+          "Invalid number of expert slots beside experts on the CPU: %d, 1 to %d less the %d experts of a layer"
+              .formatted(offload.get().slots(), Offload.MOST_SLOTS, shape.experts()));
     }
   }
 

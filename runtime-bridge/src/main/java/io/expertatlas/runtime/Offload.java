@@ -10,8 +10,9 @@ import java.util.Objects;
  *
  * @param slots experts that the device of a rank holds
  * @param eviction whose slot is taken
+ * @param onCpu whether the CPU of the host may compute experts that are on no slot
  */
-public record Offload(int slots, Eviction eviction) {
+public record Offload(int slots, Eviction eviction, boolean onCpu) {
   /** Most slots of a rank: what the kernels that sort tokens by expert take. */
   public static final int MOST_SLOTS = 512;
 
@@ -44,8 +45,19 @@ public record Offload(int slots, Eviction eviction) {
     }
   }
 
+  /** One whose experts are computed on the device only. */
+  public Offload(int slots, Eviction eviction) {
+    this(slots, eviction, false);
+  }
+
+  /** The same with other slots. */
+  public Offload withSlots(int others) {
+    return new Offload(others, eviction, onCpu);
+  }
+
   /**
-   * What it cost. An expert that a step of a layer needed was a hit, foretold, or loaded.
+   * What it cost. An expert that a step of a layer needed was a hit, foretold, loaded, or computed
+   * on the CPU.
    *
    * @param hits that were on a slot, not because they had just been foretold
    * @param foretold whose copy had begun before the router spoke, because it was foretold
@@ -53,11 +65,14 @@ public record Offload(int slots, Eviction eviction) {
    * @param loads whose copy began when the router had spoken
    * @param wasted foretold ones that were given up under way, or left their slot without having
    *     been needed
-   * @param bytes copied, for all of these
+   * @param bytes copied, for all of these, and for experts that took a slot after the CPU had
+   *     computed them
+   * @param onCpu computed on the CPU
    */
-  public record Use(long hits, long foretold, long arrived, long loads, long wasted, long bytes) {
+  public record Use(
+      long hits, long foretold, long arrived, long loads, long wasted, long bytes, long onCpu) {
     /** Nothing happened yet. */
-    public static final Use NONE = new Use(0, 0, 0, 0, 0, 0);
+    public static final Use NONE = new Use(0, 0, 0, 0, 0, 0, 0);
 
     /** Both together. */
     public Use plus(Use other) {
@@ -67,7 +82,8 @@ public record Offload(int slots, Eviction eviction) {
           arrived + other.arrived,
           loads + other.loads,
           wasted + other.wasted,
-          bytes + other.bytes);
+          bytes + other.bytes,
+          onCpu + other.onCpu);
     }
 
     /** What came since. */
@@ -78,12 +94,13 @@ public record Offload(int slots, Eviction eviction) {
           arrived - earlier.arrived,
           loads - earlier.loads,
           wasted - earlier.wasted,
-          bytes - earlier.bytes);
+          bytes - earlier.bytes,
+          onCpu - earlier.onCpu);
     }
 
     /** Experts that steps of layers needed. */
     public long needed() {
-      return hits + foretold + loads;
+      return hits + foretold + loads + onCpu;
     }
 
     /** Share of the needed experts that were there anyway; 0 if none was needed. */

@@ -27,6 +27,8 @@ import java.util.List;
  * @param contextVectorBytes of a key or a value
  * @param expertTokens choices {@code [layer][expert]}
  * @param predictor what foretold experts that were fetched ahead, or {@code none}
+ * @param cpuExperts who computed experts that were missing on the device, or {@code none}
+ * @param hostCosts what that was decided by
  * @param offloaded what loading experts from the host cost
  */
 public record RunResult(
@@ -51,4 +53,6 @@ public record RunResult(
     long contextVectorBytes,
     long[][] expertTokens,
     String predictor,
+    String cpuExperts,
+    HostCosts hostCosts,
     Offload.Use offloaded) {}

@@ -3,6 +3,7 @@ package io.expertatlas.runtime;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.expertatlas.runtime.cpu.CpuDevice;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -569,6 +570,43 @@ public abstract class DeviceContract {
     for (int i = 0; i < count; i++) {
       assertThat(found[i]).isEqualTo(15f * i);
     }
+  }
+
+  @Test
+  void tensorsOfTheHostAreMappedToTheDeviceAndToTheCpu() {
+    int rows = 5;
+    int width = 300;
+    float[] values = new float[rows * width];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = i / 8f;
+    }
+
+    Tensor x = device.allocate("x", DType.F32, rows, width);
+    Tensor back = device.allocate("back", DType.F32, 2, width);
+    Tensor index = device.allocate("index", DType.I32, rows);
+    Tensor host = device.allocateOnHost("host", DType.F32, rows, width);
+    device.write(x, values);
+    device.write(index, 4, 3, 2, 1, 0);
+    device.gatherRows(x, index, device.mapped(host));
+    device.synchronize();
+    try (CpuDevice cpu = new CpuDevice(0, 1)) {
+      Tensor seen = cpu.mapped(host);
+      assertThat(seen.shape()).isEqualTo(host.shape());
+      float[] found = cpu.readFloats(seen);
+      for (int row = 0; row < rows; row++) {
+        for (int i = 0; i < width; i++) {
+          assertThat(found[row * width + i]).isEqualTo(values[(4 - row) * width + i]);
+        }
+      }
+
+      cpu.add(seen, seen);
+    }
+
+    Tensor last = device.rows(device.mapped(host), 3, 2);
+    device.gatherRows(last, device.rows(index, 3, 2), back);
+    float[] doubled = device.readFloats(back);
+    assertThat(doubled[0]).isEqualTo(2 * values[0]);
+    assertThat(doubled[2 * width - 1]).isEqualTo(2 * values[2 * width - 1]);
   }
 
   @Test

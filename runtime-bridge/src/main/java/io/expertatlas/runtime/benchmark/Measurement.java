@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.benchmark;
 
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.Offload;
 import java.util.List;
 
@@ -10,6 +11,8 @@ import java.util.List;
  * @param mode how tokens travelled
  * @param ranks number of ranks
  * @param predictor what foretold experts that were fetched ahead, or {@code none}
+ * @param cpuExperts who computed missing experts, or {@code none}
+ * @param hostCosts what that was decided by
  * @param decode one entry for each batch
  * @param prefill of all prompts
  */
@@ -18,6 +21,8 @@ public record Measurement(
     String mode,
     int ranks,
     String predictor,
+    String cpuExperts,
+    HostCosts hostCosts,
     List<Decode> decode,
     Prefill prefill) {
   /**

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.benchmark;
 
+import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.model.Foretelling;
 import io.expertatlas.runtime.model.Generation;
 import io.expertatlas.runtime.model.Limits;
@@ -8,18 +9,20 @@ import io.expertatlas.runtime.model.RecordedRoutes;
 import io.expertatlas.runtime.model.Sampler;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 
 /**
  * Measures a loaded model: greedy, random prompts, no end of sequences. Several ways to foretell
- * experts are measured in turns, round by round.
+ * experts and to share them with the CPU are measured in turns, round by round.
  */
 public final class RunBenchmark {
   private final Model model;
   private final Settings settings;
   private final StepBytes bytes;
   private final RecordedRoutes routes;
-  private final List<Foretelling> foretellings;
+  private final List<Way> ways;
+  private final Optional<Device> cpu;
   private final boolean isForetold;
   private final Generation decode;
   private final Generation prefill;
@@ -30,7 +33,8 @@ public final class RunBenchmark {
    * @param limits at least those of the settings
    * @param bytes observes the model
    * @param routes observes the model; is filled by a run of its own before each measurement
-   * @param foretellings to compare
+   * @param ways to compare
+   * @param cpu computes experts, if one of the ways says so
    */
   public RunBenchmark(
       Model model,
@@ -38,23 +42,33 @@ public final class RunBenchmark {
       Settings settings,
       StepBytes bytes,
       RecordedRoutes routes,
-      List<Foretelling> foretellings) {
+      List<Way> ways,
+      Optional<Device> cpu) {
     this.model = model;
     this.settings = settings;
     this.bytes = bytes;
     this.routes = routes;
-    this.foretellings = List.copyOf(foretellings);
-    this.isForetold = foretellings.stream().anyMatch(by -> by != Foretelling.NONE);
+    this.ways = List.copyOf(ways);
+    this.cpu = cpu;
+    this.isForetold = ways.stream().anyMatch(way -> way.foretelling() != Foretelling.NONE);
     routes.end();
     this.decode =
         new Generation(model, limits, Sampler.GREEDY, settings.steps() + 1, false, tokens -> {});
     this.prefill = new Generation(model, limits, Sampler.GREEDY, 1, false, tokens -> {});
   }
 
-  /** What is measured, of a way to foretell in a round; round -1 is not measured. */
+  /** What is measured, of a way in a round; round -1 is not measured. */
   @FunctionalInterface
   private interface Round {
-    void run(int foretelling, int round);
+    void run(int way, int round);
+  }
+
+  private void begin(Way way) {
+    if (isForetold) {
+      model.foretell(way.foretelling());
+    }
+
+    cpu.ifPresent(one -> model.computeOnHost(one, way.rule()));
   }
 
   private void rounds(Generation generation, List<int[]> prompts, Round work) {
@@ -65,31 +79,26 @@ public final class RunBenchmark {
     }
 
     for (int round = -1; round < settings.rounds(); round++) {
-      for (int f = 0; f < foretellings.size(); f++) {
-        if (isForetold) {
-          model.foretell(foretellings.get(f));
-        }
-
+      for (int w = 0; w < ways.size(); w++) {
+        begin(ways.get(w));
         generation.restartClocks();
-        work.run(f, round);
+        work.run(w, round);
       }
     }
 
-    if (isForetold) {
-      model.foretell(Foretelling.NONE);
-    }
+    begin(Way.PLAIN);
   }
 
-  /** Decode of a batch, each sequence behind its context; by way to foretell. */
+  /** Decode of a batch, each sequence behind its context; by way. */
   public List<Measurement.Decode> decode(int batch) {
     List<int[]> prompts = prompts(batch, settings.context());
-    double[][] rates = new double[foretellings.size()][settings.rounds()];
+    double[][] rates = new double[ways.size()][settings.rounds()];
     Measurement.Decode[] found = new Measurement.Decode[rates.length];
     long[] prefilled = movedByPrefill(prompts);
     rounds(
         decode,
         prompts,
-        (f, round) -> {
+        (w, round) -> {
           bytes.reset();
           long moved = -model.moved().total() - prefilled[0];
           long context = -model.context().total() - prefilled[1];
@@ -97,13 +106,13 @@ public final class RunBenchmark {
           moved += model.moved().total();
           context += model.context().total();
           if (round >= 0) {
-            rates[f][round] = decode.decodeTokensPerSecond();
+            rates[w][round] = decode.decodeTokensPerSecond();
           }
 
-          found[f] =
+          found[w] =
               new Measurement.Decode(
                   batch,
-                  Times.median(rates[f]), // of all, after the last round
+                  Times.median(rates[w]), // of all, after the last round
                   bytes.perStep(),
                   (double) moved * model.vectorBytes() / settings.steps(),
                   (double) context * model.contextVectorBytes() / settings.steps(),
@@ -120,28 +129,28 @@ public final class RunBenchmark {
     return new long[] {model.moved().total() - moved, model.context().total() - context};
   }
 
-  /** Prefill of all prompts in one step; by way to foretell. */
+  /** Prefill of all prompts in one step; by way. */
   public List<Measurement.Prefill> prefill() {
     List<int[]> prompts = prompts(settings.prompts(), settings.length());
-    double[][] rates = new double[foretellings.size()][settings.rounds()];
+    double[][] rates = new double[ways.size()][settings.rounds()];
     long[][] moved = new long[rates.length][];
     rounds(
         prefill,
         prompts,
-        (f, round) -> {
-          moved[f] = movedByPrefill(prompts);
+        (w, round) -> {
+          moved[w] = movedByPrefill(prompts);
           if (round >= 0) {
-            rates[f][round] = prefill.prefillTokensPerSecond();
+            rates[w][round] = prefill.prefillTokensPerSecond();
           }
         });
     List<Measurement.Prefill> found = new ArrayList<>();
-    for (int f = 0; f < rates.length; f++) {
+    for (int w = 0; w < rates.length; w++) {
       found.add(
           new Measurement.Prefill(
               settings.prompts() * settings.length(),
-              Times.median(rates[f]),
-              (double) moved[f][0] * model.vectorBytes(),
-              (double) moved[f][1] * model.contextVectorBytes()));
+              Times.median(rates[w]),
+              (double) moved[w][0] * model.vectorBytes(),
+              (double) moved[w][1] * model.contextVectorBytes()));
     }
 
     return found;

@@ -3,13 +3,16 @@ package io.expertatlas.runtime.cli;
 import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.benchmark.Machine;
 import io.expertatlas.runtime.benchmark.Measurement;
 import io.expertatlas.runtime.benchmark.RunBenchmark;
 import io.expertatlas.runtime.benchmark.Settings;
 import io.expertatlas.runtime.benchmark.StepBytes;
+import io.expertatlas.runtime.benchmark.Way;
 import io.expertatlas.runtime.json.BenchmarkJson;
+import io.expertatlas.runtime.model.CpuRule;
 import io.expertatlas.runtime.model.Foretelling;
 import io.expertatlas.runtime.model.Limits;
 import io.expertatlas.runtime.model.Model;
@@ -77,6 +80,16 @@ final class BenchmarkRunCommand implements Callable<Integer> {
   private List<String> predictors;
 
   @Option(
+      names = "--cpu-experts",
+      split = ",",
+      defaultValue = "none",
+      paramLabel = "R",
+      description =
+          "As of run, one or more, measured in turns with each --predictor (default:"
+              + " ${DEFAULT-VALUE}).")
+  private List<String> cpuExperts;
+
+  @Option(
       names = "--batch-sizes",
       split = ",",
       defaultValue = "1,32",
@@ -135,6 +148,8 @@ final class BenchmarkRunCommand implements Callable<Integer> {
     device.check(spec);
     List<Prefetch> prefetches = predictors.stream().map(Prefetch::new).toList();
     prefetches.forEach(prefetch -> prefetch.check(spec, device));
+    boolean hasOracle = prefetches.stream().anyMatch(Prefetch::isOracle);
+    onCpu().forEach(one -> one.check(spec, device, hasOracle));
     Settings settings = settings();
     ModelOptions.Loadable loadable = model.open(spec, seed);
     if (!(loadable.config() instanceof MixtralConfig config)) {
@@ -190,6 +205,10 @@ final class BenchmarkRunCommand implements Callable<Integer> {
     return 0;
   }
 
+  private List<CpuExperts> onCpu() {
+    return cpuExperts.stream().map(CpuExperts::new).toList();
+  }
+
   private Settings settings() {
     if (!(bandwidth >= 0) || Double.isInfinite(bandwidth)) {
       throw new ParameterException(
@@ -222,8 +241,10 @@ final class BenchmarkRunCommand implements Callable<Integer> {
             (settings.sequences() + plan.ranks() - 1) / plan.ranks() * plan.ranks(),
             settings.capacity(),
             Math.max(settings.rows(), settings.sequences() + plan.ranks()));
-    ExecutionPlan offloading = device.offload(config, plan, limits);
-    List<Device> devices = device.open(config, offloading, limits, false /* timeline */);
+    boolean usesCpu = onCpu().stream().anyMatch(one -> !one.isNone());
+    ExecutionPlan offloading = device.offload(config, plan, limits, usesCpu);
+    List<Device> devices =
+        new ArrayList<>(device.open(config, offloading, limits, false /* timeline */));
     try {
       StepBytes bytes =
           new StepBytes(
@@ -234,9 +255,22 @@ final class BenchmarkRunCommand implements Callable<Integer> {
             routes.routed(step);
           };
       Model loaded = Models.load(config, loadable.weights(), offloading, devices, limits, observer);
-      RunBenchmark benchmark =
-          new RunBenchmark(loaded, limits, settings, bytes, routes, foretellings);
-      List<List<Measurement.Decode>> decode = new ArrayList<>(); // [batch][predictor]
+      Optional<Device> cpu = Optional.empty();
+      HostCosts costs = HostCosts.NONE;
+      if (usesCpu) {
+        cpu = Optional.of(device.openCpu(false /* timeline */));
+        devices.add(cpu.get());
+        costs = loaded.measureHost(cpu.get());
+      }
+
+      List<Way> ways = new ArrayList<>(); // [CPU's experts][predictor]
+      for (CpuExperts one : onCpu()) {
+        CpuRule rule = one.isNone() ? CpuRule.NONE : CpuRule.minMax(costs);
+        foretellings.forEach(foretelling -> ways.add(new Way(foretelling, rule)));
+      }
+
+      RunBenchmark benchmark = new RunBenchmark(loaded, limits, settings, bytes, routes, ways, cpu);
+      List<List<Measurement.Decode>> decode = new ArrayList<>(); // [batch][way]
       for (int batch : settings.batches()) {
         decode.add(benchmark.decode(batch));
         bar.step();
@@ -245,16 +279,19 @@ final class BenchmarkRunCommand implements Callable<Integer> {
       List<Measurement.Prefill> filled = benchmark.prefill();
       bar.step();
       List<Measurement> found = new ArrayList<>();
-      for (int p = 0; p < predictors.size(); p++) {
-        int at = p;
+      for (int w = 0; w < ways.size(); w++) {
+        int at = w;
+        CpuExperts onCpu = onCpu().get(w / predictors.size());
         found.add(
             new Measurement(
                 placement,
                 plan.mode().word(),
                 plan.ranks(),
-                predictors.get(p),
+                predictors.get(w % predictors.size()),
+                onCpu.text(),
+                onCpu.isNone() ? HostCosts.NONE : costs,
                 decode.stream().map(ofBatch -> ofBatch.get(at)).toList(),
-                filled.get(p)));
+                filled.get(w)));
       }
 
       return found;

@@ -22,12 +22,15 @@ final class BenchmarkTable {
     for (Measurement one : measurements) {
       line(
           text,
-          "%s, %d rank%s, mode %s%s",
+          "%s, %d rank%s, mode %s%s%s",
           one.placement(),
           one.ranks(),
           one.ranks() == 1 ? "" : "s",
           one.mode(),
-          one.predictor().equals("none") ? "" : ", foretold by " + one.predictor());
+          one.predictor().equals("none") ? "" : ", foretold by " + one.predictor(),
+          one.cpuExperts().equals("none")
+              ? ""
+              : ", %s on the CPU; %s".formatted(one.cpuExperts(), RunTable.costs(one.hostCosts())));
       for (Measurement.Decode decode : one.decode()) {
         line(
             text,
@@ -69,12 +72,13 @@ final class BenchmarkTable {
         ? ""
         : String.format(
             Locale.ROOT,
-            "; of %.1f experts a step %.1f %% were there, %.1f %% foretold (%.1f %% in time), the rest"
-                + " loaded; %.3f GB a step, %.1f copies wasted",
+            "; of %.1f experts a step %.1f %% were there, %.1f %% foretold (%.1f %% in time),"
+                + " %.1f %% computed on the CPU, the rest loaded; %.3f GB a step, %.1f copies wasted",
             (double) use.needed() / steps,
             100 * use.hitRate(),
             100 * use.foretoldRate(),
             100.0 * use.arrived() / use.needed(),
+            100.0 * use.onCpu() / use.needed(),
             use.bytes() / 1e9 / steps,
             (double) use.wasted() / steps);
   }

@@ -29,7 +29,8 @@ final class DeviceOptions {
       names = "--threads",
       defaultValue = "0",
       paramLabel = "N",
-      description = "Threads of matrix products on the CPU; default: one a core.")
+      description =
+          "Threads of matrix products on the CPU, also of --cpu-experts; default: one a core.")
   private int threads;
 
   @Option(
@@ -137,13 +138,13 @@ final class DeviceOptions {
 
     List<Device> devices = new ArrayList<>();
     for (int rank = 0; rank < plan.ranks(); rank++) {
-      devices.add(cpu(rank, isTimed));
+      devices.add(cpu(rank, isTimed, "compute"));
     }
 
     return devices;
   }
 
-  private Device cpu(int rank, boolean isTimed) {
+  private Device cpu(int rank, boolean isTimed, String stream) {
     DType weights = chosen().type;
     if (weights == DType.BF16 && !CpuDevice.whyNoBfloat16().isEmpty()) {
       throw new IllegalStateException(
@@ -151,7 +152,9 @@ final class DeviceOptions {
     }
 
     int cores = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    return isTimed ? CpuDevice.timed(rank, cores, weights) : new CpuDevice(rank, cores, weights);
+    return isTimed
+        ? CpuDevice.timed(rank, cores, weights, stream)
+        : new CpuDevice(rank, cores, weights);
   }
 
   private DType activations() {
@@ -161,20 +164,25 @@ final class DeviceOptions {
   /**
    * The plan with offloaded experts, if that is asked for.
    *
-   * @throws IllegalStateException if host or devices have too little memory, with what is needed
+   * @param onCpu whether the CPU may compute some of them
+   * @throws IllegalStateException if host or devices have too little memory, with what is needed,
+   *     or the CPU cannot compute them
    */
-  ExecutionPlan offload(ModelConfig config, ExecutionPlan plan, Limits limits) {
+  ExecutionPlan offload(ModelConfig config, ExecutionPlan plan, Limits limits, boolean onCpu) {
     if (offload == null) {
       return plan;
     }
 
-    ExecutionPlan offloading =
-        plan.with(
-            new Offload(
-                expertSlots > 0
-                    ? expertSlots
-                    : gpu.mostSlots(config, plan, limits, chosen().type, offload),
-                offload));
+    if (onCpu && chosen() == Precision.BFLOAT16 && !CpuDevice.whyNoBfloat16().isEmpty()) {
+      throw new IllegalStateException(
+          "Cannot compute experts of bfloat16 on the CPU: %s. Maybe use --cpu-experts none"
+              .formatted(CpuDevice.whyNoBfloat16()));
+    }
+
+    Offload one = new Offload(1, offload, onCpu);
+    int slots =
+        expertSlots > 0 ? expertSlots : gpu.mostSlots(config, plan, limits, chosen().type, one);
+    ExecutionPlan offloading = plan.with(one.withSlots(slots));
     long needed =
         MemoryPlan.of(
                 config, offloading, limits, chosen().type, activations(), new int[plan.ranks()])
@@ -189,8 +197,15 @@ final class DeviceOptions {
     return offloading;
   }
 
+  /** The CPU beside the devices, that computes experts of their precision. */
+  Device openCpu(boolean isTimed) {
+    return cpu(0, isTimed, "cpu");
+  }
+
   /** One device for measurements of the machine, without a model. */
   Device openOne() {
-    return device == Kind.CUDA ? gpu.openOne(chosen().type) : cpu(0, false /* timeline */);
+    return device == Kind.CUDA
+        ? gpu.openOne(chosen().type)
+        : cpu(0, false /* timeline */, "compute");
   }
 }

@@ -6,7 +6,6 @@ import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.NllbMoeConfig;
 import io.expertatlas.runtime.Offload;
-import io.expertatlas.runtime.Offload.Eviction;
 import io.expertatlas.runtime.cuda.CudaDevice;
 import io.expertatlas.runtime.model.Limits;
 import io.expertatlas.runtime.model.MemoryPlan;
@@ -58,6 +57,7 @@ record GpuMemory(int[] gpuOf, long[] ofRank, long[] ofGpu) {
   /**
    * As many slots for offloaded experts as every rank's GPU has room for.
    *
+   * @param offload whose slots are not counted yet
    * @param room bytes {@code [gpu]}
    * @throws IllegalStateException if there is none for one, with what is needed
    */
@@ -66,12 +66,13 @@ record GpuMemory(int[] gpuOf, long[] ofRank, long[] ofGpu) {
       ExecutionPlan plan,
       Limits limits,
       DType type,
-      Eviction eviction,
+      Offload offload,
       long[] room) {
-    GpuMemory one = of(config, plan.with(new Offload(1, eviction)), limits, type, room.length);
-    GpuMemory two = of(config, plan.with(new Offload(2, eviction)), limits, type, room.length);
+    GpuMemory one = of(config, plan.with(offload.withSlots(1)), limits, type, room.length);
+    GpuMemory two = of(config, plan.with(offload.withSlots(2)), limits, type, room.length);
     one.check(room, "with one expert slot a rank, there are");
-    long most = Math.min(Offload.MOST_SLOTS, (long) plan.shape().layers() * plan.shape().experts());
+    int allowed = Offload.MOST_SLOTS - (offload.onCpu() ? plan.shape().experts() : 0);
+    long most = Math.min(allowed, (long) plan.shape().layers() * plan.shape().experts());
     for (int gpu = 0; gpu < room.length; gpu++) {
       long slot = two.ofGpu[gpu] - one.ofGpu[gpu];
       most = slot == 0 ? most : Math.min(most, 1 + (room[gpu] - one.ofGpu[gpu]) / slot);

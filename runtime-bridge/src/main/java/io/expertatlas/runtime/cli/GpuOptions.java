@@ -57,20 +57,20 @@ final class GpuOptions {
     return type == DType.F32 ? CudaDevice.Precision.FLOAT32 : CudaDevice.Precision.BFLOAT16;
   }
 
-  /** As many slots for offloaded experts as every rank's GPU has room for. */
+  /**
+   * As many slots for offloaded experts as every rank's GPU has room for.
+   *
+   * @param offload what else is known of it
+   */
   int mostSlots(
-      ModelConfig config,
-      ExecutionPlan plan,
-      Limits limits,
-      DType type,
-      Offload.Eviction eviction) {
+      ModelConfig config, ExecutionPlan plan, Limits limits, DType type, Offload offload) {
     int count = count();
     if (gpuMemory == 0) {
       check(count);
     }
 
     long[] room = gpuMemory > 0 ? allowed(count) : free(count);
-    return GpuMemory.slots(config, plan, limits, type, eviction, room);
+    return GpuMemory.slots(config, plan, limits, type, offload, room);
   }
 
   /**

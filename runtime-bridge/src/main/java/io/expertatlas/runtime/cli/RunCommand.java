@@ -3,12 +3,14 @@ package io.expertatlas.runtime.cli;
 import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.NllbMoeConfig;
 import io.expertatlas.runtime.RunResult;
 import io.expertatlas.runtime.Timeline;
 import io.expertatlas.runtime.json.ChromeTrace;
 import io.expertatlas.runtime.json.RunJson;
+import io.expertatlas.runtime.model.CpuRule;
 import io.expertatlas.runtime.model.Foretelling;
 import io.expertatlas.runtime.model.Generation;
 import io.expertatlas.runtime.model.Limits;
@@ -63,6 +65,16 @@ final class RunCommand implements Callable<Integer> {
       paramLabel = "T",
       description = "With --predictor oracle: an earlier run of the same prompts, of --record.")
   private Path routes;
+
+  @Option(
+      names = "--cpu-experts",
+      defaultValue = "none",
+      paramLabel = "R",
+      description =
+          "With --offload: which experts that are missing on the device the CPU computes: none, or"
+              + " min-max (those of fewest rows, as many as make the layer end soonest) (default:"
+              + " ${DEFAULT-VALUE}).")
+  private String cpuExperts;
 
   @Option(
       names = "--placement",
@@ -172,6 +184,7 @@ final class RunCommand implements Callable<Integer> {
     atLeast("--ranks", ranks, 0);
     device.check(spec);
     prefetch().check(spec, device);
+    onCpu().check(spec, device, prefetch().isOracle());
     if (prefetch().isOracle() != (routes != null)) {
       throw new ParameterException(
           spec.commandLine(),
@@ -190,6 +203,10 @@ final class RunCommand implements Callable<Integer> {
 
   private Prefetch prefetch() {
     return new Prefetch(predictor);
+  }
+
+  private CpuExperts onCpu() {
+    return new CpuExperts(cpuExperts);
   }
 
   private void atLeast(String option, int value, int least) {
@@ -224,7 +241,7 @@ final class RunCommand implements Callable<Integer> {
                 config,
                 plan.ranks(),
                 Optional.ofNullable(routes).map(path -> Prefetch.routes(path, config.shape())));
-    ExecutionPlan offloading = device.offload(config, plan, limits);
+    ExecutionPlan offloading = device.offload(config, plan, limits, !onCpu().isNone());
     List<Device> devices = new ArrayList<>();
     RouteRecorder recorder = new RouteRecorder(config.shape(), recording.isAsked());
     try {
@@ -234,7 +251,16 @@ final class RunCommand implements Callable<Integer> {
         loaded.foretell(foretelling);
       }
 
-      RunResult result = generate(loaded, limits, plan, codec, ids, recorder);
+      HostCosts costs = HostCosts.NONE;
+      if (!onCpu().isNone()) {
+        Device cpu = device.openCpu(timeline != null);
+        devices.add(cpu);
+        costs = loaded.measureHost(cpu);
+        loaded.computeOnHost(cpu, CpuRule.minMax(costs));
+        cpu.takeSpans();
+      }
+
+      RunResult result = generate(loaded, limits, plan, codec, ids, recorder, costs);
       recording.write(model.toString(), config, recorder);
       if (timeline != null) {
         Timeline spans =
@@ -272,7 +298,8 @@ final class RunCommand implements Callable<Integer> {
       ExecutionPlan plan,
       Optional<TextCodec> codec,
       List<int[]> ids,
-      RouteRecorder recorder) {
+      RouteRecorder recorder,
+      HostCosts costs) {
     List<int[]> found = new ArrayList<>();
     Generation generation;
     long most =
@@ -312,6 +339,8 @@ final class RunCommand implements Callable<Integer> {
         loaded.contextVectorBytes(),
         recorder.expertTokens(),
         predictor,
+        cpuExperts,
+        costs,
         loaded.offloaded());
   }
 

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.cli;
 
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.RunResult;
 import java.util.Arrays;
@@ -49,6 +50,15 @@ final class RunTable {
           use.bytes());
     }
 
+    if (!result.cpuExperts().equals("none")) {
+      line(
+          text,
+          "%.1f %% were computed on the CPU by %s; %s",
+          100.0 * use.onCpu() / Math.max(1, use.needed()),
+          result.cpuExperts(),
+          costs(result.hostCosts()));
+    }
+
     if (!result.predictor().equals("none")) {
       line(
           text,
@@ -69,6 +79,18 @@ final class RunTable {
 
     line(text, "busiest expert over mean expert, worst layer: %.2f", worst);
     return text.toString();
+  }
+
+  /** What an expert takes on either side. */
+  static String costs(HostCosts costs) {
+    int last = costs.rows().size() - 1;
+    return String.format(
+        Locale.ROOT,
+        "an expert takes %.2f ms there for 1 row, %.2f ms for %d, and %.2f ms to the device",
+        costs.cpuNanos().get(0) / 1e6,
+        costs.cpuNanos().get(last) / 1e6,
+        costs.rows().get(last),
+        costs.loadNanos() / 1e6);
   }
 
   private static void line(StringBuilder text, String form, Object... values) {

@@ -103,14 +103,6 @@ final class Bf16Kernels {
     return memory;
   }
 
-  /** Where something is. */
-  private static final class Place extends Pointer {
-    Place at(long where) {
-      address = where;
-      return this;
-    }
-  }
-
   /** The operands of so many rows. */
   private record Rows(dnnl_memory x, dnnl_memory out) {
     void free() {

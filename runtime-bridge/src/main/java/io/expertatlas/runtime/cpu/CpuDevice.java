@@ -8,6 +8,7 @@ import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExpertGroups;
 import io.expertatlas.runtime.ExpertWeights;
+import io.expertatlas.runtime.HostTensor;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.runtime.TensorData;
 import io.expertatlas.runtime.Timeline;
@@ -29,6 +30,7 @@ public final class CpuDevice implements Device {
   private final int rank;
   private final DType weightType;
   private final boolean isTimed;
+  private final String stream;
   private final CpuMemory memory = new CpuMemory();
   private final CpuRows rowWork = new CpuRows();
   private final CpuAttention attention;
@@ -57,15 +59,19 @@ public final class CpuDevice implements Device {
    * @throws IllegalStateException if BF16 is asked for and {@link #whyNoBfloat16} says why not
    */
   public CpuDevice(int rank, int threads, DType weightType) {
-    this(rank, threads, weightType, false);
+    this(rank, threads, weightType, false, "compute");
   }
 
-  /** Opens a device that keeps a span for each mark. */
-  public static CpuDevice timed(int rank, int threads, DType weightType) {
-    return new CpuDevice(rank, threads, weightType, true);
+  /**
+   * Opens a device that keeps a span for each mark.
+   *
+   * @param stream of these spans
+   */
+  public static CpuDevice timed(int rank, int threads, DType weightType, String stream) {
+    return new CpuDevice(rank, threads, weightType, true, stream);
   }
 
-  private CpuDevice(int rank, int threads, DType weightType, boolean isTimed) {
+  private CpuDevice(int rank, int threads, DType weightType, boolean isTimed, String stream) {
     if (rank < 0 || threads < 1 || (weightType != DType.F32 && weightType != DType.BF16)) {
       throw new IllegalArgumentException(
           "Invalid CPU device: rank %d, %d threads, weights of %s"
@@ -79,6 +85,7 @@ public final class CpuDevice implements Device {
     this.rank = rank;
     this.weightType = weightType;
     this.isTimed = isTimed;
+    this.stream = stream;
     this.attention = new CpuAttention(memory);
     this.products = new CpuProducts(memory);
     this.experts = new CpuExperts(memory, products);
@@ -130,6 +137,13 @@ public final class CpuDevice implements Device {
     }
 
     return new CpuTensor(memory, type, list(shape), memory.allocate(name, bytes), 0);
+  }
+
+  @Override
+  public Tensor mapped(Tensor onHost) {
+    return onHost instanceof HostTensor other
+        ? new CpuTensor(memory, other.type(), other.shape(), new Place().at(other.address()), 0)
+        : CpuTensor.of(onHost);
   }
 
   @Override
@@ -394,7 +408,7 @@ public final class CpuDevice implements Device {
 
     long now = System.nanoTime();
     if (!work.isEmpty()) {
-      spans.add(new Timeline.Span(rank, "compute", work, begin, now));
+      spans.add(new Timeline.Span(rank, stream, work, begin, now));
     }
 
     work = next;

@@ -8,6 +8,9 @@ import org.bytedeco.javacpp.FloatPointer;
 
 /** The experts of a layer, one after the other, each over the rows that chose it. */
 final class CpuExperts {
+  /** Numbers that are worth waking another thread for. */
+  private static final int LEAST_GATED = 1 << 14;
+
   private final CpuMemory memory;
   private CpuTensor packed;
   private final HeapRow row = new HeapRow();
@@ -81,12 +84,31 @@ final class CpuExperts {
     int half = count * size;
     products.linear(rows, weights.gate(), e * matrix, count, hidden, size, inner.pointer());
     products.linear(rows, weights.up(), e * matrix, count, hidden, size, inner.pointer(half));
-    FloatBuffer values = inner.floats();
-    for (int i = 0; i < half; i++) {
+    gate(inner.floats(), half);
+    products.linear(inner.pointer(), weights.down(), e * matrix, count, size, hidden, out);
+  }
+
+  /** {@code values[i] = silu(values[i]) * values[half + i]}. */
+  private static void gate(FloatBuffer values, int half) {
+    int pieces = half / LEAST_GATED;
+    if (pieces < 2) {
+      gate(values, half, 0, half);
+    } else {
+      ProductThreads.split(
+          pieces,
+          (from, to) ->
+              gate(
+                  values,
+                  half,
+                  (int) ((long) half * from / pieces),
+                  (int) ((long) half * to / pieces)));
+    }
+  }
+
+  private static void gate(FloatBuffer values, int half, int from, int to) {
+    for (int i = from; i < to; i++) {
       values.put(i, FloatMath.silu(values.get(i)) * values.get(half + i));
     }
-
-    products.linear(inner.pointer(), weights.down(), e * matrix, count, size, hidden, out);
   }
 
   private void relu(

@@ -347,6 +347,12 @@ public final class CudaDevice implements Device {
   }
 
   @Override
+  public Tensor mapped(Tensor onHost) {
+    use();
+    return hostLink.mapped(this, onHost);
+  }
+
+  @Override
   public void store(Tensor tensor, Tensor onHost) {
     use();
     hostLink.store((CudaTensor) tensor, onHost);

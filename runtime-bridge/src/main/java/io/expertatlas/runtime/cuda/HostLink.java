@@ -5,6 +5,7 @@ import static io.expertatlas.runtime.cuda.Cuda.event;
 
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.HostCopy;
+import io.expertatlas.runtime.HostTensor;
 import io.expertatlas.runtime.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,7 +27,19 @@ final class HostLink {
   private final boolean isTimed;
 
   /** A tensor in page-locked memory of the host. */
-  private record Pinned(DType type, List<Long> shape, Pointer memory) implements Tensor {}
+  private record Pinned(DType type, List<Long> shape, Memory memory) implements HostTensor {
+    @Override
+    public long address() {
+      return memory.value();
+    }
+  }
+
+  /** Memory whose address other libraries can be told. */
+  private static final class Memory extends Pointer {
+    long value() {
+      return getNativePointer() + getByteOffset();
+    }
+  }
 
   HostLink(int rank, CUstream compute, boolean isTimed) {
     this.compute = compute;
@@ -38,13 +51,25 @@ final class HostLink {
   }
 
   Tensor allocate(String name, DType type, List<Long> shape) {
-    Pinned tensor = new Pinned(type, shape, new Pointer());
+    Pinned tensor = new Pinned(type, shape, new Memory());
     long bytes = Math.max(1, tensor.bytes());
     check(
         JCudaDriver.cuMemHostAlloc(tensor.memory(), bytes, 0),
         "locking %d bytes of the host for %s".formatted(bytes, name));
     pinned.add(tensor.memory());
     return tensor;
+  }
+
+  /** The same elements as kernels see them. */
+  CudaTensor mapped(CudaDevice device, Tensor onHost) {
+    if (!(onHost instanceof Pinned own)) {
+      throw new IllegalArgumentException(
+          "Cannot use %s on a GPU: it is no tensor of its host's memory".formatted(onHost));
+    }
+
+    Address seen = new Address();
+    check(JCudaDriver.cuMemHostGetDevicePointer(seen, own.memory(), 0), "mapping memory");
+    return new CudaTensor(device, own.type(), own.shape(), seen, 0);
   }
 
   /** Copies to the host behind what was called, and waits. */

@@ -46,6 +46,7 @@ public final class BenchmarkJson {
     into.put("mode", one.mode());
     into.put("ranks", one.ranks());
     into.put("predictor", one.predictor());
+    RunJson.host(into, one.cpuExperts(), one.hostCosts());
     for (Measurement.Decode decode : one.decode()) {
       ObjectNode entry = into.withArrayProperty("decode").addObject();
       entry.put("batch-size", decode.batch());

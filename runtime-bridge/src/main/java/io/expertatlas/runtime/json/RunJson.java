@@ -3,6 +3,7 @@ package io.expertatlas.runtime.json;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.RunResult;
 import java.util.List;
@@ -51,8 +52,24 @@ public final class RunJson {
         MAPPER.valueToTree(result.context().toArray(result.contextVectorBytes())));
     root.set("expertTokens", MAPPER.valueToTree(result.expertTokens()));
     root.put("predictor", result.predictor());
+    host(root, result.cpuExperts(), result.hostCosts());
     offloaded(root, result.offloaded());
     return root.toString();
+  }
+
+  /** Who computed missing experts, and what that was decided by, if it was. */
+  static void host(ObjectNode into, String cpuExperts, HostCosts costs) {
+    into.put("cpu-experts", cpuExperts);
+    for (int i = 0; i < costs.rows().size(); i++) {
+      into.withArrayProperty("cpu-expert-milliseconds")
+          .addObject()
+          .put("rows", costs.rows().get(i))
+          .put("milliseconds", costs.cpuNanos().get(i) / 1e6);
+    }
+
+    if (!costs.rows().isEmpty()) {
+      into.put("link-milliseconds", costs.loadNanos() / 1e6);
+    }
   }
 
   /** What loading experts cost. */
@@ -61,6 +78,7 @@ public final class RunJson {
     into.put("expert-foretold", use.foretold());
     into.put("expert-foretold-arrived", use.arrived());
     into.put("expert-loads", use.loads());
+    into.put("expert-cpu", use.onCpu());
     into.put("expert-loads-wasted", use.wasted());
     into.put("expert-bytes-loaded", use.bytes());
   }

@@ -28,7 +28,9 @@ final class ExpertCache {
   private final long mostPieceBytes;
   private final Map<Integer, int[]> numbers = new HashMap<>(); // of a layer's experts, or NOBODY
   private final List<List<Tensor>> onHost = new ArrayList<>(); // by number of the expert
+  private Optional<HostWeights> hostWeights = Optional.empty(); // the same for the CPU
   private List<Part> parts = List.of(); // of the first layer: their types and shapes hold for all
+  private Function<List<Tensor>, ExpertWeights> make;
   private ExpertWeights stacks;
   private Tensor local; // I32 [E], of the pass at work
   private List<Piece> pieces = List.of(); // of an expert, part by part
@@ -55,10 +57,11 @@ final class ExpertCache {
       int[] here,
       int all,
       List<Part> layerParts,
-      Function<List<Tensor>, ExpertWeights> make,
+      Function<List<Tensor>, ExpertWeights> ofStacks,
       Loading loading) {
     if (stacks == null) {
       parts = layerParts;
+      make = ofStacks;
       stacks =
           make.apply(parts.stream().map(part -> loading.stack(part, offload.slots())).toList());
       local = device.allocate("slots of experts", DType.I32, all);
@@ -158,10 +161,15 @@ final class ExpertCache {
    * @param choices of experts, or -1
    */
   List<int[]> passes(int layer, int[] choices) {
+    return passes(layer, choices, HostShare.NONE);
+  }
+
+  /** The same of those that the CPU does not compute. */
+  List<int[]> passes(int layer, int[] choices, HostShare share) {
     int[] ofLayer = numbers.get(layer);
     int[] needed =
         Arrays.stream(choices)
-            .filter(expert -> expert >= 0 && ofLayer[expert] != NOBODY)
+            .filter(expert -> expert >= 0 && ofLayer[expert] != NOBODY && !share.has(expert))
             .distinct()
             .sorted()
             .toArray();
@@ -187,15 +195,59 @@ final class ExpertCache {
     return passes;
   }
 
+  /**
+   * What the CPU of the host computes in a step of a layer: of the experts that choices need and
+   * that are neither on a slot nor on their way there, those of fewest rows, as many as a rule
+   * says. While slots are empty, as many come there.
+   */
+  HostShare share(int layer, int[] choices, CpuRule rule) {
+    return HostShare.of(slots(), numbers.get(layer), choices, rule, pieces.size());
+  }
+
+  /** An expert's weights as the CPU of the host finds them, stacked, as the only one. */
+  ExpertWeights onHost(int layer, int expert, Device host) {
+    return onHost(numbers.get(layer)[expert], host);
+  }
+
+  /** Experts that are held, of all layers. */
+  int held() {
+    return onHost.size();
+  }
+
+  /**
+   * Begins to copy an expert to the first slot, for measurements.
+   *
+   * @throws IllegalStateException if slots are in use
+   */
+  HostCopy load(int number) {
+    if (slots.filter(used -> used.free() < offload.slots()).isPresent()) {
+      throw new IllegalStateException("Cannot measure copies: experts are on slots");
+    }
+
+    slots();
+    return begin(number, 0, 0, pieces.size(), true /* isAhead */);
+  }
+
+  /** The same of the expert with a number. */
+  ExpertWeights onHost(int number, Device host) {
+    if (hostWeights.filter(held -> held.isOf(host)).isEmpty()) {
+      hostWeights = Optional.of(new HostWeights(onHost, make, host));
+    }
+
+    return hostWeights.get().expert(number);
+  }
+
   /** Brings experts of a layer to slots; operations called from now on find them there. */
   void bring(int layer, int[] experts) {
-    bring(layer, experts, Foretold.NOTHING);
+    bring(layer, experts, HostShare.NONE, Foretold.NOTHING);
   }
 
   /**
    * The same, and begins to bring what the next layer may need to slots that are free till then.
+   *
+   * @param share what the CPU computes: its experts have numbers behind the slots
    */
-  void bring(int layer, int[] experts, Foretold foretold) {
+  void bring(int layer, int[] experts, HostShare share, Foretold foretold) {
     int[] ofLayer = numbers.get(layer);
     int[] next = foretold.experts().length == 0 ? NONE : next(foretold);
     int[] needed = Arrays.stream(experts).map(expert -> ofLayer[expert]).toArray();
@@ -207,6 +259,17 @@ final class ExpertCache {
     }
 
     slots().foretell(next);
+    if (share.isSome()) {
+      int[] computed = share.experts();
+      for (int i = 0; i < computed.length; i++) {
+        place[computed[i]] = offload.slots() + i;
+        computed[i] = ofLayer[computed[i]];
+      }
+
+      slots().compute(computed);
+      slots().admit(computed, share.sparePieces());
+    }
+
     device.write(local, place); // waits for what was called: that must not be a copy
     slots().join();
   }
@@ -232,7 +295,10 @@ final class ExpertCache {
     return stacks;
   }
 
-  /** I32 [E]: the slot of each expert that was brought last, -1 for others. */
+  /**
+   * I32 [E]: the slot of each expert that was brought last, behind the slots those of the CPU, -1
+   * for others.
+   */
   Tensor local() {
     return local;
   }

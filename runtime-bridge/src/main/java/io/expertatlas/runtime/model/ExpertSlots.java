@@ -17,6 +17,10 @@ import java.util.List;
  * <p>A foretold expert is copied in pieces, of which two are under way at most: one runs, one is
  * ready behind it. When a router does not want it, the other pieces are given up, and its slot is
  * empty. So a real need waits for two pieces at most that it does not want.
+ *
+ * <p>While the CPU computes experts and the link has nothing to do, one of them that would stay
+ * longer than another comes to its slot: in as many pieces as the link has time for, the others
+ * with the next such layer.
  */
 final class ExpertSlots {
   static final int NOBODY = -1;
@@ -38,7 +42,7 @@ final class ExpertSlots {
   private final boolean[] unused; // [expert]: fetched ahead, and not needed since
   private final long[] uses; // [expert]
   private final long[] lastUse; // [expert]
-  private final Deque<Copying> underWay = new ArrayDeque<>();
+  private final Deque<ExpertCopy> underWay = new ArrayDeque<>();
   private final Deque<HostCopy> givenUp = new ArrayDeque<>(); // pieces under way of what was
   private int waiting;
   private int aheadUnderWay;
@@ -49,6 +53,8 @@ final class ExpertSlots {
   private long loads;
   private long wasted;
   private long bytes;
+  private long onCpu;
+  private ExpertCopy admitted; // on its way beside the CPU's work; null: none
 
   /** Copies experts. */
   @FunctionalInterface
@@ -61,52 +67,6 @@ final class ExpertSlots {
      * @param isAhead whether no operation that was called already uses the slot
      */
     HostCopy begin(int expert, int slot, int from, int to, boolean isAhead);
-  }
-
-  /** An expert on its way. */
-  private final class Copying {
-    private final int expert;
-    private final boolean isAhead;
-    private final Deque<HostCopy> copies = new ArrayDeque<>(); // of pieces, those not done
-    private int begun;
-
-    Copying(int expert, boolean isAhead) {
-      this.expert = expert;
-      this.isAhead = isAhead;
-    }
-
-    void begin(int pieces) {
-      copies.add(link.begin(expert, slot[expert], begun, begun + pieces, isAhead));
-      for (int end = begun + pieces; begun < end; begun++) {
-        bytes += pieceBytes[begun];
-      }
-    }
-
-    boolean isBegun() {
-      return begun == pieceBytes.length;
-    }
-
-    /** Begins what is left. */
-    void finish() {
-      if (!isBegun()) {
-        begin(pieceBytes.length - begun);
-      }
-    }
-
-    /** Begins the next pieces, as far as they may be under way. */
-    void advance() {
-      endPieces(givenUp);
-      endPieces(copies);
-      while (!isBegun() && copies.size() + givenUp.size() < PIECES_UNDER_WAY) {
-        begin(1);
-        endPieces(copies);
-      }
-    }
-
-    boolean isDone() {
-      endPieces(copies);
-      return isBegun() && copies.isEmpty();
-    }
   }
 
   /**
@@ -136,6 +96,114 @@ final class ExpertSlots {
   /** The slot of an expert, also of one on its way there, or NOBODY. */
   int slot(int expert) {
     return slot[expert];
+  }
+
+  /** Slots that are empty. */
+  int free() {
+    int free = 0;
+    for (int at = 0; at < owner.length; at++) {
+      free += owner[at] == NOBODY && !isReserved(at) ? 1 : 0;
+    }
+
+    return free;
+  }
+
+  /** What is left to copy of an expert that is on its way to its slot, of 1; 0 if it is there. */
+  double left(int expert) {
+    for (ExpertCopy one : underWay) {
+      if (one.expert() == expert) {
+        return one.left();
+      }
+    }
+
+    return 0;
+  }
+
+  /** Takes note of what has ended; called before it is asked which experts are on slots. */
+  void settle() {
+    endCopies();
+    ExpertCopy.end(givenUp);
+    if (admitted != null && admitted.isDone()) {
+      int expert = admitted.expert();
+      loader.push(expert, DEMANDED);
+      if (loader.next() == expert) {
+        loader.completed(expert);
+        owner[admitted.into()] = expert;
+        slot[expert] = admitted.into();
+        admitted = null;
+      } else {
+        loader.cancel(expert); // the loader follows two copies already
+      }
+    }
+  }
+
+  /** Experts of the layer at work that the CPU computes; called after {@link #need}. */
+  void compute(int[] experts) {
+    for (int expert : experts) {
+      onCpu++;
+      uses[expert]++;
+      lastUse[expert] = ++clock;
+    }
+  }
+
+  /**
+   * Gives the link work while the CPU computes: more of a foretold expert under way, or of one that
+   * is being admitted, or else of the most used of the CPU's that deserves a slot more than who has
+   * it; called last for a layer.
+   *
+   * @param computed by the CPU
+   * @param pieces that the link has time for
+   */
+  void admit(int[] computed, int pieces) {
+    if (waiting > 0 || (!underWay.isEmpty() && !underWay.getLast().isBegun())) {
+      if (!underWay.isEmpty()) {
+        underWay.getLast().beginMore(pieces);
+      }
+
+      return;
+    }
+
+    if (admitted == null && pieces > 0) {
+      choose(computed);
+    }
+
+    if (admitted != null) {
+      admitted.beginMore(pieces);
+    }
+  }
+
+  private void choose(int[] computed) {
+    int best = NOBODY;
+    for (int expert : computed) {
+      if (slot[expert] == NOBODY && (best == NOBODY || uses[expert] > uses[best])) {
+        best = expert;
+      }
+    }
+
+    int into = freeSlot(new boolean[owner.length]);
+    if (best == NOBODY || into == NOBODY) {
+      return;
+    }
+
+    int before = owner[into];
+    if (before == NOBODY || leavesBefore(before, best)) {
+      if (before != NOBODY) {
+        leave(before);
+      }
+
+      owner[into] = NOBODY;
+      admitted = copy(best, into, true);
+    }
+  }
+
+  private boolean isReserved(int at) {
+    return admitted != null && admitted.into() == at;
+  }
+
+  /** Its slot is empty; pieces under way end before what comes there next. */
+  private void giveUpAdmitted() {
+    givenUp.addAll(admitted.giveUp());
+    admitted = null;
   }
 
   /**
@@ -170,9 +238,9 @@ final class ExpertSlots {
 
   /** Operations that are called from now on wait for the experts that they need. */
   void join() {
-    for (Copying one : underWay) {
-      if (needed[one.expert] && !one.copies.isEmpty()) {
-        one.copies.getLast().join();
+    for (ExpertCopy one : underWay) {
+      if (needed[one.expert()]) {
+        one.join();
       }
     }
   }
@@ -182,14 +250,14 @@ final class ExpertSlots {
    * comes first now.
    */
   private void giveUp() {
-    for (Copying one : List.copyOf(underWay)) {
-      if (needed[one.expert]) {
+    for (ExpertCopy one : List.copyOf(underWay)) {
+      if (needed[one.expert()]) {
         one.finish();
       } else if (!one.isBegun()) {
-        givenUp.addAll(one.copies);
+        givenUp.addAll(one.giveUp());
         end(one);
-        owner[slot[one.expert]] = NOBODY;
-        leave(one.expert);
+        owner[one.into()] = NOBODY;
+        leave(one.expert());
       }
     }
 
@@ -245,7 +313,7 @@ final class ExpertSlots {
     Arrays.fill(fresh, false);
     boolean[] taken = new boolean[owner.length];
     for (int expert : next) {
-      if (slot[expert] == NOBODY) {
+      if (slot[expert] == NOBODY && (admitted == null || admitted.expert() != expert)) {
         int best = freeSlot(taken);
         if (best == NOBODY) {
           break;
@@ -286,13 +354,21 @@ final class ExpertSlots {
 
   private void advance() {
     if (!underWay.isEmpty()) {
-      underWay.getLast().advance(); // a foretold one is behind those that were needed
+      ExpertCopy.end(givenUp);
+      underWay
+          .getLast()
+          .advance(
+              PIECES_UNDER_WAY - givenUp.size()); // a foretold one is behind those that were needed
     }
 
     endCopies();
   }
 
   private void begin(int expert, int into, boolean isAhead) {
+    if (admitted != null && admitted.expert() == expert) {
+      giveUpAdmitted();
+    }
+
     int before = owner[into];
     if (before != NOBODY) {
       leave(before);
@@ -300,12 +376,24 @@ final class ExpertSlots {
 
     owner[into] = expert;
     slot[expert] = into;
-    Copying one = new Copying(expert, isAhead);
+    ExpertCopy one = copy(expert, into, isAhead);
     underWay.add(one);
     aheadUnderWay += isAhead ? 1 : 0;
     if (!isAhead) {
       one.finish();
     }
+  }
+
+  private ExpertCopy copy(int expert, int into, boolean isAhead) {
+    return new ExpertCopy(expert, into, isAhead, pieceBytes.length, this::begin);
+  }
+
+  private HostCopy begin(int expert, int into, int from, int to, boolean isAhead) {
+    for (int piece = from; piece < to; piece++) {
+      bytes += pieceBytes[piece];
+    }
+
+    return link.begin(expert, into, from, to, isAhead);
   }
 
   /** An expert is on no slot any more. */
@@ -317,7 +405,7 @@ final class ExpertSlots {
   }
 
   private void endOldest() {
-    underWay.getFirst().copies.getLast().await();
+    underWay.getFirst().await();
     endCopies();
   }
 
@@ -327,16 +415,10 @@ final class ExpertSlots {
     }
   }
 
-  private static void endPieces(Deque<HostCopy> copies) {
-    while (!copies.isEmpty() && copies.getFirst().isDone()) {
-      copies.removeFirst().close();
-    }
-  }
-
-  private void end(Copying one) {
+  private void end(ExpertCopy one) {
     underWay.remove(one);
-    loader.completed(one.expert);
-    aheadUnderWay -= one.isAhead ? 1 : 0;
+    loader.completed(one.expert());
+    aheadUnderWay -= one.isAhead() ? 1 : 0;
   }
 
   /**
@@ -346,7 +428,10 @@ final class ExpertSlots {
     int best = freeSlot(new boolean[owner.length]);
     while (best == NOBODY) {
       best = bestOf(new boolean[owner.length], true);
-      if (best == NOBODY) {
+      if (best == NOBODY && admitted != null) {
+        best = admitted.into();
+        giveUpAdmitted();
+      } else if (best == NOBODY) {
         endOldest();
         best = freeSlot(new boolean[owner.length]);
       }
@@ -364,7 +449,7 @@ final class ExpertSlots {
     int best = NOBODY;
     for (int at = 0; at < owner.length; at++) {
       int expert = owner[at];
-      if (taken[at]) {
+      if (taken[at] || isReserved(at)) {
         continue;
       }
 
@@ -393,6 +478,6 @@ final class ExpertSlots {
 
   /** What it cost so far. */
   Offload.Use use() {
-    return new Offload.Use(hits, ahead, arrived, loads, wasted, bytes);
+    return new Offload.Use(hits, ahead, arrived, loads, wasted, bytes, onCpu);
   }
 }

@@ -3,6 +3,7 @@ package io.expertatlas.runtime.model;
 import io.expertatlas.placement.TrafficMatrix;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.MixtralConfig;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.Offload;
@@ -219,6 +220,16 @@ public final class MixtralModel implements Model {
     List<Tensor> gates =
         lanes.get(0).weights.layers().stream().map(MixtralWeights.Layer::router).toList();
     experts.rank(0).foretellBy(by.begin(config.shape(), gates));
+  }
+
+  @Override
+  public HostCosts measureHost(Device cpu) {
+    return experts.measureHost(lanes.get(0).weights.moe(), cpu);
+  }
+
+  @Override
+  public void computeOnHost(Device cpu, CpuRule rule) {
+    experts.computeOnHost(cpu, rule);
   }
 
   @Override

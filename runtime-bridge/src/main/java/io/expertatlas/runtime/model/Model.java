@@ -2,6 +2,7 @@ package io.expertatlas.runtime.model;
 
 import io.expertatlas.placement.TrafficMatrix;
 import io.expertatlas.runtime.Device;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.Offload;
 import java.util.List;
@@ -55,6 +56,30 @@ public interface Model {
   default void foretell(Foretelling by) {
     throw new IllegalArgumentException(
         "Cannot fetch experts ahead for %s: only for Mixtral".formatted(config().architecture()));
+  }
+
+  /**
+   * Measures what an offloaded expert costs on a CPU and on its way to the device; called before
+   * anything is run.
+   *
+   * @param cpu of the host
+   * @throws IllegalArgumentException if the plan gives the CPU no part
+   */
+  default HostCosts measureHost(Device cpu) {
+    throw new IllegalArgumentException(
+        "Cannot compute experts on the CPU for %s".formatted(config().architecture()));
+  }
+
+  /**
+   * From now on, offloaded experts that are missing on the device are computed on a CPU as a rule
+   * says.
+   *
+   * @param cpu of the host
+   * @throws IllegalArgumentException if the plan gives the CPU no part
+   */
+  default void computeOnHost(Device cpu, CpuRule rule) {
+    throw new IllegalArgumentException(
+        "Cannot compute experts on the CPU for %s".formatted(config().architecture()));
   }
 
   /** Bytes of a hidden state vector as it is moved. */

@@ -6,6 +6,8 @@ import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.ExpertGroups;
+import io.expertatlas.runtime.HostCosts;
+import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.trace.ModelShape;
 import java.util.ArrayList;
@@ -100,6 +102,34 @@ final class MoeExchange {
   /** The scratch of a rank. */
   MoeRank rank(int number) {
     return ranks.get(number);
+  }
+
+  /**
+   * Measures what experts cost on a CPU and on their way to the device.
+   *
+   * @param held those of the only rank
+   * @throws IllegalArgumentException if the plan gives the CPU no part
+   */
+  HostCosts measureHost(List<MoeWeights> held, Device cpu) {
+    checkHost();
+    return ranks.get(0).measure(HeldExperts.caches(held).findFirst().orElseThrow(), cpu);
+  }
+
+  /**
+   * Computes missing experts on a CPU from now on, as a rule says.
+   *
+   * @throws IllegalArgumentException if the plan gives the CPU no part
+   */
+  void computeOnHost(Device cpu, CpuRule rule) {
+    checkHost();
+    ranks.get(0).computeOn(cpu, rule);
+  }
+
+  private void checkHost() {
+    if (plan.offload().filter(Offload::onCpu).isEmpty()) {
+      throw new IllegalArgumentException(
+          "Cannot compute experts on the CPU: the plan keeps them on the devices");
+    }
   }
 
   /** A log for the choices of a step. */

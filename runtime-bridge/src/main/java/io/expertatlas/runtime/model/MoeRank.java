@@ -4,6 +4,7 @@ import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExpertGroups;
 import io.expertatlas.runtime.ExpertWeights;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Tensor;
 import io.expertatlas.trace.ModelShape;
@@ -14,6 +15,9 @@ import java.util.stream.IntStream;
 
 /** The scratch of a rank's MoE layers: one set for all layers of a stack. */
 final class MoeRank {
+  /** Up to so many rows go to the host before it is known whether it needs them. */
+  private static final int FEW_ROWS = 64;
+
   private final Rank rank;
   private final int k;
   private final int layers;
@@ -32,7 +36,9 @@ final class MoeRank {
   private final Buffer scaled; // F32 [T, k]: weights times it, if it is not 1
   private final Buffer numbers; // I32 [T]: 0, 1, ...
   private final boolean renormalize;
+  private final Optional<HostExperts> host; // if experts may be computed there
   private Foreteller foreteller = spoken -> Foretold.NOTHING;
+  private CpuRule rule = CpuRule.NONE;
 
   /**
    * Plans the memory.
@@ -56,7 +62,11 @@ final class MoeRank {
     this.k = shape.topK();
     this.layers = shape.layers();
     Device device = rank.device();
-    int most = Math.max(shape.experts(), offload.map(Offload::slots).orElse(0));
+    boolean onCpu = offload.filter(Offload::onCpu).isPresent();
+    int most =
+        onCpu
+            ? offload.get().slots() + shape.experts()
+            : Math.max(shape.experts(), offload.map(Offload::slots).orElse(0));
     this.normed = rank.activations("MoE input", rows, hidden);
     this.logits = new Buffer(device, "router logits", DType.F32, rows, shape.experts());
     this.chosen = new Buffer(device, "chosen experts", DType.I32, (long) layers * rows, k);
@@ -74,6 +84,8 @@ final class MoeRank {
     this.scaled = new Buffer(device, "scaled router weights", DType.F32, scaledRows, k);
     this.numbers = new Buffer(device, "numbers of rows", DType.I32, scaledRows);
     device.write(numbers.whole(), IntStream.range(0, scaledRows).toArray());
+    this.host =
+        onCpu ? Optional.of(new HostExperts(device, rows, k, hidden, inner)) : Optional.empty();
   }
 
   Rank rank() {
@@ -117,6 +129,18 @@ final class MoeRank {
     foreteller = other;
   }
 
+  /** Computes missing experts on a CPU from now on, as a rule says. */
+  void computeOn(Device cpu, CpuRule by) {
+    host.orElseThrow().computeOn(cpu);
+    rule = by;
+  }
+
+  /** Measures what experts cost on a CPU and on the way here. */
+  HostCosts measure(ExpertCache cache, Device cpu) {
+    host.orElseThrow().computeOn(cpu);
+    return CostMeter.measure(cache, host.get());
+  }
+
   /** Asks the gate of another layer, and puts its choices where those of that layer's router go. */
   void guess(int layer, Tensor gate, Tensor input) {
     Device device = rank.device();
@@ -135,6 +159,10 @@ final class MoeRank {
 
     int rows = rank.rows();
     boolean isAsked = foreteller.ask(layer, this, input);
+    if (rule != CpuRule.NONE && rows <= FEW_ROWS) {
+      host.orElseThrow().take(input); // one wait for the choices and for the rows
+    }
+
     held.cache().pump();
     long first = (long) layer * rows;
     int[] read =
@@ -161,7 +189,8 @@ final class MoeRank {
       offloaded(held, input, choices, factors, ids, Foretold.NOTHING, sum);
     } else {
       HeldExperts.Resident resident = (HeldExperts.Resident) moe.experts();
-      sum(resident.local(), resident.weights(), input, choices, factors, sum);
+      ExpertGroups groups = compute(resident.local(), resident.weights(), input, choices);
+      rank.device().combine(results.rows((int) input.size(0) * k), groups, factors, sum);
     }
 
     return sum;
@@ -191,39 +220,67 @@ final class MoeRank {
       Tensor sum) {
     Device device = rank.device();
     ExpertCache cache = held.cache();
-    List<int[]> passes = cache.passes(held.layer(), ids);
+    HostShare share = rule == CpuRule.NONE ? HostShare.NONE : cache.share(held.layer(), ids, rule);
+    boolean isLarge = input.size(0) > FEW_ROWS;
+    if (share.isSome() && isLarge) {
+      host.orElseThrow().take(input);
+      device.synchronize();
+    }
+
+    List<int[]> passes = cache.passes(held.layer(), ids, share);
+    boolean isOne = passes.size() == 1;
     for (int pass = 0; pass < passes.size(); pass++) {
-      cache.bring(held.layer(), passes.get(pass), passes.size() == 1 ? foretold : Foretold.NOTHING);
       Tensor part = pass == 0 ? sum : partial.rows((int) input.size(0));
-      sum(cache.local(), cache.weights(), input, choices, factors, part);
+      HostShare now = pass > 0 ? HostShare.NONE : isOne ? share : share.withoutSpare();
+      cache.bring(held.layer(), passes.get(pass), now, isOne ? foretold : Foretold.NOTHING);
+      HostWork work = HostWork.of(held, now, host, ids, k, passes.get(pass));
+      if (isLarge) { // the device's products may wait for copies, and the host for them
+        work.compute();
+      }
+
+      int experts = cache.weights().experts() + work.experts().size();
+      ExpertGroups groups = group(cache.local(), experts, input, choices);
+      compute(cache.weights(), groups, input);
+      if (!isLarge) {
+        work.compute();
+      }
+
+      work.give(device, results.whole());
+      device.combine(results.rows((int) input.size(0) * k), groups, factors, part);
       if (pass > 0) {
         device.add(part, sum);
       }
     }
   }
 
-  private void sum(
-      Tensor local,
-      ExpertWeights weights,
-      Tensor input,
-      Tensor choices,
-      Tensor factors,
-      Tensor into) {
-    int rows = (int) input.size(0);
-    ExpertGroups groups = compute(local, weights, input, choices);
-    rank.device().combine(results.rows(rows * k), groups, factors, into);
-  }
-
   /** Results of experts for the choices that are computed here. */
   private ExpertGroups compute(Tensor local, ExpertWeights weights, Tensor input, Tensor choices) {
+    ExpertGroups groups = group(local, weights.experts(), input, choices);
+    compute(weights, groups, input);
+    return groups;
+  }
+
+  /** Choices sorted by so many experts. */
+  private ExpertGroups group(Tensor local, int experts, Tensor input, Tensor choices) {
     int rows = (int) input.size(0);
     ExpertGroups groups =
-        new ExpertGroups(
-            order.rows(rows * k), place.rows(rows), offsets.rows(weights.experts() + 1));
-    Device device = rank.device();
-    device.groupByExpert(choices, local, groups);
-    device.experts(weights, groups, input, inner.rows(rows * k), results.rows(rows * k));
+        new ExpertGroups(order.rows(rows * k), place.rows(rows), offsets.rows(experts + 1));
+    rank.device().groupByExpert(choices, local, groups);
     return groups;
+  }
+
+  /** Results of the first groups: those of the experts that are on the device. */
+  private void compute(ExpertWeights weights, ExpertGroups groups, Tensor input) {
+    int rows = (int) input.size(0);
+    Device device = rank.device();
+    ExpertGroups here =
+        groups.offsets().elements() == weights.experts() + 1
+            ? groups
+            : new ExpertGroups(
+                groups.order(),
+                groups.place(),
+                device.rows(groups.offsets(), 0, weights.experts() + 1));
+    device.experts(weights, here, input, inner.rows(rows * k), results.rows(rows * k));
   }
 
   /** An RMS norm: {@link Device#rmsNorm}. */

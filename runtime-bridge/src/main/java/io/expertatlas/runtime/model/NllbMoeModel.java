@@ -4,6 +4,7 @@ import io.expertatlas.placement.ParallelMode;
 import io.expertatlas.placement.TrafficMatrix;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.ModelConfig;
 import io.expertatlas.runtime.NllbMoeConfig;
 import io.expertatlas.runtime.Offload;
@@ -265,6 +266,17 @@ public final class NllbMoeModel implements Model {
     return lanes.stream()
         .map(lane -> HeldExperts.use(lane.weights.moe()))
         .reduce(Offload.Use.NONE, Offload.Use::plus);
+  }
+
+  @Override
+  public HostCosts measureHost(Device cpu) {
+    return decoderExperts.measureHost(lanes.get(0).weights.moe(), cpu);
+  }
+
+  @Override
+  public void computeOnHost(Device cpu, CpuRule rule) {
+    encoderExperts.computeOnHost(cpu, rule);
+    decoderExperts.computeOnHost(cpu, rule);
   }
 
   @Override

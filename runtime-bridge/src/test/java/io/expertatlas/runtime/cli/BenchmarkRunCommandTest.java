@@ -134,6 +134,36 @@ class BenchmarkRunCommandTest {
     assertThat(err.toString()).contains("vanilla, 1 rank, mode home, foretold by oracle");
   }
 
+  @Test
+  void expertsOnTheCpuAreMeasuredInTurnsWithEachPredictor() throws IOException {
+    JsonNode result =
+        json(
+            "--model "
+                + Goldens.data().resolve("mixtral")
+                + " --offload popularity --expert-slots 24 --predictor none,next-gate"
+                + " --cpu-experts none,min-max --batch-sizes 1 --context 5 --steps 6"
+                + " --prefill 2x7 --rounds 1 --threads 1 --bandwidth 1e10");
+
+    assertThat(result.get("measurements")).hasSize(4);
+    for (int w = 0; w < 4; w++) {
+      JsonNode one = result.get("measurements").get(w);
+      assertThat(one.get("predictor").asText()).isEqualTo(w % 2 == 0 ? "none" : "next-gate");
+      assertThat(one.get("cpu-experts").asText()).isEqualTo(w < 2 ? "none" : "min-max");
+      assertThat(one.has("link-milliseconds")).isEqualTo(w >= 2);
+      JsonNode alone = one.get("decode").get(0);
+      long computed = alone.get("expert-cpu").asLong();
+      assertThat(computed).isBetween(0L, w < 2 ? 0L : 6L * 12 * 2);
+      assertThat(
+              alone.get("expert-hits").asLong()
+                  + alone.get("expert-foretold").asLong()
+                  + alone.get("expert-loads").asLong()
+                  + computed)
+          .isEqualTo(6 * 12 * 2); // steps, layers, top-k
+    }
+
+    assertThat(err.toString()).contains("foretold by next-gate, min-max on the CPU; an expert");
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -143,6 +173,10 @@ class BenchmarkRunCommandTest {
         "--random-weights mixtral-tiny --bandwidth -1|2|Invalid --bandwidth: -1.0, 0 or more",
         "--random-weights mixtral-tiny --prefill 9999x9999|2|Invalid benchmark: prefill 9999 x 9999",
         "--random-weights mixtral-tiny --predictor oracle|2|Invalid --predictor: oracle, experts stay",
+        "--random-weights mixtral-tiny --offload lru --expert-slots 3 --predictor none,oracle"
+            + " --cpu-experts none,min-max|2|Invalid --cpu-experts: min-max beside --predictor oracle",
+        "--random-weights mixtral-tiny --offload lru --expert-slots 3 --ranks 2 --context 3 --steps 2"
+            + " --prefill 2x5 --cpu-experts min-max|1|Cannot compute experts on the CPU beside 2",
         "--random-weights mixtral-tiny --ranks -1|2|Invalid --ranks: -1, at least 0",
         "--random-weights mixtral-tiny|1|1025 tokens of a sequence, the model has 256 positions"
       })

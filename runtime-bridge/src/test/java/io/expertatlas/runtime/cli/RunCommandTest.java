@@ -591,6 +591,44 @@ class RunCommandTest {
   }
 
   @Test
+  void theCpuComputesMissingExpertsBesideTheDevice() throws IOException {
+    String offload =
+        "--model %s --prompt-tokens %s --offload popularity --expert-slots 20 --threads 1"
+            .formatted(MIXTRAL, tokens(GOLDENS.prompts()));
+    JsonNode none = json((offload + " --max-new-tokens 16 --cpu-experts none").split(" "));
+    out.getBuffer().setLength(0);
+    Path timeline = folder.resolve("timeline.json");
+    JsonNode shared =
+        json(
+            (offload + " --max-new-tokens 16 --cpu-experts min-max --timeline " + timeline)
+                .split(" "));
+
+    assertThat(shared.get("newTokens")).isEqualTo(none.get("newTokens"));
+    assertThat(none.get("cpu-experts").asText()).isEqualTo("none");
+    assertThat(none.get("expert-cpu").asLong()).isZero();
+    assertThat(none.has("link-milliseconds")).isFalse();
+    assertThat(none.has("cpu-expert-milliseconds")).isFalse();
+    assertThat(shared.get("cpu-experts").asText()).isEqualTo("min-max");
+    assertThat(shared.get("link-milliseconds").asDouble()).isPositive();
+    JsonNode costs = shared.get("cpu-expert-milliseconds");
+    assertThat(costs.get(0).get("rows").asInt()).isEqualTo(1);
+    for (JsonNode cost : costs) {
+      assertThat(cost.get("milliseconds").asDouble()).isPositive();
+    }
+
+    assertThat(needed(shared)).isEqualTo(needed(none));
+    boolean hasSpans = Files.readString(timeline).contains("cpu experts");
+    assertThat(hasSpans).isEqualTo(shared.get("expert-cpu").asLong() > 0);
+    assertThat(err.toString()).contains("were computed on the CPU by min-max; an expert takes ");
+  }
+
+  private static long needed(JsonNode result) {
+    return Stream.of("expert-hits", "expert-foretold", "expert-loads", "expert-cpu")
+        .mapToLong(key -> result.get(key).asLong())
+        .sum();
+  }
+
+  @Test
   void offloadedExpertsAreLoadedAndCounted() throws IOException {
     Path prompts = tokens(GOLDENS.prompts());
     String[] arguments = {
@@ -732,6 +770,8 @@ class RunCommandTest {
         "--expert-slots 4|Invalid --expert-slots: experts stay on the device. Maybe add --offload",
         "--offload lru --expert-slots 513|Invalid --expert-slots: 513, 1 to 512",
         "--predictor popularity|Invalid --predictor: popularity, experts stay on the device. Maybe add",
+        "--cpu-experts min-max|Invalid --cpu-experts: min-max, experts stay on the device. Maybe add",
+        "--cpu-experts all|Invalid --cpu-experts: all, expected none or min-max",
         "--predictor best|Invalid --predictor: best, expected none, popularity, next-gate, oracle, or",
         "--offload lru --expert-slots 4 --predictor oracle|Invalid --routes: with --predictor oracle",
         "--routes T|Invalid --routes: with --predictor oracle, and only with it",

@@ -3,12 +3,21 @@ package io.expertatlas.runtime.cpu;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.DeviceContract;
+import io.expertatlas.runtime.ExpertGroups;
+import io.expertatlas.runtime.ExpertWeights;
+import io.expertatlas.runtime.HostTensor;
 import io.expertatlas.runtime.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -22,6 +31,83 @@ class CpuDeviceTest extends DeviceContract {
   @Override
   protected double tolerance(int terms) {
     return 4e-7 * (1 + terms);
+  }
+
+  /** Memory of somebody else. */
+  private record Foreign(DType type, List<Long> shape, Pointer memory) implements HostTensor {
+    Foreign(DType type, Long... shape) {
+      this(type, List.of(shape), Pointer.calloc(1 << 16, 1));
+    }
+
+    @Override
+    public long address() {
+      return memory.address();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"F32", "BF16"})
+  void expertsAreComputedFromWeightsAndRowsInMemoryOfOthers(DType type) {
+    assumeTrue(
+        type == DType.F32 || CpuDevice.whyNoBfloat16().isEmpty(),
+        () -> "skipped: " + CpuDevice.whyNoBfloat16());
+    List<Foreign> foreign =
+        List.of(
+            new Foreign(DType.F32, 3L, 20L),
+            new Foreign(type, 1L, 13L, 20L),
+            new Foreign(type, 1L, 13L, 20L),
+            new Foreign(type, 1L, 20L, 13L),
+            new Foreign(DType.F32, 2L, 20L));
+    try (CpuDevice device = new CpuDevice(0, 2, type)) {
+      SplittableRandom random = new SplittableRandom(3);
+      List<Tensor> mapped = new ArrayList<>();
+      List<Tensor> own = new ArrayList<>();
+      for (Foreign one : foreign) {
+        Tensor seen = device.mapped(one);
+        Tensor copy =
+            device.allocate(
+                "copy", one.type(), one.shape().stream().mapToLong(length -> length).toArray());
+        assertThat(seen.type()).isEqualTo(one.type());
+        float[] values = floats(random, (int) seen.elements());
+        write(device, seen, values);
+        write(device, copy, values);
+        mapped.add(seen);
+        own.add(copy);
+      }
+
+      experts(device, mapped);
+      experts(device, own);
+      float[] found = device.readFloats(own.get(4));
+      assertThat(device.readFloats(mapped.get(4))).isEqualTo(found);
+      FloatPointer there = new FloatPointer(foreign.get(4).memory());
+      for (int i = 0; i < found.length; i++) {
+        assertThat(there.get(i)).isEqualTo(found[i]);
+      }
+    } finally {
+      foreign.forEach(one -> Pointer.free(one.memory()));
+    }
+  }
+
+  /** The expert over rows 2 and 0: x, gate, up, down, results. */
+  private static void experts(CpuDevice device, List<Tensor> tensors) {
+    Tensor order = device.allocate("order", DType.I32, 2);
+    Tensor offsets = device.allocate("offsets", DType.I32, 2);
+    device.write(order, 2, 0);
+    device.write(offsets, 0, 2);
+    device.experts(
+        new ExpertWeights.Swiglu(tensors.get(1), tensors.get(2), tensors.get(3)),
+        new ExpertGroups(order, device.allocate("place", DType.I32, 1, 1), offsets),
+        tensors.get(0),
+        device.allocate("inner", DType.F32, 2, 26),
+        tensors.get(4));
+  }
+
+  private static void write(CpuDevice device, Tensor into, float[] values) {
+    Tensor same = device.allocate("values", DType.F32, into.size(0), into.width());
+    Tensor index = device.allocate("index", DType.I32, into.size(0));
+    device.write(same, values);
+    device.write(index, IntStream.range(0, (int) into.size(0)).toArray());
+    device.gatherRows(same, index, device.reshape(into, into.size(0), into.width()));
   }
 
   @Test

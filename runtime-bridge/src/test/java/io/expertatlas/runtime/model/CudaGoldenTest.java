@@ -4,16 +4,21 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.expertatlas.placement.ParallelMode;
+import io.expertatlas.runtime.DType;
 import io.expertatlas.runtime.Device;
 import io.expertatlas.runtime.ExecutionPlan;
 import io.expertatlas.runtime.Goldens;
+import io.expertatlas.runtime.HostCosts;
 import io.expertatlas.runtime.Offload;
 import io.expertatlas.runtime.Offload.Eviction;
+import io.expertatlas.runtime.cpu.CpuDevice;
 import io.expertatlas.runtime.cuda.CudaDevice;
 import io.expertatlas.runtime.cuda.CudaDevice.Precision;
 import io.expertatlas.trace.Phase;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.IntFunction;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -52,6 +57,77 @@ class CudaGoldenTest {
       assertThat(runs.greedy(goldens.prompts(), mixtral ? 32 : 128, !mixtral))
           .containsExactlyElementsOf(goldens.greedy());
       assertThat(runs.model.offloaded().loads()).isGreaterThanOrEqualTo(slots);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mixtral, 3, LRU, ALL",
+    "mixtral, 30, POPULARITY, ALL",
+    "mixtral, 30, POPULARITY, HALF",
+    "mixtral, 12, LRU, SOME",
+    "nllb-moe, 2, POPULARITY, ALL",
+    "nllb-moe, 7, LRU, SOME"
+  })
+  void expertsOnTheCpuGiveTheGoldenTokens(
+      String model, int slots, Eviction eviction, CpuExpertsTest.Forced rule) {
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = Goldens.read(mixtral ? "mixtral" : "nllb");
+    for (Foretelling by :
+        mixtral ? List.of(Foretelling.NONE, Foretelling.NEXT_GATE) : List.of(Foretelling.NONE)) {
+      try (Runs runs =
+              new Runs(
+                  model,
+                  CpuExpertsTest.plan(model, slots, eviction),
+                  new Limits(8, 128, 512),
+                  CudaGoldenTest::exact);
+          CpuDevice cpu = new CpuDevice(0, 4)) {
+        runs.model.computeOnHost(cpu, rule);
+        if (by != Foretelling.NONE) {
+          runs.model.foretell(by);
+        }
+
+        assertThat(runs.greedy(goldens.prompts(), mixtral ? 32 : 128, !mixtral))
+            .containsExactlyElementsOf(goldens.greedy());
+        assertThat(runs.model.offloaded().onCpu()).isPositive();
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"mixtral", "nllb-moe"})
+  void costsOfExpertsAreMeasuredAndDecideBesideAGpu(String model) {
+    boolean mixtral = model.equals("mixtral");
+    Goldens goldens = Goldens.read(mixtral ? "mixtral" : "nllb");
+    ExecutionPlan plan = CpuExpertsTest.plan(model, 10, Eviction.POPULARITY);
+    try (Runs runs = new Runs(model, plan, new Limits(8, 128, 512), CudaGoldenTest::exact);
+        CpuDevice cpu = new CpuDevice(0, 4)) {
+      HostCosts costs = runs.model.measureHost(cpu);
+      assertThat(costs.loadNanos()).isPositive();
+      assertThat(costs.cpuNanos()).isSorted().hasSameSizeAs(costs.rows());
+      runs.model.computeOnHost(cpu, CpuRule.minMax(costs));
+      assertThat(runs.greedy(goldens.prompts(), mixtral ? 32 : 128, !mixtral))
+          .containsExactlyElementsOf(goldens.greedy());
+    }
+  }
+
+  /** Both round to bf16: what they give differs by that alone. */
+  @ParameterizedTest
+  @CsvSource({"mixtral, ALL", "mixtral, SOME", "nllb-moe, HALF"})
+  void inBfloat16ExpertsOnTheCpuGiveLogitsNearTheGoldenOnes(
+      String model, CpuExpertsTest.Forced rule) {
+    assumeTrue(CpuDevice.whyNoBfloat16().isEmpty(), () -> "skipped: " + CpuDevice.whyNoBfloat16());
+    String goldens = model.equals("mixtral") ? "mixtral" : "nllb";
+    ExecutionPlan plan = CpuExpertsTest.plan(model, 5, Eviction.POPULARITY);
+    try (CpuDevice cpu = new CpuDevice(0, 4, DType.BF16)) {
+      double off =
+          difference(
+              model,
+              goldens,
+              plan,
+              CudaGoldenTest::half,
+              loaded -> loaded.computeOnHost(cpu, rule));
+      assertThat(off).isLessThan(5e-2);
     }
   }
 
@@ -144,12 +220,21 @@ class CudaGoldenTest {
   }
 
   /** The largest difference of a logit, relative to the largest logit of its row. */
-  private static double difference(
-      String model, String name, java.util.function.IntFunction<Device> open) {
-    Goldens goldens = Goldens.read(name);
+  private static double difference(String model, String name, IntFunction<Device> open) {
     ExecutionPlan plan = Runs.vanilla(Runs.config(model).shape(), 1, ParallelMode.HOME);
+    return difference(model, name, plan, open, loaded -> {});
+  }
+
+  private static double difference(
+      String model,
+      String name,
+      ExecutionPlan plan,
+      IntFunction<Device> open,
+      Consumer<Model> change) {
+    Goldens goldens = Goldens.read(name);
     double worst = 0;
     try (Runs runs = new Runs(model, plan, new Limits(8, 128, 512), open)) {
+      change.accept(runs.model);
       List<int[]> starts = runs.model.begin(0, goldens.prompts());
       List<Step.Piece> pieces = new ArrayList<>();
       for (int s = 0; s < starts.size(); s++) {

@@ -27,6 +27,7 @@ class ExpertSlotsTest {
     private final int[] partly; // [slot]: pieces that are there or under way
     private final List<Flight> flights = new ArrayList<>();
     private final List<String> begun = new ArrayList<>();
+    private boolean hasSpare; // more pieces may be under way, while the CPU computes
     private long now;
     private long free;
 
@@ -79,7 +80,7 @@ class ExpertSlotsTest {
     public HostCopy begin(int expert, int slot, int from, int to, boolean isAhead) {
       List<Flight> flying = flights.stream().filter(flight -> !flight.isDone()).toList();
       assertThat(from).isEqualTo(from == 0 ? 0 : partly[slot]);
-      if (isAhead && to < pieces) { // else it may be the rest of an expert that is needed
+      if (isAhead && to < pieces && !hasSpare) { // else it may be the rest of a needed expert
         assertThat(flying.stream().filter(flight -> flight.isAhead).count()).isLessThan(2);
       }
 
@@ -112,12 +113,12 @@ class ExpertSlotsTest {
     slots.need(ints(1, 2), ints()); // 1 is under way; 2 had not begun and is loaded
 
     assertThat(link.begun).last().isEqualTo("2 to 2 at 10"); // two were under way
-    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 1, 0, 2, 0, 3 * BYTES));
+    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 1, 0, 2, 0, 3 * BYTES, 0));
     link.now = 100;
     slots.foretell(ints(5));
     link.now = 110;
     slots.need(ints(5, 1), ints());
-    assertThat(slots.use()).isEqualTo(new Offload.Use(1, 2, 1, 2, 0, 4 * BYTES));
+    assertThat(slots.use()).isEqualTo(new Offload.Use(1, 2, 1, 2, 0, 4 * BYTES, 0));
   }
 
   @Test
@@ -160,7 +161,7 @@ class ExpertSlotsTest {
     slots.foretell(ints(1));
     slots.need(ints(2), ints());
 
-    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 0, 0, 2, 1, 3 * BYTES));
+    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 0, 0, 2, 1, 3 * BYTES, 0));
   }
 
   @Test
@@ -173,7 +174,7 @@ class ExpertSlotsTest {
     slots.need(ints(0, 2), ints());
 
     assertThat(link.begun).last().isEqualTo("2 to 1 at 20");
-    assertThat(slots.use()).isEqualTo(new Offload.Use(1, 0, 0, 2, 1, 3 * BYTES));
+    assertThat(slots.use()).isEqualTo(new Offload.Use(1, 0, 0, 2, 1, 3 * BYTES, 0));
   }
 
   @Test
@@ -206,7 +207,97 @@ class ExpertSlotsTest {
             "ahead 2 pieces 1-1 to 2 at 80",
             "ahead 2 pieces 2-4 to 2 at 80",
             "8 to 3 at 130"); // two were under way
-    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 1, 0, 3, 1, 3 * 15 + 6 + 15));
+    assertThat(slots.use()).isEqualTo(new Offload.Use(0, 1, 0, 3, 1, 3 * 15 + 6 + 15, 0));
+  }
+
+  @Test
+  void anExpertOfTheCpuComesToTheSlotOfOneThatIsUsedLessOftenAsTheLinkHasTime() {
+    FakeLink link = new FakeLink(2, 4, 10);
+    link.hasSpare = true;
+    long[] pieces = {1, 2, 3, 4};
+    ExpertSlots slots = new ExpertSlots(9, pieces, new Offload(2, Eviction.POPULARITY), link);
+    slots.need(ints(0, 1), ints());
+    link.now = 100;
+    slots.need(ints(1), ints());
+    slots.compute(ints(7)); // as often as 0, which is older
+    slots.admit(ints(7), 3);
+    assertThat(link.begun).hasSize(2);
+    slots.need(ints(), ints());
+    slots.compute(ints(5, 7));
+    slots.admit(ints(5, 7), 0); // no time
+    assertThat(slots.slot(0)).isZero();
+    slots.need(ints(), ints());
+    slots.compute(ints(5));
+    slots.admit(ints(5), 3); // twice, 0 once
+    assertThat(link.begun.subList(2, link.begun.size()))
+        .containsExactly(
+            "ahead 5 pieces 0-0 to 0 at 100",
+            "ahead 5 pieces 1-1 to 0 at 100",
+            "ahead 5 pieces 2-2 to 0 at 100");
+    assertThat(slots.slot(0)).isEqualTo(-1);
+    assertThat(slots.free()).isZero();
+
+    link.now = 200;
+    slots.settle();
+    assertThat(slots.slot(5)).isEqualTo(-1); // a piece is not there yet
+    slots.need(ints(1), ints());
+    slots.compute(ints(7));
+    slots.admit(ints(7), 9); // 5 first
+    assertThat(link.begun).last().isEqualTo("ahead 5 pieces 3-3 to 0 at 200");
+    slots.settle();
+    assertThat(slots.slot(5)).isEqualTo(-1);
+    link.now = 210;
+    slots.settle();
+    assertThat(slots.slot(5)).isZero();
+    slots.need(ints(5), ints());
+    assertThat(slots.use()).isEqualTo(new Offload.Use(3, 0, 0, 2, 0, 30, 5));
+  }
+
+  @Test
+  void anExpertOnItsWayBesideTheCpuGivesItsSlotUpWhereAllOthersAreNeeded() {
+    FakeLink link = new FakeLink(2, 2, 10);
+    ExpertSlots slots = new ExpertSlots(9, new long[] {1, 1}, new Offload(2, Eviction.LRU), link);
+    slots.need(ints(0, 1), ints());
+    link.now = 100;
+    slots.need(ints(), ints());
+    slots.compute(ints(5));
+    slots.admit(ints(5), 1);
+    slots.settle();
+    slots.need(ints(1, 2), ints());
+
+    assertThat(link.begun)
+        .containsExactly(
+            "0 to 0 at 0", "1 to 1 at 0", "ahead 5 pieces 0-0 to 0 at 100", "2 to 0 at 100");
+    link.now = 300;
+    slots.settle();
+    assertThat(slots.slot(5)).isEqualTo(-1);
+    assertThat(slots.use()).isEqualTo(new Offload.Use(1, 0, 0, 3, 0, 7, 1));
+  }
+
+  @Test
+  void whileTheCpuComputesMoreOfAForetoldExpertIsCopied() {
+    FakeLink link = new FakeLink(3, 5, 10);
+    link.hasSpare = true;
+    ExpertSlots slots =
+        new ExpertSlots(9, new long[] {1, 1, 1, 1, 1}, new Offload(3, Eviction.LRU), link);
+    slots.need(ints(0), ints(4));
+    slots.foretell(ints(4));
+    slots.compute(ints(2));
+    slots.admit(ints(2), 2);
+
+    assertThat(link.begun)
+        .containsExactly(
+            "0 to 0 at 0",
+            "ahead 4 pieces 0-0 to 1 at 0",
+            "ahead 4 pieces 1-1 to 1 at 0",
+            "ahead 4 pieces 2-2 to 1 at 0",
+            "ahead 4 pieces 3-3 to 1 at 0");
+    assertThat(slots.left(4)).isEqualTo(1);
+    link.now = 65;
+    slots.settle();
+    slots.pump();
+    slots.need(ints(4), ints());
+    assertThat(slots.left(4)).isEqualTo(0.8); // one of five is there
   }
 
   @ParameterizedTest
@@ -221,18 +312,36 @@ class ExpertSlotsTest {
     long[] pieceBytes = new long[pieces];
     Arrays.fill(pieceBytes, BYTES);
     Offload offload = new Offload(slots, Eviction.values()[random.nextInt(2)]);
+    int onCpu = random.nextInt(3); // none, some, all of the missing ones
     FakeLink link = new FakeLink(slots, pieces, pieceTime);
+    link.hasSpare = onCpu > 0;
     ExpertSlots fast = new ExpertSlots(layers * experts, pieceBytes, offload, link);
     SlowExpertSlots slow = new SlowExpertSlots(offload, pieces, pieceTime);
     long count = 0;
     for (int turn = 0; turn < 60; turn++) {
       int first = turn % layers * experts;
       int behind = (turn + 1) % layers * experts;
-      int[] needed = draw(random, first, experts, Math.min(experts, slots));
+      int[] all = draw(random, first, experts, Math.min(experts, slots));
       int[] next = draw(random, behind, experts, experts);
+      fast.settle();
+      slow.settle();
+      assertThat(fast.free()).isEqualTo(slow.free());
+      for (int expert : all) {
+        assertThat(fast.slot(expert)).isEqualTo(slow.slot(expert));
+        assertThat(fast.left(expert)).isEqualTo(slow.left(expert));
+      }
+
+      int[] computed =
+          Arrays.stream(all)
+              .filter(expert -> fast.slot(expert) < 0 && random.nextInt(2) < onCpu)
+              .toArray();
+      int[] needed =
+          Arrays.stream(all)
+              .filter(expert -> Arrays.stream(computed).noneMatch(one -> one == expert))
+              .toArray();
       fast.need(needed, next);
       slow.need(list(needed), list(next));
-      count += needed.length;
+      count += all.length;
       assertThat(link.now).isEqualTo(slow.now);
       for (int expert : needed) { // they are there, or on their way and waited for
         assertThat(link.content[fast.slot(expert)]).isEqualTo(expert);
@@ -241,6 +350,14 @@ class ExpertSlotsTest {
       if (random.nextInt(4) > 0) { // else the layer took several sets
         fast.foretell(next);
         slow.foretell(list(next));
+      }
+
+      if (computed.length > 0) {
+        int sparePieces = random.nextInt(pieces + 2);
+        fast.compute(computed);
+        slow.compute(list(computed));
+        fast.admit(computed, sparePieces);
+        slow.admit(list(computed), sparePieces);
       }
 
       for (int pumps = random.nextInt(4); pumps > 0; pumps--) {

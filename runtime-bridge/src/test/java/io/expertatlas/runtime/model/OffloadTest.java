@@ -170,11 +170,11 @@ class OffloadTest {
           stacks ->
               new ExpertWeights.Relu(stacks.get(0), stacks.get(1), stacks.get(2), stacks.get(3)),
           new Loading(counting(), device, Optional.of(cache)));
-      cache.bring(0, new int[] {0}, new Foretold(0, new int[] {2, 1}));
+      cache.bring(0, new int[] {0}, HostShare.NONE, new Foretold(0, new int[] {2, 1}));
       cache.bring(0, new int[] {1, 2});
 
       assertThat(cache.use())
-          .isEqualTo(new Offload.Use(0, 2, 2, 1, 0, 3 * (15 + 7 + 15 + 1) * Float.BYTES));
+          .isEqualTo(new Offload.Use(0, 2, 2, 1, 0, 3 * (15 + 7 + 15 + 1) * Float.BYTES, 0));
       int[] slots = device.read(cache.local());
       assertThat(slots).containsExactly(-1, 2, 1);
       for (int expert = 1; expert < 3; expert++) {

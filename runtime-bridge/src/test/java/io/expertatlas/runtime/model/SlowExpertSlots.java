@@ -34,8 +34,13 @@ final class SlowExpertSlots {
   private long loads;
   private long wasted;
   private long copied; // pieces
+  private long onCpu;
+  private int admitted = -1; // expert on its way beside the CPU's work
+  private int admittedSlot = -1;
+  private List<Long> admittedEnds = new ArrayList<>(); // of its pieces
 
-  private record Copy(int expert, boolean isAhead, List<Long> ends) {}
+  /** Ends of pieces, and when it is known of each: when those begun with it have ended. */
+  private record Copy(int expert, boolean isAhead, List<Long> ends, List<Long> known) {}
 
   SlowExpertSlots(Offload offload, int pieces, long pieceTime) {
     this.offload = offload;
@@ -48,6 +53,100 @@ final class SlowExpertSlots {
 
   int slot(int expert) {
     return slots.indexOf(expert);
+  }
+
+  int free() {
+    int free = 0;
+    for (int at = 0; at < slots.size(); at++) {
+      free += slots.get(at) == -1 && at != admittedSlot ? 1 : 0;
+    }
+
+    return free;
+  }
+
+  double left(int expert) {
+    for (Copy copy : flying) {
+      if (copy.expert() == expert) {
+        long done = copy.known().stream().filter(end -> end <= now).count();
+        return (pieces - done) / (double) pieces;
+      }
+    }
+
+    return 0;
+  }
+
+  void settle() {
+    land();
+    if (admitted >= 0
+        && admittedEnds.size() == pieces
+        && admittedEnds.get(pieces - 1) <= now
+        && flying.size() < 2) {
+      slots.set(admittedSlot, admitted);
+      endAdmission(List.of());
+    }
+  }
+
+  private void endAdmission(List<Long> stillFlying) {
+    strays.addAll(stillFlying);
+    admitted = -1;
+    admittedSlot = -1;
+    admittedEnds = new ArrayList<>();
+  }
+
+  void compute(List<Integer> experts) {
+    uses.addAll(experts);
+    onCpu += experts.size();
+  }
+
+  void admit(List<Integer> computed, int morePieces) {
+    boolean isForetoldFlying =
+        !flying.isEmpty() && flying.get(flying.size() - 1).ends().size() < pieces;
+    if (isForetoldFlying) {
+      Copy last = flying.get(flying.size() - 1);
+      for (int i = 0; i < morePieces; i++) {
+        send(last, Math.min(pieces, last.ends().size() + 1));
+      }
+    }
+
+    if (isForetoldFlying || !queue.isEmpty()) {
+      return;
+    }
+
+    if (admitted == -1 && morePieces > 0) {
+      Optional<Integer> best =
+          computed.stream()
+              .filter(expert -> !slots.contains(expert))
+              .min(Comparator.comparingInt(expert -> -count(expert)));
+      Optional<Integer> slot = leaving(List.of(), false);
+      if (best.isPresent() && slot.isPresent()) {
+        int owner = slots.get(slot.get());
+        if (owner == -1 || order().compare(owner, best.get()) < 0) {
+          wasted += unused.removeIf(one -> one == owner) ? 1 : 0;
+          slots.set(slot.get(), -1);
+          admitted = best.get();
+          admittedSlot = slot.get();
+        }
+      }
+    }
+
+    for (int i = 0; i < morePieces && admitted >= 0 && admittedEnds.size() < pieces; i++) {
+      linkFree = Math.max(linkFree, now) + pieceTime;
+      admittedEnds.add(linkFree);
+      copied++;
+    }
+  }
+
+  private int count(int expert) {
+    return (int) uses.stream().filter(one -> one == expert).count();
+  }
+
+  /** Which expert leaves before which other one. */
+  private Comparator<Integer> order() {
+    Comparator<Integer> byLastUse = Comparator.comparingInt(uses::lastIndexOf);
+    Comparator<Integer> byUses = Comparator.comparingInt(this::count);
+    return offload.eviction() == Eviction.LRU
+        ? byLastUse
+        : byUses.thenComparing(byLastUse.reversed());
   }
 
   void need(List<Integer> experts, List<Integer> next) {
@@ -95,7 +194,10 @@ final class SlowExpertSlots {
       Optional<Integer> slot = leaving(List.of(), false);
       while (slot.isEmpty()) {
         slot = leaving(List.of(), true);
-        if (slot.isEmpty()) {
+        if (slot.isEmpty() && admitted >= 0) {
+          slot = Optional.of(admittedSlot);
+          endAdmission(admittedEnds);
+        } else if (slot.isEmpty()) {
           waitForOldest();
           slot = leaving(List.of(), false);
         }
@@ -108,7 +210,7 @@ final class SlowExpertSlots {
   void foretell(List<Integer> next) {
     fresh.clear();
     for (int expert : next) {
-      if (!slots.contains(expert)) {
+      if (!slots.contains(expert) && expert != admitted) {
         Optional<Integer> slot = leaving(queueSlots, false);
         if (slot.isEmpty()) {
           break;
@@ -152,12 +254,20 @@ final class SlowExpertSlots {
       copy.ends().add(linkFree);
       copied++;
     }
+
+    while (copy.known().size() < until) {
+      copy.known().add(linkFree);
+    }
   }
 
   private void begin(int expert, int slot, boolean isAhead) {
+    if (expert == admitted) {
+      endAdmission(admittedEnds);
+    }
+
     wasted += unused.removeIf(one -> one.equals(slots.get(slot))) ? 1 : 0;
     slots.set(slot, expert);
-    flying.add(new Copy(expert, isAhead, new ArrayList<>()));
+    flying.add(new Copy(expert, isAhead, new ArrayList<>(), new ArrayList<>()));
     if (!isAhead) {
       send(flying.get(flying.size() - 1), pieces);
     }
@@ -177,7 +287,7 @@ final class SlowExpertSlots {
     List<Integer> candidates = new ArrayList<>();
     for (int slot = 0; slot < slots.size(); slot++) {
       int expert = slots.get(slot);
-      if (taken.contains(slot)) {
+      if (taken.contains(slot) || slot == admittedSlot) {
         continue;
       }
 
@@ -191,19 +301,10 @@ final class SlowExpertSlots {
       }
     }
 
-    Comparator<Integer> byLastUse =
-        Comparator.comparingInt(slot -> uses.lastIndexOf(slots.get(slot)));
-    Comparator<Integer> byUses =
-        Comparator.comparingInt(
-            slot -> (int) uses.stream().filter(one -> one.equals(slots.get(slot))).count());
-    return candidates.stream()
-        .min(
-            offload.eviction() == Eviction.LRU
-                ? byLastUse
-                : byUses.thenComparing(byLastUse.reversed()));
+    return candidates.stream().min(Comparator.comparing(slots::get, order()));
   }
 
   Offload.Use use(long pieceBytes) {
-    return new Offload.Use(hits, ahead, arrived, loads, wasted, copied * pieceBytes);
+    return new Offload.Use(hits, ahead, arrived, loads, wasted, copied * pieceBytes, onCpu);
   }
 }
