@@ -21,7 +21,8 @@ import picocli.CommandLine;
 /** From a profile and recorded counts to a forecast of the same steps. */
 class ForecastCommandsTest {
   private static final String COUNTS = "counts.json";
-  private static final String STEP = "--batch 2 --micro-batches 2 --sequence-length 4 ";
+  private static final String STEP =
+      "--precision float32 --batch 2 --micro-batches 2 --sequence-length 4 ";
 
   @TempDir private static Path folder;
   private static JsonNode benchmark;
