@@ -25,7 +25,8 @@ final class PoolSearch {
       4; // at least, annealed from the same map before it is replaced
   private static final int FAILURES = 8; // rounds of windows without improvement that end an epoch
   private static final int POOL = 60; // partitions of a layer at most, of 8 parts
-  private static final int WIDTH = 8; // layers of a window at most
+  private static final int WIDTH = 8; // layers of a narrow window at most, of a wide one at least
+  private static final double WIDE = 0.4; // of the windows
   private static final int SWEPT = 512; // slots of a layer at most: a sweep takes their cube
   private static final int ARCHIVE = 10; // results of epochs that are remembered
   private static final long PROPOSALS = 100; // of an anneal, for each pair of experts of a layer
@@ -35,6 +36,7 @@ final class PoolSearch {
   private static final double COLD = 0.01;
   private static final double REHEATED_LEAST = 0.05;
   private static final double REHEATED_MOST = 0.8;
+  private static final double MOLTEN_LEAST = 0.3; // of a wide window
   private static final double WINDOW_PROPOSALS =
       0.15; // of a window of full width, over an anneal's
 
@@ -234,18 +236,51 @@ final class PoolSearch {
         });
   }
 
-  /** A map of which a window of layers is annealed again. */
   private Plan planWindow(int[][] from, SplittableRandom own) {
+    return chain.layers() > WIDTH && own.nextDouble() < WIDE
+        ? planWideWindow(from, own)
+        : planNarrowWindow(from, own);
+  }
+
+  /** A map of which some adjacent layers are annealed again. */
+  private Plan planNarrowWindow(int[][] from, SplittableRandom own) {
     int width = Math.min(chain.layers(), 2 + own.nextInt(WIDTH - 1));
     int first = own.nextInt(chain.layers() - width + 1);
-    long count = allowed((long) (proposals * WINDOW_PROPOSALS * width / WIDTH));
+    long count = (long) (proposals * WINDOW_PROPOSALS * width / WIDTH);
+    return planWindow(from, first, first + width - 1, count, REHEATED_LEAST, REHEATED_MOST, own);
+  }
+
+  /**
+   * A map of which many adjacent layers are annealed again, from hotter: that is how maps of
+   * different valleys differ, mostly at an end of the model. Most of these windows reach an end,
+   * where they are free on one side.
+   */
+  private Plan planWideWindow(int[][] from, SplittableRandom own) {
+    int layers = chain.layers();
+    int width = WIDTH + own.nextInt(layers - WIDTH);
+    int begin = own.nextInt(layers) - width / 2;
+    int first = Math.max(0, begin);
+    int last = Math.min(layers, begin + width) - 1;
+    long count = proposals * (last - first + 1) / layers;
+    return planWindow(from, first, last, count, MOLTEN_LEAST, HOT, own);
+  }
+
+  private Plan planWindow(
+      int[][] from,
+      int first,
+      int last,
+      long wanted,
+      double leastHeat,
+      double mostHeat,
+      SplittableRandom own) {
+    long count = allowed(wanted);
     return new Plan(
         count / Annealing.BLOCK,
         () -> {
           AnnealedMap map = new AnnealedMap(pairs, asserting);
           map.reset(from);
-          double heat = REHEATED_LEAST * Math.pow(REHEATED_MOST / REHEATED_LEAST, own.nextDouble());
-          return annealed(map, first, first + width - 1, count, heat, own);
+          double heat = leastHeat * Math.pow(mostHeat / leastHeat, own.nextDouble());
+          return annealed(map, first, last, count, heat, own);
         });
   }
 

@@ -16,6 +16,7 @@ import io.expertatlas.placement.solver.SolverStatus;
 import io.expertatlas.trace.ModelShape;
 import java.time.Duration;
 import java.util.SplittableRandom;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -241,21 +242,25 @@ class PoolSearchTest {
         .withThreads(threads);
   }
 
-  @ParameterizedTest(name = "{0}, {1} steps, capped: {2}")
+  @ParameterizedTest(name = "{0}, {1} layers, {2} steps, capped: {3}")
   @CsvSource({
-    "hops,700,false",
-    "hops,1500,true",
-    "fanout,500,false",
-    "fanout,900,true",
-    "crossings,61,false"
+    "hops,5,700,false",
+    "hops,5,1500,true",
+    "hops,11,3000,false", // enough layers for wide windows
+    "hops,11,3000,true",
+    "fanout,5,500,false",
+    "fanout,5,900,true",
+    "crossings,5,61,false"
   })
   void theStepLimitGivesTheSamePlanOnAnyNumberOfThreads(
-      String objective, long steps, boolean capped) {
+      String objective, int layers, long steps, boolean capped) {
     PlacementProblem problem =
-        Routes.problem(Routes.random(5, 12, 3, 300, 3), 2, 2)
+        Routes.problem(Routes.random(layers, 12, 3, 300, 3), 2, 2)
             .withObjective(Objective.ofWord(objective));
     if (capped) {
-      problem = problem.withCaps(Caps.NONE.withLoad(260, 260, 260, 260, 260));
+      problem =
+          problem.withCaps(
+              Caps.NONE.withLoad(LongStream.generate(() -> 260).limit(layers).toArray()));
     }
 
     SolverConfig config = config(5, 1).withStepLimit(steps);
