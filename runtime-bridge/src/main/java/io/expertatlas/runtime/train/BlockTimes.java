@@ -3,6 +3,7 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /** Times of what happens to parameters beside computing: they come, gradients go, weights move. */
@@ -19,33 +20,34 @@ final class BlockTimes {
     this.watch = watch;
   }
 
-  /** Copies of weights to the device, blocks in turn. */
+  /** Copies of weights to the device, blocks one behind the other: time of one. */
   double[] load(List<Block> blocks) throws InterruptedException {
-    return watch.time(
-        device,
-        new Stopwatch.Prepared<List<Matrix>>() {
-          private int turn;
+    double[] nanos =
+        watch.time(
+            device,
+            new Stopwatch.Prepared<List<Matrix>>() {
+              @Override
+              public List<Matrix> prepare(int i) {
+                return new ArrayList<>();
+              }
 
-          @Override
-          public List<Matrix> prepare(int i) {
-            turn = i;
-            return new ArrayList<>();
-          }
+              @Override
+              public void run(List<Matrix> copies) throws InterruptedException {
+                for (Block block : blocks) {
+                  for (Parameter one : block.parameters()) {
+                    copies.add(device.load(one.value(), one.rows(), one.columns()));
+                  }
+                }
 
-          @Override
-          public void run(List<Matrix> copies) throws InterruptedException {
-            for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
-              copies.add(device.load(one.value(), one.rows(), one.columns()));
-            }
+                device.awaitLoads();
+              }
 
-            device.awaitLoads();
-          }
-
-          @Override
-          public void clear(List<Matrix> copies) {
-            copies.forEach(device::release);
-          }
-        });
+              @Override
+              public void clear(List<Matrix> copies) {
+                copies.forEach(device::release);
+              }
+            });
+    return Arrays.stream(nanos).map(all -> all / blocks.size()).toArray();
   }
 
   /** Gradients from a device to the host, blocks in turn. */
