@@ -199,7 +199,7 @@ class SimulateCommandTest {
       delimiter = '|',
       value = {
         "--pipeline mobile | Invalid pipeline: mobile, one of gpipe, gpipe-offload, mobius, aptmoe",
-        "--policy best | Invalid policy: best, one of equation-1, min-max, artifact, random-half",
+        "--policy best | Invalid policy: best, one of equation-1, min-max, critical-path, artifact, random-half",
         "--predictor best | Invalid --predictor: best, expected none, last-step, oracle, a share from 0 to 1, or the folder of a predictor",
         "--predictor 1.5 | Invalid --predictor: 1.5, expected none",
         "--steps 0 | Invalid --steps or --warmup-steps: 0, 1, at least 1 and 0",

@@ -71,7 +71,8 @@ class StagePlanTest {
     assertThatThrownBy(() -> PipelineKind.ofWord("mobile"))
         .hasMessage("Invalid pipeline: mobile, one of gpipe, gpipe-offload, mobius, aptmoe");
     assertThatThrownBy(() -> AffinityPolicy.ofWord("best"))
-        .hasMessage("Invalid policy: best, one of equation-1, min-max, artifact, random-half");
+        .hasMessage(
+            "Invalid policy: best, one of equation-1, min-max, critical-path, artifact, random-half");
   }
 
   @Test
