@@ -233,7 +233,7 @@ final class MoeRank {
       Tensor part = pass == 0 ? sum : partial.rows((int) input.size(0));
       HostShare now = pass > 0 ? HostShare.NONE : isOne ? share : share.withoutSpare();
       cache.bring(held.layer(), passes.get(pass), now, isOne ? foretold : Foretold.NOTHING);
-      HostWork work = HostWork.of(held, now, host, ids, k, passes.get(pass));
+      HostStep work = HostStep.of(held, now, host, ids, k, passes.get(pass));
       if (isLarge) { // the device's products may wait for copies, and the host for them
         work.compute();
       }

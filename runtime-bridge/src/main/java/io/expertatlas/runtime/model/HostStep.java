@@ -17,9 +17,9 @@ import java.util.stream.IntStream;
  * @param rowsOf {@code [expert]}: the rows of each, ascending
  * @param first place of their results among those of all choices: behind those of the device
  */
-record HostWork(
+record HostStep(
     Optional<HostExperts> host, List<ExpertWeights> experts, List<int[]> rowsOf, int first) {
-  private static final HostWork NONE = new HostWork(Optional.empty(), List.of(), List.of(), 0);
+  private static final HostStep NONE = new HostStep(Optional.empty(), List.of(), List.of(), 0);
 
   /**
    * What is to be done.
@@ -28,7 +28,7 @@ record HostWork(
    * @param choices {@code [T][k]}
    * @param onDevice experts that the device computes, ascending
    */
-  static HostWork of(
+  static HostStep of(
       HeldExperts.Offloaded held,
       HostShare share,
       Optional<HostExperts> host,
@@ -55,7 +55,7 @@ record HostWork(
             Arrays.stream(choices)
                 .filter(expert -> Arrays.binarySearch(onDevice, expert) >= 0)
                 .count();
-    return new HostWork(host, experts, rowsOf, first);
+    return new HostStep(host, experts, rowsOf, first);
   }
 
   /** Computes, if there is something. */
