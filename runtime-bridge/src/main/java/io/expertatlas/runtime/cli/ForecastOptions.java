@@ -2,6 +2,7 @@ package io.expertatlas.runtime.cli;
 
 import io.expertatlas.runtime.json.LookupTableParser;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
+import io.expertatlas.runtime.pipeline.DemandLoader;
 import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.RecordedCounts;
@@ -179,7 +180,10 @@ final class ForecastOptions {
             stages == null || kind == PipelineKind.GPIPE ? most : stages);
     MemoryNeed need =
         scenario
-            .need(plan, new PipelineSettings(scenario.chunks(), true, true, policy, 1, seed))
+            .need(
+                plan,
+                new PipelineSettings(
+                    scenario.chunks(), true, true, policy, DemandLoader.OUTSTANDING, seed))
             .withOptimizerOnHost();
     try {
       need.check(plan, scenario.budgetBytes());

@@ -103,7 +103,6 @@ final class DeviceMemory implements Copies, AutoCloseable {
         }
 
         matrices.awaitLoads();
-
         arrived(block, copies, begin);
       }
     } catch (InterruptedException e) {

@@ -4,7 +4,6 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.TokenCurve;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -47,13 +46,15 @@ public final class MeasuredCosts implements ExpertCosts {
       throws InterruptedException {
     backend.useThreads(cpuThreads);
     MatrixDevice device = backend.devices().get(0);
+    BlockTimes loads = new BlockTimes(device, new Stopwatch(ROUNDS));
+    Layer layer = model.layers().get(0);
     Curves cpu = curves(model, backend.cpu(), false, backend.recomputes());
     return new MeasuredCosts(
         cpu,
         device == backend.cpu() ? cpu : curves(model, device, true, backend.recomputes()),
-        load(model.layers().get(0).experts().get(0), device),
-        load(model.layers().get(0).attention(), device)
-            + load(model.layers().get(0).gate(), device));
+        TokenCurve.median(loads.load(layer.experts().subList(0, 1))),
+        TokenCurve.median(loads.load(List.of(layer.attention())))
+            + TokenCurve.median(loads.load(List.of(layer.gate()))));
   }
 
   @SuppressWarnings("try") // scopes are there to be closed
@@ -96,23 +97,6 @@ public final class MeasuredCosts implements ExpertCosts {
     double[] values = new double[rows * columns];
     Arrays.setAll(values, i -> random.nextDouble() - 0.5);
     return device.of(rows, columns, values);
-  }
-
-  private static double load(Block block, MatrixDevice device) throws InterruptedException {
-    double[] samples = new double[ROUNDS];
-    for (int round = 0; round < ROUNDS; round++) {
-      List<Matrix> copies = new ArrayList<>();
-      long begin = System.nanoTime();
-      for (Parameter one : block.parameters()) {
-        copies.add(device.load(one.value(), one.rows(), one.columns()));
-      }
-
-      device.awaitLoads();
-      samples[round] = Math.max(1, System.nanoTime() - begin);
-      copies.forEach(device::release);
-    }
-
-    return TokenCurve.median(samples);
   }
 
   @Override

@@ -154,6 +154,7 @@ public final class Parameter {
       return device.zeros(rows, columns);
     }
 
+    // not by HostWork, whose threads may be at work on the optimizer
     float[] zeros = new float[Math.min(CLEARED, elements())];
     IntStream.range(0, (elements() + CLEARED - 1) / CLEARED)
         .parallel()
