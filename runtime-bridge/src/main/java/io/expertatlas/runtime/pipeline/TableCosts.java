@@ -1,10 +1,12 @@
 package io.expertatlas.runtime.pipeline;
 
 import io.expertatlas.runtime.pipeline.LookupTable.Curve;
+import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 
 /**
  * What experts take by a profile of training: an expert on the CPU with its activations there and
- * back, where backward computes a layer again, with its forward pass too. Immutable.
+ * back, and zeros for gradients that it writes out; on the GPU, where backward computes a layer
+ * again, with its forward pass too. Immutable.
  */
 public final class TableCosts implements ExpertCosts {
   private final LookupTable table;
@@ -31,12 +33,14 @@ public final class TableCosts implements ExpertCosts {
   @Override
   public double cpuNanos(int tokens, boolean backward) {
     double copies = nanos(Curve.COPY_ACTIVATION, tokens) + nanos(Curve.RETURN_ACTIVATION, tokens);
-    double forward = nanos(Curve.CPU_FORWARD, tokens) + copies;
     if (!backward) {
-      return forward;
+      return nanos(Curve.CPU_FORWARD, tokens) + copies;
     }
 
-    return nanos(Curve.CPU_BACKWARD, tokens) + copies + (recomputes ? forward : 0);
+    boolean isKept = tokens <= TrainingProfile.KEPT_ROWS;
+    return nanos(Curve.CPU_BACKWARD, tokens)
+        + copies
+        + (isKept ? 0 : table.training().nanos(Piece.CLEAR_CPU_EXPERT));
   }
 
   @Override

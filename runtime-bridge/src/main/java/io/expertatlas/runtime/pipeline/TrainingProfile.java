@@ -9,6 +9,12 @@ import java.util.TreeMap;
  * profiled, and what each piece of a step takes that does not depend on tokens. Immutable.
  */
 public final class TrainingProfile {
+  /**
+   * Rows of an expert of a step up to which the CPU beside a device does not write the gradients of
+   * its weights out, but keeps what they are the products of for the optimizer.
+   */
+  public static final int KEPT_ROWS = 64;
+
   /** Pieces, timed one by one. */
   public enum Piece {
     /** The gradients of an expert from the device to the host. */
@@ -35,7 +41,7 @@ public final class TrainingProfile {
     CLEAR_EMBEDDING,
     /** For those of the head. */
     CLEAR_HEAD,
-    /** Zeros for the gradients of an expert that the CPU computes. */
+    /** Zeros for the gradients of an expert that the CPU computes, of more rows than are kept. */
     CLEAR_CPU_EXPERT,
     /** Those gradients to where the optimizer reads them. */
     STORE_CPU_EXPERT,

@@ -7,6 +7,7 @@ import io.expertatlas.runtime.pipeline.HierarchicalLoading;
 import io.expertatlas.runtime.pipeline.LayerSplit;
 import io.expertatlas.runtime.pipeline.LookupTable.Curve;
 import io.expertatlas.runtime.pipeline.PipelineKind;
+import io.expertatlas.runtime.pipeline.TrainingProfile;
 import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -37,7 +38,10 @@ final class ExecutorExperts {
   private final Map<Integer, boolean[]> backward = new HashMap<>(); // by layer, of this visit
   private final boolean[][] onDevice; // [layer][expert] whether the device has gradients
   private final boolean[][] onCpu; // [layer][expert] whether the CPU has
+  private final int[][] keptRows; // [layer][expert] rows of gradients that the CPU keeps unwritten
+  private final boolean[][][] kept; // [layer][chunk][expert] whether the CPU computed it forward
   private int layer;
+  private int chunk;
   private Pass pass;
   private Runnable done;
   private int[] counts;
@@ -62,25 +66,31 @@ final class ExecutorExperts {
     this.splits = context.plan().kind() == PipelineKind.APTMOE;
     this.onDevice = new boolean[context.plan().layers()][experts];
     this.onCpu = new boolean[context.plan().layers()][experts];
+    this.keptRows = new int[context.plan().layers()][experts];
+    this.kept = new boolean[context.plan().layers()][context.routing().chunks()][experts];
   }
 
-  void start(int ofLayer, int chunk, Pass asks, Runnable whenDone) {
+  void start(int ofLayer, int ofChunk, Pass asks, Runnable whenDone) {
     layer = ofLayer;
+    chunk = ofChunk;
     pass = asks;
     done = whenDone;
     counts = context.routing().counts(layer, chunk);
     here = new ArrayList<>();
     elsewhere = new ArrayList<>();
     boolean[] belongs = belongs();
+    double taken = 0;
     for (int expert = 0; expert < counts.length; expert++) {
-      if (counts[expert] > 0) {
+      if (pass == Pass.AGAIN && kept[layer][chunk][expert]) {
+        taken += rules.times().curve(Curve.RETURN_ACTIVATION, counts[expert]);
+      } else if (counts[expert] > 0) {
         (belongs[expert] ? here : elsewhere).add(expert);
         count(expert, belongs[expert]);
       }
     }
 
     made = new ArrayList<>();
-    send();
+    context.busy(taken, this::send);
   }
 
   private void count(int expert, boolean belongs) {
@@ -140,7 +150,7 @@ final class ExecutorExperts {
             .times()
             .curve(pass == Pass.BACKWARD ? Curve.CPU_BACKWARD : Curve.CPU_FORWARD, counts[expert]);
     if (pass == Pass.BACKWARD) {
-      nanos += zeros(rules.hostDevices() ? onDevice : onCpu, expert, Piece.CLEAR_CPU_EXPERT);
+      nanos += zerosOnCpu(expert);
     }
 
     long length = Math.round(nanos);
@@ -160,6 +170,20 @@ final class ExecutorExperts {
           made.set(place, true);
           resume();
         });
+  }
+
+  private double zerosOnCpu(int expert) {
+    if (rules.hostDevices()) {
+      return zeros(onDevice, expert, Piece.CLEAR_CPU_EXPERT);
+    }
+
+    int rows = keptRows[layer][expert] + counts[expert];
+    if (rows > TrainingProfile.KEPT_ROWS) {
+      return zeros(onCpu, expert, Piece.CLEAR_CPU_EXPERT);
+    }
+
+    keptRows[layer][expert] = rows;
+    return 0;
   }
 
   /** The time for zeros, if an expert's gradients begin. */
@@ -218,6 +242,10 @@ final class ExecutorExperts {
 
   private void take(int place) {
     if (place == made.size()) {
+      if (pass == Pass.FORWARD) {
+        elsewhere.forEach(expert -> kept[layer][chunk][expert] = true);
+      }
+
       done.run();
     } else if (made.get(place)) {
       context.busy(

@@ -70,7 +70,7 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     void take(Parameter parameter, int first, int end) {
       count = Math.min(HostWork.PIECE, end - first);
       parameter.value().get(first, value, 0, count);
-      parameter.gradient().get(first, gradient, 0, count);
+      parameter.readGradient(first, gradient, count);
       System.arraycopy(parameter.mean(), first, mean, 0, count);
       System.arraycopy(parameter.variance(), first, variance, 0, count);
     }

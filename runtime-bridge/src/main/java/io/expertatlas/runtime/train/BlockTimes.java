@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.FloatDevice;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.ArrayList;
@@ -103,8 +104,11 @@ final class BlockTimes {
   /** A step of the optimizer in its steady state, at a rate of 0: weights stay. */
   double[] optimizer(List<Parameter> parameters) throws InterruptedException {
     boolean inDoubles = device.numberBytes() == Double.BYTES;
-    parameters.forEach(Parameter::clearGradient);
-    Parameter.completeGradients(parameters);
+    for (Parameter one : parameters) {
+      one.clearGradient();
+      one.storeGradient(one.zeroSum(FloatDevice.INSTANCE));
+    }
+
     for (long begin = System.nanoTime(); System.nanoTime() - begin < STEADY_NANOS; ) {
       OPTIMIZER.step(parameters, 0, 1, inDoubles); // until its loops are compiled
     }

@@ -10,9 +10,9 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 
 /**
- * The end of a step for each parameter: its gradient is completed on the host and the parameter
- * handed on, those of a stage's layers as soon as they are stored, by a thread of their own; the
- * embedding's and the head's, which may be one, when all are.
+ * The end of a step for each parameter: it is handed on when its gradient is on the host, those of
+ * a stage's layers as soon as they are stored, by a thread of their own; the embedding's and the
+ * head's, which may be one, when all are.
  */
 final class Completion {
   private final TrainableModel model;
@@ -51,13 +51,8 @@ final class Completion {
         thread.submit(
             () -> {
               stored.run();
-              complete(parameters);
+              update.update(parameters);
             }));
-  }
-
-  private void complete(List<Parameter> parameters) {
-    Parameter.completeGradients(parameters);
-    update.update(parameters);
   }
 
   /** All devices are done: waits, and hands the others on. */
@@ -74,6 +69,6 @@ final class Completion {
       throw new IllegalStateException("Updating parameters failed: " + e.getCause(), e.getCause());
     }
 
-    complete(model.parameters().stream().filter(one -> !begun.contains(one)).toList());
+    update.update(model.parameters().stream().filter(one -> !begun.contains(one)).toList());
   }
 }

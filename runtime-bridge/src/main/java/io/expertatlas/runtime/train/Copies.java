@@ -29,4 +29,14 @@ interface Copies {
 
   /** The sum of a step's gradients so far, to be added to. */
   Matrix gradient(Parameter parameter);
+
+  /**
+   * Adds {@code transposed(gradient) input} to a weight's gradients of the step.
+   *
+   * @param gradient of what the weight made, {@code [row, out]}
+   * @param input that it was given, {@code [row, in]}
+   */
+  default void addOuter(Parameter weight, Matrix gradient, Matrix input) {
+    gradient(weight).addOuter(gradient, input);
+  }
 }

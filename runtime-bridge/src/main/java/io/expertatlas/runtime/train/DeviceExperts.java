@@ -58,7 +58,7 @@ final class DeviceExperts implements ExpertRunner {
   }
 
   @Override
-  public void run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException {
+  public boolean[] run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException {
     List<Integer> here = new ArrayList<>();
     List<Integer> elsewhere = new ArrayList<>();
     if (pass == Pass.FORWARD) {
@@ -97,6 +97,10 @@ final class DeviceExperts implements ExpertRunner {
     if (splits && pass == Pass.FORWARD) {
       memory.ask(() -> hierarchy.endLayer(layer));
     }
+
+    boolean[] beside = new boolean[counts.length];
+    elsewhere.forEach(expert -> beside[expert] = true);
+    return beside;
   }
 
   private Future<Matrix> send(int layer, int expert, Work work) throws InterruptedException {

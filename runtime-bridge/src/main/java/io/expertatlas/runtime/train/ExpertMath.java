@@ -25,10 +25,10 @@ enum ExpertMath {
     Matrix backward(Tape tape, Matrix gradient, List<Parameter> p, Copies copies) {
       Matrix gate = tape.inner.get(0);
       Matrix up = tape.inner.get(1);
-      copies.gradient(p.get(1)).addOuter(gradient, gate.swiglu(up));
+      copies.addOuter(p.get(1), gradient, gate.swiglu(up));
       Matrix.SwigluGradients back = gate.swigluBackward(up, gradient.times(copies.value(p.get(1))));
-      copies.gradient(p.get(0)).addOuter(back.gate(), tape.x);
-      copies.gradient(p.get(2)).addOuter(back.up(), tape.x);
+      copies.addOuter(p.get(0), back.gate(), tape.x);
+      copies.addOuter(p.get(2), back.up(), tape.x);
       return back.gate().times(copies.value(p.get(0))).add(back.up().times(copies.value(p.get(2))));
     }
   },
@@ -50,10 +50,10 @@ enum ExpertMath {
     @Override
     Matrix backward(Tape tape, Matrix gradient, List<Parameter> p, Copies copies) {
       Matrix inner = tape.inner.get(0);
-      copies.gradient(p.get(2)).addOuter(gradient, inner);
+      copies.addOuter(p.get(2), gradient, inner);
       copies.gradient(p.get(3)).addRowsOf(gradient);
       Matrix down = gradient.times(copies.value(p.get(2))).reluBackward(inner);
-      copies.gradient(p.get(0)).addOuter(down, tape.x);
+      copies.addOuter(p.get(0), down, tape.x);
       copies.gradient(p.get(1)).addRowsOf(down);
       return down.times(copies.value(p.get(0)));
     }

@@ -30,7 +30,7 @@ interface ExpertRunner {
   enum Pass {
     /** Forward. */
     FORWARD,
-    /** Forward once more, for a backward that follows. */
+    /** Forward once more, for a backward that follows, of experts that the device had computed. */
     AGAIN,
     /** Backward. */
     BACKWARD
@@ -41,8 +41,10 @@ interface ExpertRunner {
    *
    * @param layer of the model
    * @param counts tokens of each expert
+   * @return of each expert whether it was computed by the CPU beside the layer's device: what it
+   *     computed with outlives the layer's scope
    */
-  void run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException;
+  boolean[] run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException;
 
   /** All on the thread that asks, in order, with the same copies. */
   static ExpertRunner inOrder(Copies copies) {
@@ -52,6 +54,8 @@ interface ExpertRunner {
           work.run(expert, copies);
         }
       }
+
+      return new boolean[counts.length];
     };
   }
 }

@@ -7,8 +7,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What experts on the CPU beside a device compute with: the host's numbers, and sums of gradients
- * of their own; if the device is the CPU itself, its sums. Safe for several threads.
+ * What experts on the CPU beside a device compute with: the host's numbers, and gradients of their
+ * own, of few rows not written out; if the device is the CPU itself, its sums. Safe for several
+ * threads.
  */
 final class HostCopies implements Copies {
   private final MatrixDevice cpu;
@@ -38,6 +39,13 @@ final class HostCopies implements Copies {
 
     synchronized (this) {
       return gradients.computeIfAbsent(parameter, one -> one.zeroSum(cpu));
+    }
+  }
+
+  @Override
+  public void addOuter(Parameter weight, Matrix gradient, Matrix input) {
+    if (cpu == beside.device() || !weight.addOuter(gradient, input)) {
+      gradient(weight).addOuter(gradient, input);
     }
   }
 

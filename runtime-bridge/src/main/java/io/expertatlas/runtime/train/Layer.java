@@ -13,6 +13,9 @@ interface Layer {
 
     /** Bytes of what is kept besides the input; see {@link Layer#tapeBytes}. */
     long bytes();
+
+    /** Of experts. */
+    MoeBlock.Tape moe();
   }
 
   /** Its heads of attention. */
@@ -38,9 +41,16 @@ interface Layer {
    *
    * @param x {@code [token, H]}, sequences one after the other; stays as it is
    * @param length tokens of each sequence
+   * @param kept of a first forward pass of x, {@link MoeBlock.Tape#kept}; empty: this is the first
    */
-  Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+  Tape forward(Matrix x, int length, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
       throws InterruptedException;
+
+  /** Computes the layer, as the first pass. */
+  default Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    return forward(x, length, new ExpertMath.Tape[0], copies, runner);
+  }
 
   /** Adds the parameters' gradients and returns that of x. */
   Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)

@@ -80,8 +80,14 @@ public final class LayerProfiler {
     backend.useThreads(settings.cpuThreads());
     observer.accept("a layer's step");
     final long peak = peakBytes();
-    experts(cpu, Curve.CPU_FORWARD, Curve.CPU_BACKWARD, List.of());
-    experts(device, Curve.GPU_FORWARD, Curve.GPU_BACKWARD, turns);
+    try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
+      experts("experts on the CPU", copies, Curve.CPU_FORWARD, Curve.CPU_BACKWARD);
+    }
+
+    try (ProfileCopies copies = new ProfileCopies(device, turns)) {
+      experts("experts on the device", copies, Curve.GPU_FORWARD, Curve.GPU_BACKWARD);
+    }
+
     activations();
     attention();
     ends();
@@ -199,26 +205,24 @@ public final class LayerProfiler {
   }
 
   @SuppressWarnings("try") // scopes are there to be closed
-  private void experts(MatrixDevice where, Curve forward, Curve backward, List<Block> resident)
+  private void experts(String what, ProfileCopies copies, Curve forward, Curve backward)
       throws InterruptedException {
-    observer.accept(
-        "experts on " + (where == cpu && resident.isEmpty() ? "the CPU" : "the device"));
+    observer.accept(what);
+    MatrixDevice where = copies.device();
     int[] grid = grid(settings.tokens());
     double[][] there = new double[grid.length][];
     double[][] back = new double[grid.length][];
     ExpertMath math = layer.math();
-    try (ProfileCopies copies = new ProfileCopies(where, resident)) {
-      for (Block expert : turns) {
-        expert.parameters().forEach(copies::gradient); // that of a micro-batch before
-      }
+    for (Block expert : turns) {
+      expert.parameters().forEach(copies::gradient); // that of a micro-batch before
+    }
 
-      for (int point = 0; point < grid.length; point++) {
-        try (MatrixDevice.Scope scope = where.scope()) {
-          Matrix x = random(where, grid[point], model.hidden());
-          ExpertMath.Tape tape = math.forward(x, turns.get(0).parameters(), copies);
-          there[point] = watch.time(where, i -> math.forward(x, turn(i), copies));
-          back[point] = watch.time(where, i -> math.backward(tape, x, turn(i), copies));
-        }
+    for (int point = 0; point < grid.length; point++) {
+      try (MatrixDevice.Scope scope = where.scope()) {
+        Matrix x = random(where, grid[point], model.hidden());
+        ExpertMath.Tape tape = math.forward(x, turns.get(0).parameters(), copies);
+        there[point] = watch.time(where, i -> math.forward(x, turn(i), copies));
+        back[point] = watch.time(where, i -> math.backward(tape, x, turn(i), copies));
       }
     }
 
@@ -261,13 +265,15 @@ public final class LayerProfiler {
   }
 
   /** Experts that give back what they were given. */
-  private static void pass(
+  private static boolean[] pass(
       int number, int[] counts, ExpertRunner.Pass pass, ExpertRunner.Work work) {
     for (int expert = 0; expert < counts.length; expert++) {
       if (counts[expert] > 0) {
         work.output(expert, work.input(expert));
       }
     }
+
+    return new boolean[counts.length];
   }
 
   private void attention() throws InterruptedException {

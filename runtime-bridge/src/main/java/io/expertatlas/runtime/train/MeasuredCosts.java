@@ -48,25 +48,24 @@ public final class MeasuredCosts implements ExpertCosts {
     MatrixDevice device = backend.devices().get(0);
     BlockTimes loads = new BlockTimes(device, new Stopwatch(ROUNDS));
     Layer layer = model.layers().get(0);
-    Curves cpu = curves(model, backend.cpu(), false, backend.recomputes());
+    Block expert = model.layers().get(0).experts().get(0);
     return new MeasuredCosts(
-        cpu,
-        device == backend.cpu() ? cpu : curves(model, device, true, backend.recomputes()),
+        curves(model, ProfileCopies.beside(device, backend.cpu()), false),
+        curves(model, new ProfileCopies(device, List.of(expert)), backend.recomputes()),
         TokenCurve.median(loads.load(layer.experts().subList(0, 1))),
         TokenCurve.median(loads.load(List.of(layer.attention())))
             + TokenCurve.median(loads.load(List.of(layer.gate()))));
   }
 
   @SuppressWarnings("try") // scopes are there to be closed
-  private static Curves curves(
-      TrainableModel model, MatrixDevice device, boolean keepsCopies, boolean recomputes)
+  private static Curves curves(TrainableModel model, ProfileCopies copies, boolean recomputes)
       throws InterruptedException {
+    MatrixDevice device = copies.device();
     Layer layer = model.layers().get(0);
     Block expert = layer.experts().get(0);
     double[][] there = new double[COUNTS.length][ROUNDS];
     double[][] back = new double[COUNTS.length][ROUNDS];
-    try (ProfileCopies copies =
-        new ProfileCopies(device, keepsCopies ? List.of(expert) : List.of())) {
+    try (copies) {
       for (int point = 0; point < COUNTS.length; point++) {
         for (int round = -1; round < ROUNDS; round++) { // the first one warms up
           try (MatrixDevice.Scope scope = device.scope()) {

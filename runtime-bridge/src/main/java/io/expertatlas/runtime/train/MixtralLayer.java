@@ -78,7 +78,8 @@ record MixtralLayer(
   }
 
   @Override
-  public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+  public Tape forward(
+      Matrix x, int length, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Matrix normed = x.rmsNorm(copies.value(attentionNorm), epsilon);
     Matrix q = normed.linear(copies.value(query));
@@ -89,7 +90,7 @@ record MixtralLayer(
     Matrix seen = q.attend(heads, k, v, length);
     Matrix middle = seen.linear(copies.value(output)).add(x);
     MoeBlock.Result experts =
-        moe.forward(middle.rmsNorm(copies.value(expertNorm), epsilon), copies, runner);
+        moe.forward(middle.rmsNorm(copies.value(expertNorm), epsilon), kept, copies, runner);
     return new Kept(x, normed, q, k, v, seen, middle, experts.tape(), experts.output().add(middle));
   }
 

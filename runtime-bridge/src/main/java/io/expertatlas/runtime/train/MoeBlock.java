@@ -1,6 +1,8 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -21,8 +23,20 @@ record MoeBlock(
     ExpertMath math,
     int topK,
     boolean renormalizes) {
-  /** What backward needs of forward; experts without tokens have none. */
-  record Tape(Matrix x, Routing routing, ExpertMath.Tape[] experts, Matrix[] outputs) {
+  /**
+   * What backward needs of forward; experts without tokens have none.
+   *
+   * @param beside of each expert whether the CPU beside the layer's device computed it
+   */
+  record Tape(
+      Matrix x, Routing routing, ExpertMath.Tape[] experts, Matrix[] outputs, boolean[] beside) {
+    /** What stays when the layer's scope closes: tapes of experts that the CPU computed. */
+    ExpertMath.Tape[] kept() {
+      ExpertMath.Tape[] kept = new ExpertMath.Tape[experts.length];
+      Arrays.setAll(kept, expert -> beside[expert] ? experts[expert] : null);
+      return kept;
+    }
+
     long bytes() {
       long bytes = routing.bytes();
       for (ExpertMath.Tape expert : experts) {
@@ -44,33 +58,59 @@ record MoeBlock(
   /** The tape of a forward pass, and its output. */
   record Result(Tape tape, Matrix output) {}
 
-  Result forward(Matrix x, Copies copies, ExpertRunner runner) throws InterruptedException {
+  /**
+   * Computes the experts.
+   *
+   * @param kept of a first forward pass of the same input, {@code [expert]}: experts that have one
+   *     are not computed again; empty: none
+   */
+  Result forward(Matrix x, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
     Routing routing = Routing.of(x.linear(copies.value(router)), topK, renormalizes);
-    ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
+    ExpertMath.Tape[] tapes = Arrays.copyOf(kept, experts.size());
     Matrix[] outputs = new Matrix[experts.size()];
-    runner.run(
-        layer,
-        routing.counts(),
-        ExpertRunner.Pass.FORWARD,
-        new ExpertRunner.Work() {
-          @Override
-          public Matrix input(int expert) {
-            return x.gather(routing.tokens(expert));
-          }
+    int[] counts = routing.counts();
+    for (int expert = 0; expert < kept.length; expert++) {
+      if (kept[expert] != null) {
+        outputs[expert] = take(expert, kept[expert], counts[expert], x.device());
+        counts[expert] = 0;
+      }
+    }
 
-          @Override
-          public Matrix compute(int expert, Matrix input, Copies own) {
-            tapes[expert] = math.forward(input, experts.get(expert).parameters(), own);
-            return tapes[expert].output();
-          }
+    boolean[] beside =
+        runner.run(
+            layer,
+            counts,
+            ExpertRunner.Pass.FORWARD,
+            new ExpertRunner.Work() {
+              @Override
+              public Matrix input(int expert) {
+                return x.gather(routing.tokens(expert));
+              }
 
-          @Override
-          public void output(int expert, Matrix made) {
-            outputs[expert] = made;
-          }
-        });
+              @Override
+              public Matrix compute(int expert, Matrix input, Copies own) {
+                tapes[expert] = math.forward(input, experts.get(expert).parameters(), own);
+                return tapes[expert].output();
+              }
+
+              @Override
+              public void output(int expert, Matrix made) {
+                outputs[expert] = made;
+              }
+            });
     Matrix sum = routing.combine(outputs, x.columns(), x.device());
-    return new Result(new Tape(x, routing, tapes, outputs), sum);
+    return new Result(new Tape(x, routing, tapes, outputs, beside), sum);
+  }
+
+  private Matrix take(int expert, ExpertMath.Tape kept, int tokens, MatrixDevice device) {
+    if (kept.x().rows() != tokens) {
+      throw new IllegalStateException(
+          "Expert %d of layer %d was given %d tokens, and now %d"
+              .formatted(expert, layer, kept.x().rows(), tokens));
+    }
+
+    return device.take(kept.output());
   }
 
   /** Adds the parameters' gradients and returns that of x. */

@@ -5,8 +5,8 @@ import io.expertatlas.runtime.WeightSource;
 import io.expertatlas.runtime.cpu.HostFloats;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
+import io.expertatlas.runtime.pipeline.TrainingProfile;
 import java.nio.FloatBuffer;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -14,6 +14,10 @@ import java.util.stream.IntStream;
 /**
  * A tensor that is trained, as the host keeps it: FP32 value, gradient and the two moments of Adam,
  * row-major. A vector is a matrix of one row. Mutable; who shares it between threads orders them.
+ *
+ * <p>The gradient of a step is what was stored of it, plus outer products of few rows that were not
+ * written out, plus that of a second use, times a scale; if there is none of these it is 0. It is
+ * put together where it is read.
  */
 public final class Parameter {
   /** Bytes of a number with its gradient and moments. */
@@ -30,8 +34,9 @@ public final class Parameter {
   private final FloatBuffer gradient;
   private final float[] mean;
   private final float[] variance;
-  private boolean written; // whether the gradient is this step's
-  private boolean isZero = true; // whether it is 0 throughout
+  private boolean written; // whether the memory of the gradient holds some of this step's
+  private OuterProducts outer; // of this step, beside what is written, or null
+  private double scale = 1; // of this step's gradient
   private Parameter second; // use, or null
   private Matrix sum; // of this step on the host, of the gradient's own numbers, or null
 
@@ -108,9 +113,41 @@ public final class Parameter {
     return value.duplicate();
   }
 
-  /** Gradient of the last step, to be read. */
+  /** A copy of the gradient of the last step. */
   public FloatBuffer gradient() {
-    return gradient.duplicate();
+    float[] numbers = new float[elements()];
+    readGradient(0, numbers, numbers.length);
+    return FloatBuffer.wrap(numbers);
+  }
+
+  /** Reads numbers of the last step's gradient, from a first one on. */
+  void readGradient(int first, float[] into, int count) {
+    readUnscaled(first, into, count);
+    if (scale != 1) {
+      for (int i = 0; i < count; i++) {
+        into[i] = (float) (into[i] * scale);
+      }
+    }
+  }
+
+  private void readUnscaled(int first, float[] into, int count) {
+    if (written) {
+      gradient.get(first, into, 0, count);
+    } else {
+      Arrays.fill(into, 0, count, 0);
+    }
+
+    if (outer != null) {
+      outer.addTo(into, first, count);
+    }
+
+    if (second != null) {
+      float[] more = new float[count];
+      second.readUnscaled(first, more, count);
+      for (int i = 0; i < count; i++) {
+        into[i] += more[i];
+      }
+    }
   }
 
   /** Adam's first moment. */
@@ -139,6 +176,8 @@ public final class Parameter {
   /** Begins a step: the gradient is the last one's. */
   void clearGradient() {
     written = false;
+    outer = null;
+    scale = 1;
     if (second != null) {
       second.clearGradient();
     }
@@ -160,7 +199,6 @@ public final class Parameter {
         .parallel()
         .map(piece -> piece * CLEARED)
         .forEach(at -> gradient.put(at, zeros, 0, Math.min(CLEARED, elements() - at)));
-    isZero = false;
     return sum;
   }
 
@@ -171,7 +209,6 @@ public final class Parameter {
     }
 
     written = true;
-    isZero = false;
     if (ofStep != sum) {
       ofStep.device().store(ofStep, gradient);
     }
@@ -179,55 +216,29 @@ public final class Parameter {
     sum = null;
   }
 
-  /** Ends a step: of parameters that nothing used gradients are 0, of two uses their sum. */
-  static void completeGradients(List<Parameter> parameters) {
-    List<Parameter> shared = parameters.stream().filter(one -> one.second != null).toList();
-    List<Parameter> all = new ArrayList<>(parameters);
-    shared.forEach(one -> all.add(one.second));
-    List<Parameter> stale = all.stream().filter(one -> !one.written && !one.isZero).toList();
-    change(stale, (one, first, numbers, count) -> Arrays.fill(numbers, 0, count, 0));
-    stale.forEach(one -> one.isZero = true);
-    all.forEach(one -> one.written = true);
-    change(
-        shared,
-        (one, first, numbers, count) -> {
-          for (int i = 0; i < count; i++) {
-            numbers[i] += one.second.gradient.get(first + i);
-          }
-        });
-    shared.forEach(one -> one.isZero = false);
+  /**
+   * Adds {@code transposed(gradient) input} to the gradient without writing it out, if the rows of
+   * the step are few: {@link TrainingProfile#KEPT_ROWS}.
+   *
+   * @return whether it did; if not, they are for a sum
+   */
+  boolean addOuter(Matrix ofOutput, Matrix input) {
+    int rows = input.rows() + (outer == null ? 0 : outer.rows());
+    if (rows > TrainingProfile.KEPT_ROWS) {
+      return false;
+    }
+
+    if (outer == null) {
+      outer = new OuterProducts(columns);
+    }
+
+    outer.add(ofOutput, input);
+    return true;
   }
 
-  private interface Change {
-    /** Changes so many numbers of a gradient from a first one on. */
-    void change(Parameter parameter, int first, float[] numbers, int count);
-  }
-
-  private static void change(List<Parameter> parameters, Change change) {
-    HostWork.forEachRange(
-        parameters,
-        () -> {
-          float[] numbers = new float[HostWork.PIECE];
-          return (parameter, begin, end) -> {
-            for (int first = begin; first < end; first += numbers.length) {
-              int count = Math.min(numbers.length, end - first);
-              parameter.gradient.get(first, numbers, 0, count);
-              change.change(parameter, first, numbers, count);
-              parameter.gradient.put(first, numbers, 0, count);
-            }
-          };
-        });
-  }
-
-  /** Multiplies gradients. */
+  /** Multiplies the last step's gradients. */
   public static void scaleGradients(List<Parameter> parameters, double scale) {
-    change(
-        parameters,
-        (one, first, numbers, count) -> {
-          for (int i = 0; i < count; i++) {
-            numbers[i] = (float) (numbers[i] * scale);
-          }
-        });
+    parameters.forEach(one -> one.scale *= scale);
   }
 
   /** Zeros of the same shape, in the JVM's memory. */
@@ -255,7 +266,7 @@ public final class Parameter {
     double squares = 0;
     for (int first = 0; first < elements(); first += piece.length) {
       int count = Math.min(piece.length, elements() - first);
-      gradient.get(first, piece, 0, count);
+      readGradient(first, piece, count);
       for (int i = 0; i < count; i++) {
         squares += (double) piece[i] * piece[i];
       }

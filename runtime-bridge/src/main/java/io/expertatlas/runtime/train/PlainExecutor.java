@@ -80,7 +80,6 @@ public final class PlainExecutor implements StepExecutor {
 
     model.parameters().forEach(Parameter::clearGradient);
     stage.storeGradients(parameter -> Optional.of(copies.gradient(parameter)));
-    Parameter.completeGradients(model.parameters());
     return loss / batch.targets();
   }
 

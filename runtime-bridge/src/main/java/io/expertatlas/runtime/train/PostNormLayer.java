@@ -72,7 +72,8 @@ record PostNormLayer(
   }
 
   @Override
-  public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+  public Tape forward(
+      Matrix x, int length, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Matrix q = linear(x, query, copies);
     Matrix k = linear(x, key, copies);
@@ -80,7 +81,7 @@ record PostNormLayer(
     Matrix seen = q.attend(heads, k, v, length);
     Matrix attended = linear(seen, output, copies).add(x);
     Matrix middle = norm(attended, attentionNorm, copies);
-    MoeBlock.Result experts = moe.forward(middle, copies, runner);
+    MoeBlock.Result experts = moe.forward(middle, kept, copies, runner);
     Matrix added = experts.output().add(middle);
     return new Kept(
         x, q, k, v, seen, attended, experts.tape(), added, norm(added, expertNorm, copies));

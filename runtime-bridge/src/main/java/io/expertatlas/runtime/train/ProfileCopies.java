@@ -8,10 +8,12 @@ import java.util.Map;
 
 /**
  * Copies of a profile: of given parameters there from the beginning, as on a device, else made when
- * they are asked for, as the CPU's experts have them.
+ * they are asked for, as the CPU's experts have them. Beside a device of another kind the CPU does
+ * not write gradients of few rows out: each time is as the first of a step.
  */
 final class ProfileCopies implements Copies, AutoCloseable {
   private final MatrixDevice device;
+  private final boolean isBeside;
   private final Map<Parameter, Matrix> values = new IdentityHashMap<>();
   private final Map<Parameter, Matrix> gradients = new IdentityHashMap<>();
 
@@ -21,7 +23,7 @@ final class ProfileCopies implements Copies, AutoCloseable {
    * @param blocks none: copies are made when they are asked for
    */
   ProfileCopies(MatrixDevice device, List<Block> blocks) throws InterruptedException {
-    this.device = device;
+    this(device, false);
     for (Block block : blocks) {
       for (Parameter parameter : block.parameters()) {
         values.put(
@@ -30,6 +32,16 @@ final class ProfileCopies implements Copies, AutoCloseable {
     }
 
     device.awaitLoads();
+  }
+
+  private ProfileCopies(MatrixDevice device, boolean isBeside) {
+    this.device = device;
+    this.isBeside = isBeside;
+  }
+
+  /** What the CPU computes experts with beside a device. */
+  static ProfileCopies beside(MatrixDevice device, MatrixDevice cpu) {
+    return new ProfileCopies(cpu, cpu != device);
   }
 
   @Override
@@ -46,6 +58,17 @@ final class ProfileCopies implements Copies, AutoCloseable {
   @Override
   public Matrix gradient(Parameter parameter) {
     return gradients.computeIfAbsent(parameter, one -> one.zeroSum(device));
+  }
+
+  @Override
+  public void addOuter(Parameter weight, Matrix gradient, Matrix input) {
+    if (isBeside) {
+      weight.clearGradient();
+    }
+
+    if (!isBeside || !weight.addOuter(gradient, input)) {
+      gradient(weight).addOuter(gradient, input);
+    }
   }
 
   @Override

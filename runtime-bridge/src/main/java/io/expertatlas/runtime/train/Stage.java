@@ -115,7 +115,7 @@ record Stage(TrainableModel model, int first, int end) {
   enum Keep {
     /** Nothing: no backward follows. */
     NOTHING,
-    /** The layers' inputs: backward computes each layer again. */
+    /** The layers' inputs: backward computes each layer again, but experts of the CPU. */
     INPUTS,
     /** All that the layers kept. */
     TAPES
@@ -126,6 +126,7 @@ record Stage(TrainableModel model, int first, int end) {
    *
    * @param batch the micro-batch
    * @param inputs of the layers; none if tapes are kept
+   * @param kept with them, of each layer the tapes of experts that the CPU computed
    * @param layers their tapes; none if inputs are kept
    * @param output of the last layer
    * @param logitsGradient of the last stage, if tapes are kept
@@ -134,6 +135,7 @@ record Stage(TrainableModel model, int first, int end) {
   record Tape(
       TokenBatch batch,
       List<Matrix> inputs,
+      List<ExpertMath.Tape[]> kept,
       List<Layer.Tape> layers,
       Matrix output,
       Optional<Matrix> logitsGradient,
@@ -163,6 +165,7 @@ record Stage(TrainableModel model, int first, int end) {
       throws InterruptedException {
     MatrixDevice device = copies.device();
     List<Matrix> inputs = new ArrayList<>();
+    List<ExpertMath.Tape[]> kept = new ArrayList<>();
     List<Layer.Tape> tapes = new ArrayList<>();
     Matrix x = input.orElse(null);
     if (isFirst()) {
@@ -181,8 +184,12 @@ record Stage(TrainableModel model, int first, int end) {
       }
 
       try (MatrixDevice.Scope scope = device.scope()) {
-        x = model.layers().get(layer).forward(x, batch.length(), copies, runner).output();
+        Layer.Tape tape = model.layers().get(layer).forward(x, batch.length(), copies, runner);
+        x = tape.output();
         scope.keep(x);
+        if (keep == Keep.INPUTS) {
+          kept.add(tape.moe().kept());
+        }
       }
 
       if (keep == Keep.INPUTS) {
@@ -203,7 +210,7 @@ record Stage(TrainableModel model, int first, int end) {
       }
     }
 
-    return new Tape(batch, inputs, tapes, x, logits, loss);
+    return new Tape(batch, inputs, kept, tapes, x, logits, loss);
   }
 
   /**
@@ -268,7 +275,9 @@ record Stage(TrainableModel model, int first, int end) {
 
     ExpertRunner again =
         (number, counts, pass, work) -> runner.run(number, counts, Pass.AGAIN, work);
-    Layer.Tape kept = computed.forward(tape.inputs.get(layer - first), length, copies, again);
-    return computed.backward(kept, length, down, copies, runner);
+    int place = layer - first;
+    Layer.Tape all =
+        computed.forward(tape.inputs.get(place), length, tape.kept.get(place), copies, again);
+    return computed.backward(all, length, down, copies, runner);
   }
 }

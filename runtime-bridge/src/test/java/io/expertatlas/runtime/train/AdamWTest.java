@@ -3,6 +3,7 @@ package io.expertatlas.runtime.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.expertatlas.runtime.matrix.DoubleDevice;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -32,9 +33,10 @@ class AdamWTest {
 
     for (int step = 1; step <= 2; step++) {
       SplittableRandom random = new SplittableRandom(step);
+      double[] gradients = new double[elements];
       for (int i = 0; i < elements; i++) {
         float gradient = i % 5 == 0 ? 0 : (float) (random.nextGaussian() * 1e-3);
-        parameter.gradient().put(i, gradient);
+        gradients[i] = gradient;
         mean[i] = 0.9 * mean[i] + 0.1 * gradient;
         variance[i] = 0.99 * variance[i] + 0.01 * gradient * gradient;
         double root = Math.sqrt(variance[i] / (1 - Math.pow(0.99, step)));
@@ -42,6 +44,8 @@ class AdamWTest {
         value[i] = value[i] * (1 - 1e-3 * 0.01) - 1e-3 * move;
       }
 
+      parameter.clearGradient();
+      parameter.storeGradient(DoubleDevice.INSTANCE.of(1, elements, gradients));
       OPTIMIZER.step(List.of(parameter), 1e-3, step, false);
     }
 

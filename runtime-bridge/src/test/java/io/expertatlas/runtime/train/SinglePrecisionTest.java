@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.expertatlas.runtime.cuda.CudaDevice;
 import io.expertatlas.runtime.cuda.CudaMatrixDevice;
+import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.FloatDevice;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.AffinityPolicy;
@@ -19,7 +20,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Pipelines in floats, on the CPU and on GPUs where there are, beside the one in doubles. */
+/**
+ * Pipelines in floats, on the CPU, beside devices in doubles and on GPUs where there are, beside
+ * the one in doubles.
+ */
 @Timeout(120)
 class SinglePrecisionTest {
   private static final AdamW OPTIMIZER = new AdamW(0.9, 0.99, 1e-6, 0.01);
@@ -27,7 +31,7 @@ class SinglePrecisionTest {
 
   static List<Arguments> pipelines() {
     List<Arguments> all = new ArrayList<>();
-    for (String device : List.of("cpu", "cuda")) {
+    for (String device : List.of("cpu", "doubles", "cuda")) {
       for (String model : List.of("mixtral", "tied", "post-norm", "one-expert")) {
         for (int devices : new int[] {1, 2}) {
           for (PipelineKind kind : PipelineKind.values()) {
@@ -50,7 +54,7 @@ class SinglePrecisionTest {
       String device, String name, PipelineKind kind, AffinityPolicy policy, int devices)
       throws InterruptedException {
     Assumptions.assumeTrue(
-        device.equals("cpu") || CudaDevice.count() >= devices,
+        !device.equals("cuda") || CudaDevice.count() >= devices,
         () -> "needs %d NVIDIA GPUs, this machine has %d".formatted(devices, CudaDevice.count()));
     List<MatrixDevice> opened = new ArrayList<>();
     for (int gpu = 0; device.equals("cuda") && gpu < devices; gpu++) {
@@ -60,16 +64,17 @@ class SinglePrecisionTest {
     ParameterMemory memory =
         opened.isEmpty() ? ParameterMemory.JVM : ((CudaMatrixDevice) opened.get(0))::pinned;
     Backend backend =
-        opened.isEmpty()
-            ? new Backend(
-                Collections.nCopies(devices, FloatDevice.INSTANCE), FloatDevice.INSTANCE, true)
-            : new Backend(opened, FloatDevice.INSTANCE, true);
+        switch (device) {
+          case "cpu" -> beside(FloatDevice.INSTANCE, devices);
+          case "doubles" -> beside(DoubleDevice.INSTANCE, devices);
+          default -> new Backend(opened, FloatDevice.INSTANCE, true);
+        };
     TrainableModel expected = PipelineExecutorTest.model(name, ParameterMemory.JVM);
     TrainableModel found = PipelineExecutorTest.model(name, memory);
     PipelineOptions options = PipelineExecutorTest.options(kind, policy, devices, 2, 32 << 20);
     try (PlainExecutor plain = new PlainExecutor(expected, 2);
         PipelineExecutor piped = new PipelineExecutor(found, options, backend, 12, 6)) {
-      assertThat(piped.isInDoubles()).isFalse();
+      assertThat(piped.isInDoubles()).isEqualTo(device.equals("doubles"));
       for (int step = 1; step <= STEPS; step++) {
         TokenBatch batch = TinyModels.batch(19, 4, 6, step);
         assertThat(piped.gradients(batch)).isCloseTo(plain.gradients(batch), within(2e-5));
@@ -95,6 +100,11 @@ class SinglePrecisionTest {
     } finally {
       opened.forEach(MatrixDevice::close);
     }
+  }
+
+  /** The CPU in floats beside devices of the host. */
+  private static Backend beside(MatrixDevice device, int devices) {
+    return new Backend(Collections.nCopies(devices, device), FloatDevice.INSTANCE, true);
   }
 
   /** Each number within a tolerance of the largest. */
