@@ -28,6 +28,8 @@ public final class LookupTable {
     RETURN_ACTIVATION,
     /** Attention, norms and gate of so many tokens forward, experts' rows gathered and summed. */
     ATTENTION_FORWARD,
+    /** The same once more, for gradients: tokens go where they went. */
+    ATTENTION_AGAIN,
     /** Their gradients. */
     ATTENTION_BACKWARD,
     /** The embedding of so many tokens. */

@@ -56,12 +56,16 @@ public final class TableCosts implements ExpertCosts {
   @Override
   public double layerNanos(int choices, boolean backward) {
     int tokens = choices / table.training().sizes().topK();
-    double forward = nanos(Curve.ATTENTION_FORWARD, tokens);
     if (!backward) {
-      return forward;
+      return nanos(Curve.ATTENTION_FORWARD, tokens);
     }
 
-    return nanos(Curve.ATTENTION_BACKWARD, tokens) + (recomputes ? forward : 0);
+    return nanos(Curve.ATTENTION_BACKWARD, tokens) + (recomputes ? againNanos(tokens) : 0);
+  }
+
+  /** Attention, norms and gate of so many tokens forward once more. */
+  public double againNanos(int tokens) {
+    return nanos(Curve.ATTENTION_AGAIN, tokens);
   }
 
   @Override

@@ -240,7 +240,7 @@ final class ExecutorWork implements StageWork {
       }
 
       if (times.recomputes()) {
-        busy(times.attentionNanos(false));
+        busy(times.attentionAgainNanos());
         steps.add(next -> experts(of, chunk, Pass.AGAIN, next));
       }
 

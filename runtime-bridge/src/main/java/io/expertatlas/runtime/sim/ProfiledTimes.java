@@ -53,6 +53,11 @@ public final class ProfiledTimes implements WorkTimes {
     return table.monotone(curve).orElseThrow().nanos(count);
   }
 
+  /** Attention, norms and gate of a micro-batch forward once more. */
+  double attentionAgainNanos() {
+    return costs.againNanos(tokens);
+  }
+
   /** The embedding of a micro-batch. */
   double embedNanos(boolean backward) {
     return curve(backward ? Curve.EMBED_BACKWARD : Curve.EMBED_FORWARD, tokens);

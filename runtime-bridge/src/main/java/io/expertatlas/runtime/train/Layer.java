@@ -3,6 +3,7 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
 import java.util.List;
+import java.util.Optional;
 
 /** A layer of a model: attention, then experts. */
 interface Layer {
@@ -43,13 +44,14 @@ interface Layer {
    * @param length tokens of each sequence
    * @param kept of a first forward pass of x, {@link MoeBlock.Tape#kept}; empty: this is the first
    */
-  Tape forward(Matrix x, int length, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
+  Tape forward(
+      Matrix x, int length, Optional<MoeBlock.Kept> kept, Copies copies, ExpertRunner runner)
       throws InterruptedException;
 
   /** Computes the layer, as the first pass. */
   default Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
       throws InterruptedException {
-    return forward(x, length, new ExpertMath.Tape[0], copies, runner);
+    return forward(x, length, Optional.empty(), copies, runner);
   }
 
   /** Adds the parameters' gradients and returns that of x. */

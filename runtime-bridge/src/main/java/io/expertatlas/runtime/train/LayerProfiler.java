@@ -279,15 +279,16 @@ public final class LayerProfiler {
   private void attention() throws InterruptedException {
     observer.accept("attention");
     int length = settings.sequenceLength();
-    pair(
-        Curve.ATTENTION_FORWARD,
-        Curve.ATTENTION_BACKWARD,
+    passes(
+        List.of(Curve.ATTENTION_FORWARD, Curve.ATTENTION_AGAIN, Curve.ATTENTION_BACKWARD),
         List.of(layer.attention(), layer.gate()),
         (tokens, copies) -> {
           Matrix x = random(device, tokens, model.hidden());
           Layer.Tape tape = layer.forward(x, length, copies, LayerProfiler::pass);
-          return new Both(
+          Optional<MoeBlock.Kept> kept = Optional.of(tape.moe().kept());
+          return List.of(
               i -> layer.forward(x, length, copies, LayerProfiler::pass),
+              i -> layer.forward(x, length, kept, copies, LayerProfiler::pass),
               i -> layer.backward(tape, length, x, copies, LayerProfiler::pass));
         });
   }
@@ -295,28 +296,26 @@ public final class LayerProfiler {
   private void ends() throws InterruptedException {
     int length = settings.sequenceLength();
     observer.accept("embedding");
-    pair(
-        Curve.EMBED_FORWARD,
-        Curve.EMBED_BACKWARD,
+    passes(
+        List.of(Curve.EMBED_FORWARD, Curve.EMBED_BACKWARD),
         List.of(model.embedding()),
         (tokens, copies) -> {
           int[] ids = ids(tokens);
           Matrix gradient = random(device, tokens, model.hidden());
-          return new Both(
+          return List.of(
               i -> model.embed(ids, length, copies),
               i -> model.embedBackward(ids, gradient, copies));
         });
     observer.accept("head");
-    pair(
-        Curve.HEAD_FORWARD,
-        Curve.HEAD_BACKWARD,
+    passes(
+        List.of(Curve.HEAD_FORWARD, Curve.HEAD_BACKWARD),
         List.of(model.head()),
         (tokens, copies) -> {
           int[] next = ids(tokens);
           Matrix x = random(device, tokens, model.hidden());
           Matrix logits = model.logits(x, copies);
           logits.crossEntropy(next, 1.0 / tokens);
-          return new Both(
+          return List.of(
               i -> model.logits(x, copies).crossEntropy(next, 1.0 / tokens),
               i -> model.logitsBackward(x, logits, copies));
         });
@@ -326,31 +325,30 @@ public final class LayerProfiler {
     return new SplittableRandom(2).ints(tokens, 0, model.vocabulary()).toArray();
   }
 
-  /** A pass and its backward. */
-  private record Both(Stopwatch.Work forward, Stopwatch.Work backward) {}
-
   private interface Passes {
-    Both of(int tokens, Copies copies) throws InterruptedException;
+    /** What is timed, of so many tokens. */
+    List<Stopwatch.Work> of(int tokens, Copies copies) throws InterruptedException;
   }
 
   @SuppressWarnings("try") // scopes are there to be closed
-  private void pair(Curve forward, Curve backward, List<Block> blocks, Passes passes)
+  private void passes(List<Curve> into, List<Block> blocks, Passes passes)
       throws InterruptedException {
     int[] counts = sequences();
-    double[][] there = new double[counts.length][];
-    double[][] back = new double[counts.length][];
+    double[][][] nanos = new double[into.size()][counts.length][];
     try (ProfileCopies copies = new ProfileCopies(device, blocks)) {
       for (int point = 0; point < counts.length; point++) {
         try (MatrixDevice.Scope scope = device.scope()) {
-          Both both = passes.of(counts[point], copies);
-          there[point] = watch.time(device, both.forward());
-          back[point] = watch.time(device, both.backward());
+          List<Stopwatch.Work> works = passes.of(counts[point], copies);
+          for (int pass = 0; pass < works.size(); pass++) {
+            nanos[pass][point] = watch.time(device, works.get(pass));
+          }
         }
       }
     }
 
-    curves.put(forward, TokenCurve.of(counts, there));
-    curves.put(backward, TokenCurve.of(counts, back));
+    for (int pass = 0; pass < nanos.length; pass++) {
+      curves.put(into.get(pass), TokenCurve.of(counts, nanos[pass]));
+    }
   }
 
   private interface Sampler {

@@ -4,6 +4,7 @@ import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.Rotary;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A layer of Mixtral: {@code h = x + attention(rms(x))}, {@code y = h + experts(rms(h))}; rotary
@@ -79,7 +80,7 @@ record MixtralLayer(
 
   @Override
   public Tape forward(
-      Matrix x, int length, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
+      Matrix x, int length, Optional<MoeBlock.Kept> kept, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Matrix normed = x.rmsNorm(copies.value(attentionNorm), epsilon);
     Matrix q = normed.linear(copies.value(query));

@@ -1,9 +1,9 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.matrix.Matrix;
-import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The router of a layer and its experts: each token's weighted sum of what its top-k experts make
@@ -30,11 +30,11 @@ record MoeBlock(
    */
   record Tape(
       Matrix x, Routing routing, ExpertMath.Tape[] experts, Matrix[] outputs, boolean[] beside) {
-    /** What stays when the layer's scope closes: tapes of experts that the CPU computed. */
-    ExpertMath.Tape[] kept() {
+    /** What stays when the layer's scope closes. */
+    Kept kept() {
       ExpertMath.Tape[] kept = new ExpertMath.Tape[experts.length];
       Arrays.setAll(kept, expert -> beside[expert] ? experts[expert] : null);
-      return kept;
+      return new Kept(routing, kept);
     }
 
     long bytes() {
@@ -46,6 +46,13 @@ record MoeBlock(
       return bytes;
     }
   }
+
+  /**
+   * What the host keeps of a forward pass for another one of the same input.
+   *
+   * @param experts {@code [expert]} tapes of those that the CPU computed, of others null
+   */
+  record Kept(Routing routing, ExpertMath.Tape[] experts) {}
 
   /** Bytes of the tape of so many tokens, without x: all their choices run through some expert. */
   long tapeBytes(int tokens) {
@@ -61,18 +68,22 @@ record MoeBlock(
   /**
    * Computes the experts.
    *
-   * @param kept of a first forward pass of the same input, {@code [expert]}: experts that have one
-   *     are not computed again; empty: none
+   * @param kept of a first forward pass of the same input: tokens go where they went, and experts
+   *     that the CPU computed are not computed again
    */
-  Result forward(Matrix x, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
+  Result forward(Matrix x, Optional<Kept> kept, Copies copies, ExpertRunner runner)
       throws InterruptedException {
-    Routing routing = Routing.of(x.linear(copies.value(router)), topK, renormalizes);
-    ExpertMath.Tape[] tapes = Arrays.copyOf(kept, experts.size());
+    Routing routing =
+        kept.isPresent()
+            ? kept.get().routing
+            : Routing.of(x.linear(copies.value(router)), topK, renormalizes);
+    ExpertMath.Tape[] tapes =
+        kept.isPresent() ? kept.get().experts.clone() : new ExpertMath.Tape[experts.size()];
     Matrix[] outputs = new Matrix[experts.size()];
     int[] counts = routing.counts();
-    for (int expert = 0; expert < kept.length; expert++) {
-      if (kept[expert] != null) {
-        outputs[expert] = take(expert, kept[expert], counts[expert], x.device());
+    for (int expert = 0; expert < counts.length; expert++) {
+      if (tapes[expert] != null) {
+        outputs[expert] = x.device().take(tapes[expert].output());
         counts[expert] = 0;
       }
     }
@@ -101,16 +112,6 @@ record MoeBlock(
             });
     Matrix sum = routing.combine(outputs, x.columns(), x.device());
     return new Result(new Tape(x, routing, tapes, outputs, beside), sum);
-  }
-
-  private Matrix take(int expert, ExpertMath.Tape kept, int tokens, MatrixDevice device) {
-    if (kept.x().rows() != tokens) {
-      throw new IllegalStateException(
-          "Expert %d of layer %d was given %d tokens, and now %d"
-              .formatted(expert, layer, kept.x().rows(), tokens));
-    }
-
-    return device.take(kept.output());
   }
 
   /** Adds the parameters' gradients and returns that of x. */

@@ -13,6 +13,7 @@ import java.util.List;
  */
 final class OuterProducts {
   private static final int TOGETHER = 4; // rows that are added in one pass
+  private static final ThreadLocal<float[]> LINES = ThreadLocal.withInitial(() -> new float[0]);
 
   private final int columns;
   private final List<float[]> gradients = new ArrayList<>(); // [out] of each row
@@ -55,24 +56,45 @@ final class OuterProducts {
 
   /** Adds so many of the gradient's numbers, row-major from a first one on, to an array's. */
   void addTo(float[] sums, int first, int count) {
+    if (rows() == 0) {
+      return;
+    }
+
+    float[] line = line();
     for (int at = 0; at < count; ) {
       int out = (first + at) / columns;
       int from = (first + at) % columns;
       int some = Math.min(columns - from, count - at);
-      int row = 0;
-      for (; row + TOGETHER <= rows(); row += TOGETHER) {
-        addFour(sums, at, row, out, from, some);
-      }
-
-      for (; row < rows(); row++) {
-        addOne(sums, at, row, out, from, some);
-      }
-
+      System.arraycopy(sums, at, line, from, some);
+      addTo(line, out, from, from + some);
+      System.arraycopy(line, from, sums, at, some);
       at += some;
     }
   }
 
-  private void addFour(float[] sums, int at, int row, int out, int from, int count) {
+  /** Room of the thread for numbers of one output: loops over one index become vector code. */
+  private float[] line() {
+    float[] line = LINES.get();
+    if (line.length < columns) {
+      line = new float[columns];
+      LINES.set(line);
+    }
+
+    return line;
+  }
+
+  private void addTo(float[] line, int out, int from, int end) {
+    int row = 0;
+    for (; row + TOGETHER <= rows(); row += TOGETHER) {
+      addFour(line, row, out, from, end);
+    }
+
+    for (; row < rows(); row++) {
+      addOne(line, row, out, from, end);
+    }
+  }
+
+  private void addFour(float[] line, int row, int out, int from, int end) {
     float[] x0 = inputs.get(row);
     float[] x1 = inputs.get(row + 1);
     float[] x2 = inputs.get(row + 2);
@@ -81,16 +103,16 @@ final class OuterProducts {
     float g1 = gradients.get(row + 1)[out];
     float g2 = gradients.get(row + 2)[out];
     float g3 = gradients.get(row + 3)[out];
-    for (int i = 0; i < count; i++) {
-      sums[at + i] += g0 * x0[from + i] + g1 * x1[from + i] + g2 * x2[from + i] + g3 * x3[from + i];
+    for (int i = from; i < end; i++) {
+      line[i] += g0 * x0[i] + g1 * x1[i] + g2 * x2[i] + g3 * x3[i];
     }
   }
 
-  private void addOne(float[] sums, int at, int row, int out, int from, int count) {
+  private void addOne(float[] line, int row, int out, int from, int end) {
     float[] x = inputs.get(row);
     float g = gradients.get(row)[out];
-    for (int i = 0; i < count; i++) {
-      sums[at + i] += g * x[from + i];
+    for (int i = from; i < end; i++) {
+      line[i] += g * x[i];
     }
   }
 }

@@ -3,6 +3,7 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A layer of the generalized model: {@code h = norm(x + attention(x))}, {@code y = norm(h +
@@ -73,7 +74,7 @@ record PostNormLayer(
 
   @Override
   public Tape forward(
-      Matrix x, int length, ExpertMath.Tape[] kept, Copies copies, ExpertRunner runner)
+      Matrix x, int length, Optional<MoeBlock.Kept> kept, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Matrix q = linear(x, query, copies);
     Matrix k = linear(x, key, copies);

@@ -115,7 +115,10 @@ record Stage(TrainableModel model, int first, int end) {
   enum Keep {
     /** Nothing: no backward follows. */
     NOTHING,
-    /** The layers' inputs: backward computes each layer again, but experts of the CPU. */
+    /**
+     * The layers' inputs: backward computes each layer again, but its routing and experts of the
+     * CPU.
+     */
     INPUTS,
     /** All that the layers kept. */
     TAPES
@@ -126,7 +129,7 @@ record Stage(TrainableModel model, int first, int end) {
    *
    * @param batch the micro-batch
    * @param inputs of the layers; none if tapes are kept
-   * @param kept with them, of each layer the tapes of experts that the CPU computed
+   * @param kept of each layer beside its input
    * @param layers their tapes; none if inputs are kept
    * @param output of the last layer
    * @param logitsGradient of the last stage, if tapes are kept
@@ -135,7 +138,7 @@ record Stage(TrainableModel model, int first, int end) {
   record Tape(
       TokenBatch batch,
       List<Matrix> inputs,
-      List<ExpertMath.Tape[]> kept,
+      List<MoeBlock.Kept> kept,
       List<Layer.Tape> layers,
       Matrix output,
       Optional<Matrix> logitsGradient,
@@ -165,7 +168,7 @@ record Stage(TrainableModel model, int first, int end) {
       throws InterruptedException {
     MatrixDevice device = copies.device();
     List<Matrix> inputs = new ArrayList<>();
-    List<ExpertMath.Tape[]> kept = new ArrayList<>();
+    List<MoeBlock.Kept> kept = new ArrayList<>();
     List<Layer.Tape> tapes = new ArrayList<>();
     Matrix x = input.orElse(null);
     if (isFirst()) {
@@ -277,7 +280,8 @@ record Stage(TrainableModel model, int first, int end) {
         (number, counts, pass, work) -> runner.run(number, counts, Pass.AGAIN, work);
     int place = layer - first;
     Layer.Tape all =
-        computed.forward(tape.inputs.get(place), length, tape.kept.get(place), copies, again);
+        computed.forward(
+            tape.inputs.get(place), length, Optional.of(tape.kept.get(place)), copies, again);
     return computed.backward(all, length, down, copies, runner);
   }
 }
