@@ -6,6 +6,7 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.nio.FloatBuffer;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -287,12 +288,22 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   @Override
   public void release(Matrix matrix) {
+    release(List.of(matrix));
+  }
+
+  @Override
+  public void release(List<Matrix> matrices) {
+    giveUp(matrices.stream().map(this::disowned).toList());
+  }
+
+  /** A matrix of no scope from now on. */
+  private CudaMatrix disowned(Matrix matrix) {
     CudaMatrix one = mine(matrix);
     if (one.owner() != null) {
       one.owner().matrices.remove(one);
     }
 
-    giveUp(List.of(one));
+    return one;
   }
 
   private void giveUp(Iterable<CudaMatrix> matrices) {
@@ -310,19 +321,25 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   @Override
   public void store(Matrix matrix, FloatBuffer into) {
-    CudaMatrix one = mine(matrix);
-    Transfers.part(into, one.count());
-    if (one.owner() != null) {
-      one.owner().matrices.remove(one);
+    store(List.of(matrix), List.of(into));
+  }
+
+  @Override
+  public void store(List<Matrix> matrices, List<FloatBuffer> into) {
+    use();
+    CUevent computed = Events.record(compute);
+    List<Long> offsets = new ArrayList<>();
+    for (int i = 0; i < matrices.size(); i++) {
+      CudaMatrix one = disowned(matrices.get(i));
+      Transfers.part(into.get(i), one.count());
+      if (one.bytes() > 0) {
+        transfers.store(one, into.get(i), computed);
+        offsets.add(one.giveUp());
+      }
     }
 
-    if (one.bytes() > 0) {
-      use();
-      CUevent computed = Events.record(compute);
-      CUevent stored = transfers.store(one, into, computed);
-      Events.destroy(computed);
-      region.giveAfter(stored, one.giveUp());
-    }
+    Events.destroy(computed);
+    region.giveAfter(transfers.stored(), offsets);
   }
 
   @Override

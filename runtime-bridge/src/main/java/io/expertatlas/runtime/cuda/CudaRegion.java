@@ -172,9 +172,10 @@ final class CudaRegion {
     notifyAll();
   }
 
-  /** Gives a range back when an event has passed. */
-  synchronized void giveAfter(CUevent event, long offset) {
-    stored.add(new Pending(event, List.of(new Range(offset, 0)))); // the heap knows how long
+  /** Gives ranges back when an event has passed. */
+  synchronized void giveAfter(CUevent event, List<Long> offsets) {
+    List<Range> ranges = offsets.stream().map(offset -> new Range(offset, 0)).toList();
+    stored.add(new Pending(event, ranges)); // the heap knows how long they are
     changed();
   }
 

@@ -126,12 +126,8 @@ final class Transfers {
     Events.destroy(copied);
   }
 
-  /**
-   * Begins to copy a matrix to the host behind an event.
-   *
-   * @return an event after the copy
-   */
-  CUevent store(CudaMatrix matrix, FloatBuffer into, CUevent computed) {
+  /** Begins to copy a matrix to the host behind an event. */
+  void store(CudaMatrix matrix, FloatBuffer into, CUevent computed) {
     FloatBuffer to = part(into, matrix.count());
     Events.order(stores, computed);
     if (to.isDirect()) {
@@ -139,8 +135,6 @@ final class Transfers {
     } else {
       pieces(matrix, to);
     }
-
-    return Events.record(stores);
   }
 
   /** Copies a matrix's numbers to a buffer's rest, behind what was computed. */

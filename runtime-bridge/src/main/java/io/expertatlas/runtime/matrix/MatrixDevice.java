@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -53,6 +54,11 @@ public interface MatrixDevice extends AutoCloseable {
   /** Gives a lasting matrix up: its memory is free when what was called before is done. */
   void release(Matrix matrix);
 
+  /** Gives lasting matrices up together. */
+  default void release(List<Matrix> matrices) {
+    matrices.forEach(this::release);
+  }
+
   /**
    * Writes a lasting matrix to the host behind what was called, and gives it up. Complete after
    * {@link #synchronize}.
@@ -60,6 +66,17 @@ public interface MatrixDevice extends AutoCloseable {
    * @param into from position 0
    */
   void store(Matrix matrix, FloatBuffer into);
+
+  /**
+   * Writes lasting matrices to the host together; see {@link #store(Matrix, FloatBuffer)}.
+   *
+   * @param into of each
+   */
+  default void store(List<Matrix> matrices, List<FloatBuffer> into) {
+    for (int i = 0; i < matrices.size(); i++) {
+      store(matrices.get(i), into.get(i));
+    }
+  }
 
   /**
    * Waits, when run, until all that was stored before this call is there; it may be run by any

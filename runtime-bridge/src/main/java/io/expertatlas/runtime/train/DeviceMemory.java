@@ -251,9 +251,7 @@ final class DeviceMemory implements Copies, AutoCloseable {
       }
 
       if (loader.drop(block)) {
-        for (Parameter parameter : blocks.get(block)) {
-          matrices.release(values.remove(parameter));
-        }
+        matrices.release(blocks.get(block).stream().map(values::remove).toList());
 
         arena.release(bytes(block));
       }

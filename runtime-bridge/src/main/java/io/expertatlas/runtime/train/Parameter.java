@@ -7,6 +7,7 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.TrainingProfile;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -204,16 +205,31 @@ public final class Parameter {
 
   /** Takes the gradient of a step from a device, which gives its sum up; once a step. */
   void storeGradient(Matrix ofStep) {
-    if (written) {
-      throw new IllegalStateException("The gradient of %s came twice".formatted(name));
+    storeGradients(List.of(this), List.of(ofStep));
+  }
+
+  /** Takes gradients of a step, all of one device, which gives their sums up; once a step. */
+  static void storeGradients(List<Parameter> parameters, List<Matrix> ofStep) {
+    List<Matrix> sums = new ArrayList<>();
+    List<FloatBuffer> into = new ArrayList<>();
+    for (int i = 0; i < parameters.size(); i++) {
+      Parameter one = parameters.get(i);
+      if (one.written) {
+        throw new IllegalStateException("The gradient of %s came twice".formatted(one.name));
+      }
+
+      one.written = true;
+      if (ofStep.get(i) != one.sum) {
+        sums.add(ofStep.get(i));
+        into.add(one.gradient);
+      }
+
+      one.sum = null;
     }
 
-    written = true;
-    if (ofStep != sum) {
-      ofStep.device().store(ofStep, gradient);
+    if (!sums.isEmpty()) {
+      sums.get(0).device().store(sums, into);
     }
-
-    sum = null;
   }
 
   /**

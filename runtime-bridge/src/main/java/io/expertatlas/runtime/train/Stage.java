@@ -105,9 +105,17 @@ record Stage(TrainableModel model, int first, int end) {
   void storeGradients(Function<Parameter, Optional<Matrix>> sums) {
     List<Block> blocks = blocks();
     for (int i = blocks.size() - 1; i >= 0; i--) {
+      List<Parameter> parameters = new ArrayList<>();
+      List<Matrix> ofStep = new ArrayList<>();
       for (Parameter parameter : blocks.get(i).parameters()) {
-        sums.apply(parameter).ifPresent(parameter::storeGradient);
+        Optional<Matrix> sum = sums.apply(parameter);
+        if (sum.isPresent()) {
+          parameters.add(parameter);
+          ofStep.add(sum.get());
+        }
       }
+
+      Parameter.storeGradients(parameters, ofStep);
     }
   }
 
