@@ -239,7 +239,9 @@ final class FloatMatrix implements Matrix {
       read(row, x);
       inner.read(row, y);
       for (int i = 0; i < columns; i++) {
-        x[i] = y[i] > 0 ? x[i] : 0;
+        int kept =
+            Float.floatToRawIntBits(0 - y[i]) >> 31; // all bits above 0, else none: no branch
+        x[i] = Float.intBitsToFloat(Float.floatToRawIntBits(x[i]) & kept);
       }
 
       write(row, x);

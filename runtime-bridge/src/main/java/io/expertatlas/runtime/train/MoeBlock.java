@@ -58,7 +58,7 @@ record MoeBlock(
   long tapeBytes(int tokens) {
     long rows = (long) tokens * topK;
     long inner = experts.get(0).parameters().get(0).rows();
-    return Routing.bytes(tokens, experts.size(), topK)
+    return Routing.bytes(tokens, experts.size(), topK, renormalizes)
         + rows * (2L * router.columns() + math.innerMatrices() * inner) * Double.BYTES;
   }
 

@@ -20,7 +20,7 @@ final class Routing {
   private final boolean renormalizes;
   private final int rows;
   private final int experts;
-  private final double[] probabilities; // [token][expert]
+  private final double[] probabilities; // [token][expert]; nothing if renormalized
   private final int[] chosen; // [token][k]
   private final double[] weights; // [token][k]
   private final int[] slots; // [token][k] row among its expert's
@@ -31,7 +31,7 @@ final class Routing {
     this.rows = rows;
     this.experts = experts;
     this.renormalizes = renormalizes;
-    this.probabilities = new double[rows * experts];
+    this.probabilities = new double[renormalizes ? 0 : rows * experts];
     this.chosen = new int[rows * topK];
     this.weights = new double[rows * topK];
     this.slots = new int[rows * topK];
@@ -47,8 +47,8 @@ final class Routing {
     inParts(
         logits.rows(),
         token -> {
-          routing.softmax(numbers, token);
           routing.choose(numbers, token);
+          routing.weigh(numbers, token);
         });
     for (int j = 0; j < routing.chosen.length; j++) {
       routing.slots[j] = counts[routing.chosen[j]]++;
@@ -80,7 +80,6 @@ final class Routing {
 
   private void choose(double[] logits, int token) {
     int at = token * experts;
-    double sum = 0;
     for (int k = 0; k < topK; k++) {
       int best = -1;
       for (int expert = 0; expert < experts; expert++) {
@@ -90,12 +89,25 @@ final class Routing {
       }
 
       chosen[token * topK + k] = best;
-      weights[token * topK + k] = probabilities[at + best];
-      sum += probabilities[at + best];
+    }
+  }
+
+  /** The softmax over the chosen alone is that over all over its sum for the chosen. */
+  private void weigh(double[] logits, int token) {
+    int at = token * experts;
+    double most = logits[at + chosen[token * topK]];
+    double sum = 0;
+    for (int j = token * topK; j < (token + 1) * topK; j++) {
+      weights[j] = Math.exp(logits[at + chosen[j]] - most);
+      sum += weights[j];
     }
 
-    for (int k = 0; renormalizes && k < topK; k++) {
-      weights[token * topK + k] /= sum;
+    if (!renormalizes) {
+      sum = softmax(logits, token, most);
+    }
+
+    for (int j = token * topK; j < (token + 1) * topK; j++) {
+      weights[j] /= sum;
     }
   }
 
@@ -109,13 +121,9 @@ final class Routing {
     return false;
   }
 
-  private void softmax(double[] logits, int token) {
+  /** All probabilities; returns what they were divided by. */
+  private double softmax(double[] logits, int token, double most) {
     int at = token * experts;
-    double most = Double.NEGATIVE_INFINITY;
-    for (int i = at; i < at + experts; i++) {
-      most = Math.max(most, logits[i]);
-    }
-
     double sum = 0;
     for (int i = at; i < at + experts; i++) {
       probabilities[i] = Math.exp(logits[i] - most);
@@ -125,16 +133,22 @@ final class Routing {
     for (int i = at; i < at + experts; i++) {
       probabilities[i] /= sum;
     }
+
+    return sum;
   }
 
   /** Bytes that it takes. */
   long bytes() {
-    return bytes(rows, experts, topK);
+    return bytes(rows, experts, topK, renormalizes);
   }
 
-  /** Bytes for so many tokens: probabilities, and of each choice expert, row, token and weight. */
-  static long bytes(int tokens, int experts, int topK) {
-    return (long) tokens * (experts * Double.BYTES + topK * (3 * Integer.BYTES + Double.BYTES));
+  /**
+   * Bytes for so many tokens: probabilities, if they are needed, and of each choice expert, row,
+   * token and weight.
+   */
+  static long bytes(int tokens, int experts, int topK, boolean renormalizes) {
+    int probabilities = renormalizes ? 0 : experts * Double.BYTES;
+    return (long) tokens * (probabilities + topK * (3 * Integer.BYTES + Double.BYTES));
   }
 
   /** Tokens of each expert. */
