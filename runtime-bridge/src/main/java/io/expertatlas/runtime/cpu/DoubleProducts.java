@@ -12,15 +12,6 @@ import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
 public final class DoubleProducts {
   private DoubleProducts() {}
 
-  /**
-   * Sets how many threads share a product, also in floats; with 1 it runs on the thread that asks
-   * for it. So do all products of this process, until a {@link CpuDevice} with another number of
-   * threads is made.
-   */
-  public static void useThreads(int threads) {
-    ProductThreads.set(threads);
-  }
-
   /** {@code c = a transposed(b)}; a {@code [m, k]}, b {@code [n, k]}, c {@code [m, n]}. */
   public static void byTransposed(int m, int n, int k, double[] a, double[] b, double[] c) {
     if (m > 0 && n > 0 && k > 0) {

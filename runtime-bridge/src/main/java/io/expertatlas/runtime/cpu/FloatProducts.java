@@ -8,15 +8,16 @@ import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import org.bytedeco.javacpp.FloatPointer;
 
 /**
  * Matrix products in floats by OpenBLAS, on row-major buffers from their positions. Safe for
- * several threads; as many threads compute as {@link DoubleProducts#useThreads} or a {@link
- * CpuDevice} said last.
+ * several threads.
  *
  * <p>Operands outside the heap are read and written where they are. The presets would copy those of
  * the heap to new memory and back, also what is only read; here they pass through memory of the
- * thread, {@value #PIECE} numbers of rows at a time.
+ * thread, {@value #PIECE} numbers of rows at a time; all of them where weights are large and the
+ * product is shared out ({@link SharedProducts}).
  */
 public final class FloatProducts {
   private static final int PIECE = 1 << 22;
@@ -26,14 +27,14 @@ public final class FloatProducts {
 
   /** Memory outside the heap for the operands of a product. */
   private static final class Rooms {
-    private final FloatBuffer[] rooms = new FloatBuffer[3];
+    private final FloatBuffer[] rooms = new FloatBuffer[4];
 
     /** The operand itself, or room for it: uncleared. */
     FloatBuffer room(int operand, FloatBuffer numbers, int count) {
-      if (numbers.isDirect()) {
-        return numbers;
-      }
+      return numbers.isDirect() ? numbers : room(operand, count);
+    }
 
+    FloatBuffer room(int operand, int count) {
       if (rooms[operand] == null || rooms[operand].capacity() < count) {
         rooms[operand] =
             ByteBuffer.allocateDirect(Math.multiplyExact(count, Float.BYTES))
@@ -58,6 +59,15 @@ public final class FloatProducts {
     }
   }
 
+  /**
+   * Sets how many threads share a product with large weights. All others, also in doubles, run on
+   * the thread that asks for them, until a {@link CpuDevice} with another number of threads is
+   * made.
+   */
+  public static void useThreads(int threads) {
+    ProductThreads.set(threads, 1);
+  }
+
   /** {@code c = a transposed(b)}; a {@code [m, k]}, b {@code [n, k]}, c {@code [m, n]}. */
   public static void byTransposed(
       int m, int n, int k, FloatBuffer a, FloatBuffer b, FloatBuffer c) {
@@ -75,6 +85,11 @@ public final class FloatProducts {
       return;
     }
 
+    if (SharedProducts.fits(n, k)) {
+      shared(m, n, k, a, b, turnB, c);
+      return;
+    }
+
     Rooms rooms = ROOMS.get();
     FloatBuffer right = rooms.in(1, b, n * k);
     int each = a.isDirect() && c.isDirect() ? m : rowsOfPiece(Math.max(n, k));
@@ -89,6 +104,28 @@ public final class FloatProducts {
     }
   }
 
+  private static void shared(
+      int m, int n, int k, FloatBuffer a, FloatBuffer b, int turnB, FloatBuffer c) {
+    Rooms rooms = ROOMS.get();
+    FloatBuffer result = rooms.room(2, c, m * n);
+    FloatPointer left = pointer(rooms.in(0, a, m * k));
+    FloatPointer right = pointer(rooms.in(1, b, n * k));
+    FloatPointer out = pointer(result);
+    if (turnB == CblasTrans) {
+      SharedProducts.byTransposed(m, n, k, left, right, out);
+    } else {
+      FloatPointer sums = pointer(rooms.room(3, SharedProducts.room(m, n, k)));
+      SharedProducts.plain(m, n, k, left, right, out, sums);
+    }
+
+    rooms.out(2, c, m * n);
+  }
+
+  /** Of a buffer outside the heap; the presets take no account of its position. */
+  private static FloatPointer pointer(FloatBuffer numbers) {
+    return new FloatPointer(numbers.slice());
+  }
+
   /** {@code c += transposed(a) b}; a {@code [k, m]}, b {@code [k, n]}, c {@code [m, n]}. */
   public static void addTransposedBy(
       int m, int n, int k, FloatBuffer a, FloatBuffer b, FloatBuffer c) {
@@ -98,6 +135,14 @@ public final class FloatProducts {
 
     Rooms rooms = ROOMS.get();
     FloatBuffer out = rooms.in(2, c, m * n);
+    if (SharedProducts.fits(m, n)) {
+      FloatPointer left = pointer(rooms.in(0, a, k * m));
+      FloatPointer right = pointer(rooms.in(1, b, k * n));
+      SharedProducts.addTransposedBy(m, n, k, left, right, pointer(out));
+      rooms.out(2, c, m * n);
+      return;
+    }
+
     int each = a.isDirect() && b.isDirect() ? k : rowsOfPiece(Math.max(m, n));
     for (int first = 0; first < k; first += each) {
       int some = Math.min(each, k - first);

@@ -1,13 +1,10 @@
 package io.expertatlas.runtime.cpu;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.bytedeco.openblas.global.openblas;
 
 /**
@@ -16,6 +13,7 @@ import org.bytedeco.openblas.global.openblas;
  * started when they are first needed, and end when they are idle for a while.
  */
 final class ProductThreads {
+  private static final int DEALS = 4; // times that a thread takes pieces, if all are as fast
   private static final AtomicInteger NAMES = new AtomicInteger();
   private static final ThreadPoolExecutor POOL =
       new ThreadPoolExecutor(
@@ -41,9 +39,14 @@ final class ProductThreads {
     return thread;
   }
 
-  /** From now on so many work together. */
-  static synchronized void set(int count) {
-    openblas.blas_set_num_threads(count);
+  /** From now on so many work together, and as many of OpenBLAS's own. */
+  static void set(int count) {
+    set(count, count);
+  }
+
+  /** From now on so many work together, and so many of OpenBLAS's own. */
+  static synchronized void set(int count, int ofOpenBlas) {
+    openblas.blas_set_num_threads(ofOpenBlas);
     int others = Math.max(1, count - 1);
     if (others > POOL.getMaximumPoolSize()) {
       POOL.setMaximumPoolSize(others);
@@ -56,38 +59,66 @@ final class ProductThreads {
     threads = count;
   }
 
-  /** Deals consecutive pieces, at least one, to the threads; returns when all are done. */
+  /**
+   * Deals consecutive pieces, at least one, to the threads, whoever is free the next ones; returns
+   * when all are done. A thread that wakes late finds nothing left, and nobody waits for it.
+   */
   static void split(int pieces, Pieces work) {
     int parts = Math.min(threads, pieces);
-    List<Future<?>> others = new ArrayList<>(parts);
-    for (int part = 1; part < parts; part++) {
-      int from = (int) ((long) pieces * part / parts);
-      int to = (int) ((long) pieces * (part + 1) / parts);
-      others.add(POOL.submit(() -> work.run(from, to)));
-    }
-
-    try {
-      work.run(0, pieces / parts);
-    } finally {
-      others.forEach(ProductThreads::await);
-    }
+    Deal deal = new Deal(pieces, Math.max(1, pieces / (parts * DEALS)), parts - 1, work);
+    deal.run();
+    deal.await();
   }
 
-  private static void await(Future<?> other) {
-    boolean interrupted = false;
-    while (true) {
-      try {
-        other.get();
-        break;
-      } catch (InterruptedException e) {
-        interrupted = true; // the memory that is worked on must not be freed under it
-      } catch (ExecutionException e) {
-        throw new IllegalStateException("Cannot compute a product: " + e.getCause(), e);
+  /** Pieces that threads take some of at a time. */
+  private static final class Deal implements Runnable {
+    private final int pieces;
+    private final int each;
+    private final Pieces work;
+    private final AtomicInteger asleep; // threads that were not asked yet
+    private final AtomicInteger next = new AtomicInteger();
+    private final AtomicInteger done = new AtomicInteger();
+    private final AtomicReference<Throwable> failure = new AtomicReference<>();
+
+    Deal(int pieces, int each, int others, Pieces work) {
+      this.pieces = pieces;
+      this.each = each;
+      this.work = work;
+      this.asleep = new AtomicInteger(others);
+    }
+
+    @Override
+    public void run() {
+      wake(); // two of the others, who wake two each
+      wake();
+      for (int from = next.getAndAdd(each); from < pieces; from = next.getAndAdd(each)) {
+        int to = Math.min(pieces, from + each);
+        try {
+          work.run(from, to);
+        } catch (RuntimeException | Error e) {
+          failure.compareAndSet(null, e);
+        } finally {
+          done.addAndGet(to - from);
+        }
       }
     }
 
-    if (interrupted) {
-      Thread.currentThread().interrupt();
+    private void wake() {
+      if (next.get() < pieces && asleep.getAndDecrement() > 0) {
+        POOL.execute(this);
+      }
+    }
+
+    /** Others are at their last pieces: they take no longer than waking up would. */
+    void await() {
+      while (done.get() < pieces) {
+        Thread.onSpinWait();
+      }
+
+      if (failure.get() != null) {
+        throw new IllegalStateException(
+            "Cannot compute a product: " + failure.get(), failure.get());
+      }
     }
   }
 }

@@ -21,10 +21,10 @@ final class Products {
   private static final int FEW_ROWS = 16;
 
   /** Multiplications of a product that OpenBLAS runs on one thread without copies. */
-  private static final long SMALL = 200_000;
+  static final long SMALL = 200_000;
 
   /** Outputs of a piece: with more, rows of 32 to 128 numbers take two to three times as long. */
-  private static final int MOST_OUTPUTS = 256;
+  static final int MOST_OUTPUTS = 256;
 
   private static final int LEAST_OUTPUTS = 4;
 

@@ -1,6 +1,6 @@
 package io.expertatlas.runtime.train;
 
-import io.expertatlas.runtime.cpu.DoubleProducts;
+import io.expertatlas.runtime.cpu.FloatProducts;
 import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Collections;
@@ -33,7 +33,7 @@ public record Backend(List<MatrixDevice> devices, MatrixDevice cpu, boolean reco
 
   /** Gives products on the CPU their threads; in doubles each runs on the thread that asks. */
   void useThreads(int threads) {
-    DoubleProducts.useThreads(isThreaded() ? threads : 1);
+    FloatProducts.useThreads(isThreaded() ? threads : 1);
   }
 
   Stage.Keep keep() {

@@ -1,6 +1,6 @@
 package io.expertatlas.runtime.train;
 
-import io.expertatlas.runtime.cpu.DoubleProducts;
+import io.expertatlas.runtime.cpu.FloatProducts;
 import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
@@ -25,7 +25,7 @@ public final class PlainExecutor implements StepExecutor {
     this.model = model;
     this.stage = new Stage(model, 0, model.layers().size());
     this.microBatches = microBatches;
-    DoubleProducts.useThreads(1);
+    FloatProducts.useThreads(1);
   }
 
   /** Copies of all parameters. */

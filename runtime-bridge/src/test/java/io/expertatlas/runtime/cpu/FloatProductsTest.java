@@ -43,6 +43,72 @@ class FloatProductsTest {
     }
   }
 
+  /** Weights that are large enough to be shared out, odd sizes, each way to cut. */
+  @ParameterizedTest
+  @CsvSource({
+    "1,2051,2053",
+    "5,4099,1027",
+    "16,1030,4101",
+    "33,2050,2049",
+    "64,521,8195",
+    "130,521,1027"
+  })
+  void bitsAreThoseOfAnyNumberOfThreads(int m, int n, int k) {
+    FloatBuffer a = buffer(m * k, false);
+    FloatBuffer down = buffer(m * n, false);
+    FloatBuffer weights = buffer(k * n, true);
+    FloatBuffer plain = buffer(m * n, false);
+    FloatBuffer transposed = buffer(m * k, true);
+    try {
+      for (int threads : new int[] {1, 2, 5}) {
+        FloatProducts.useThreads(threads);
+        FloatBuffer out = buffer(m * n, true);
+        FloatBuffer back = buffer(m * k, false);
+        FloatProducts.plain(m, n, k, a, weights, out);
+        FloatProducts.byTransposed(m, k, n, down, weights, back);
+        if (threads == 1) {
+          checkSome(m, n, k, a, weights, down, out, back);
+          plain.put(3, out, 3, m * n);
+          transposed.put(3, back, 3, m * k);
+        }
+
+        assertThat(out).as("%d threads", threads).isEqualTo(plain);
+        assertThat(back).as("%d threads", threads).isEqualTo(transposed);
+      }
+    } finally {
+      FloatProducts.useThreads(1);
+    }
+  }
+
+  /** Numbers drawn at random and those of the last column, each by a loop in doubles. */
+  private void checkSome(
+      int m,
+      int n,
+      int k,
+      FloatBuffer a,
+      FloatBuffer weights,
+      FloatBuffer down,
+      FloatBuffer plain,
+      FloatBuffer transposed) {
+    for (int sample = 0; sample < 2000; sample++) {
+      int row = sample % m;
+      int j = sample < m ? n - 1 : random.nextInt(n);
+      int l = sample < m ? k - 1 : random.nextInt(k);
+      double there = 0;
+      for (int t = 0; t < k; t++) {
+        there += (double) a.get(3 + row * k + t) * weights.get(3 + t * n + j);
+      }
+
+      double back = 0;
+      for (int t = 0; t < n; t++) {
+        back += (double) down.get(3 + row * n + t) * weights.get(3 + l * n + t);
+      }
+
+      assertThat((double) plain.get(3 + row * n + j)).isCloseTo(there, within(1e-4));
+      assertThat((double) transposed.get(3 + row * k + l)).isCloseTo(back, within(1e-4));
+    }
+  }
+
   private static void check(
       int m, int n, int k, FloatBuffer a, FloatBuffer b, FloatBuffer c, FloatBuffer before) {
     for (int i = 0; i < m; i++) {

@@ -3,7 +3,7 @@ package io.expertatlas.runtime.matrix;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.expertatlas.runtime.cpu.DoubleProducts;
+import io.expertatlas.runtime.cpu.FloatProducts;
 import java.nio.FloatBuffer;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 class FloatMatrixTest extends MatrixContract {
   @BeforeAll
   static void useOneThread() {
-    DoubleProducts.useThreads(1);
+    FloatProducts.useThreads(1);
   }
 
   @Override
