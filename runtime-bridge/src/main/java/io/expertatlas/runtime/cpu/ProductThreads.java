@@ -1,28 +1,28 @@
 package io.expertatlas.runtime.cpu;
 
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ThreadPoolExecutor;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.bytedeco.openblas.global.openblas;
 
 /**
  * The threads of matrix products, of the whole process: OpenBLAS's own for products of many rows,
- * and as many, the caller among them, for products that are cut by {@link Products}. They are
- * started when they are first needed, and end when they are idle for a while.
+ * and as many, the caller among them, for products that are cut by {@link Products} and {@link
+ * SharedProducts}. They are started when they are first needed. One product comes soon after
+ * another, so a thread looks out for the next one for a moment before it sleeps: to be woken takes
+ * as long as a product of few rows.
  */
 final class ProductThreads {
   private static final int DEALS = 4; // times that a thread takes pieces, if all are as fast
-  private static final AtomicInteger NAMES = new AtomicInteger();
-  private static final ThreadPoolExecutor POOL =
-      new ThreadPoolExecutor(
-          1, 1, 10, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), ProductThreads::thread);
+  private static final int MOST_SPINS = 10_000;
+  private static final long AWAKE_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
+  private static final List<Worker> WORKERS = new ArrayList<>(); // under the class's lock
+  private static final AtomicReference<Deal> CURRENT = new AtomicReference<>();
+  private static volatile Worker[] others = new Worker[0]; // that work now
   private static volatile int threads = 1;
-
-  static {
-    POOL.allowCoreThreadTimeOut(true);
-  }
 
   private ProductThreads() {}
 
@@ -33,12 +33,6 @@ final class ProductThreads {
     void run(int from, int to);
   }
 
-  private static Thread thread(Runnable work) {
-    Thread thread = new Thread(work, "product-" + NAMES.incrementAndGet());
-    thread.setDaemon(true);
-    return thread;
-  }
-
   /** From now on so many work together, and as many of OpenBLAS's own. */
   static void set(int count) {
     set(count, count);
@@ -47,50 +41,131 @@ final class ProductThreads {
   /** From now on so many work together, and so many of OpenBLAS's own. */
   static synchronized void set(int count, int ofOpenBlas) {
     openblas.blas_set_num_threads(ofOpenBlas);
-    int others = Math.max(1, count - 1);
-    if (others > POOL.getMaximumPoolSize()) {
-      POOL.setMaximumPoolSize(others);
-      POOL.setCorePoolSize(others);
-    } else {
-      POOL.setCorePoolSize(others);
-      POOL.setMaximumPoolSize(others);
+    threads = count;
+    others = null;
+  }
+
+  /** Those that work beside the caller, started if they are not yet. */
+  private static Worker[] others() {
+    Worker[] found = others;
+    if (found != null) {
+      return found;
     }
 
-    threads = count;
+    synchronized (ProductThreads.class) {
+      while (WORKERS.size() < threads - 1) {
+        Worker worker = new Worker("product-" + (WORKERS.size() + 1));
+        WORKERS.add(worker);
+        worker.start();
+      }
+
+      others = WORKERS.subList(0, threads - 1).toArray(Worker[]::new);
+      return others;
+    }
   }
 
   /**
    * Deals consecutive pieces, at least one, to the threads, whoever is free the next ones; returns
-   * when all are done. A thread that wakes late finds nothing left, and nobody waits for it.
+   * when all are done. Nobody waits for a thread that wakes late, and of several products at a time
+   * the others help with the last one.
    */
   static void split(int pieces, Pieces work) {
     int parts = Math.min(threads, pieces);
-    Deal deal = new Deal(pieces, Math.max(1, pieces / (parts * DEALS)), parts - 1, work);
+    Deal deal = new Deal(pieces, Math.max(1, pieces / (parts * DEALS)), work);
+    if (parts > 1) {
+      deal.invite(others(), parts - 1);
+    }
+
     deal.run();
     deal.await();
+    CURRENT.compareAndSet(deal, null);
   }
 
-  /** Pieces that threads take some of at a time. */
-  private static final class Deal implements Runnable {
-    private final int pieces;
-    private final int each;
-    private final Pieces work;
-    private final AtomicInteger asleep; // threads that were not asked yet
-    private final AtomicInteger next = new AtomicInteger();
-    private final AtomicInteger done = new AtomicInteger();
-    private final AtomicReference<Throwable> failure = new AtomicReference<>();
+  /** Helps with the product that is dealt, again and again. */
+  private static final class Worker extends Thread {
+    private volatile boolean sleeps;
 
-    Deal(int pieces, int each, int others, Pieces work) {
-      this.pieces = pieces;
-      this.each = each;
-      this.work = work;
-      this.asleep = new AtomicInteger(others);
+    Worker(String name) {
+      super(name);
+      setDaemon(true);
     }
 
     @Override
     public void run() {
-      wake(); // two of the others, who wake two each
-      wake();
+      Deal last = null;
+      long since = System.nanoTime();
+      while (true) {
+        Deal deal = CURRENT.get();
+        if (deal != null && deal != last) {
+          last = deal;
+          deal.join();
+          since = System.nanoTime();
+        } else if (System.nanoTime() - since < AWAKE_NANOS) {
+          Thread.onSpinWait();
+        } else {
+          last = null; // nor its memory
+          sleeps = true;
+          if (CURRENT.get() == null) {
+            LockSupport.park(this);
+          }
+
+          sleeps = false;
+          since = System.nanoTime();
+        }
+      }
+    }
+
+    void wake() {
+      if (sleeps) {
+        LockSupport.unpark(this);
+      }
+    }
+  }
+
+  /** Pieces that threads take some of at a time. */
+  private static final class Deal {
+    private final int pieces;
+    private final int each;
+    private final Pieces work;
+    private final AtomicInteger next = new AtomicInteger();
+    private final AtomicInteger done = new AtomicInteger();
+    private final AtomicInteger places = new AtomicInteger(); // for threads beside the caller
+    private final AtomicInteger woken = new AtomicInteger();
+    private final AtomicReference<Throwable> failure = new AtomicReference<>();
+    private Worker[] invited = new Worker[0];
+
+    Deal(int pieces, int each, Pieces work) {
+      this.pieces = pieces;
+      this.each = each;
+      this.work = work;
+    }
+
+    void invite(Worker[] workers, int count) {
+      invited = workers;
+      places.set(count);
+      CURRENT.set(this);
+      wakeTwo();
+    }
+
+    /** Two of the others, who wake two each. */
+    private void wakeTwo() {
+      for (int i = 0; i < 2; i++) {
+        int worker = woken.getAndIncrement();
+        if (worker < invited.length && next.get() < pieces) {
+          invited[worker].wake();
+        }
+      }
+    }
+
+    /** A thread that looked out, or was woken, for it. */
+    void join() {
+      if (next.get() < pieces && places.getAndDecrement() > 0) {
+        wakeTwo();
+        run();
+      }
+    }
+
+    void run() {
       for (int from = next.getAndAdd(each); from < pieces; from = next.getAndAdd(each)) {
         int to = Math.min(pieces, from + each);
         try {
@@ -103,16 +178,14 @@ final class ProductThreads {
       }
     }
 
-    private void wake() {
-      if (next.get() < pieces && asleep.getAndDecrement() > 0) {
-        POOL.execute(this);
-      }
-    }
-
     /** Others are at their last pieces: they take no longer than waking up would. */
     void await() {
-      while (done.get() < pieces) {
-        Thread.onSpinWait();
+      for (int spins = 0; done.get() < pieces; spins++) {
+        if (spins < MOST_SPINS) {
+          Thread.onSpinWait();
+        } else {
+          Thread.yield(); // more threads than processors: let them come to their end
+        }
       }
 
       if (failure.get() != null) {

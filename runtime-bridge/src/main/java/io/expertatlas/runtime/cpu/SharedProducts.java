@@ -22,7 +22,7 @@ final class SharedProducts {
   /** Weights from which on a product is shared out. */
   private static final long LEAST_WEIGHTS = 1 << 18;
 
-  private static final int OUTPUTS = 64; // of a piece whose weights are copied
+  private static final int OUTPUTS = 32; // of a piece whose weights are copied
 
   /** Rows up to which weights are read by outputs in small pieces. */
   private static final int FEW_ROWS = 16;
@@ -36,7 +36,7 @@ final class SharedProducts {
   private static final int FEW_SUMMED = 32;
   private static final int HIGH = 16; // rows of a small piece
   private static final int WIDTH = 1024; // outputs of a strip
-  private static final int TASKS = 32; // about so many pieces of strips are shared out
+  private static final int TASKS = 64; // about so many pieces of strips are shared out
 
   private SharedProducts() {}
 
