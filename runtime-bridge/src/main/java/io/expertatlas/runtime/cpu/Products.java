@@ -69,7 +69,7 @@ final class Products {
   }
 
   /** Outputs {@code first} to {@code first + count} of n. */
-  private static void outputs(
+  static void outputs(
       FloatPointer x,
       FloatPointer weight,
       int rows,

@@ -50,27 +50,30 @@ final class SharedProducts {
     int block = m <= FEW_ROWS ? Math.min(m, LOW) : m;
     long small = Math.min(Products.MOST_OUTPUTS, SMALL / ((long) block * k));
     int each = m <= FEW_ROWS ? (int) Math.max(1, small) : OUTPUTS;
+    share(
+        n,
+        each,
+        (first, count) -> {
+          for (int row = 0; row < m; row += block) {
+            int rows = Math.min(block, m - row);
+            FloatPointer out = at(c, (long) row * n);
+            Products.outputs(at(a, (long) row * k), b, rows, k, first, count, n, 0, out);
+          }
+        });
+  }
+
+  /** Consecutive ones of a length. */
+  private interface Range {
+    void run(int first, int count);
+  }
+
+  /** Deals a length out, so many at a time. */
+  private static void share(int length, int each, Range work) {
     ProductThreads.split(
-        pieces(n, each),
+        pieces(length, each),
         (from, to) -> {
-          for (int first = from * each; first < Math.min(n, to * each); first += each) {
-            for (int row = 0; row < m; row += block) {
-              cblas_sgemm(
-                  CblasRowMajor,
-                  CblasNoTrans,
-                  CblasTrans,
-                  Math.min(block, m - row),
-                  Math.min(each, n - first),
-                  k,
-                  1,
-                  at(a, (long) row * k),
-                  k,
-                  at(b, (long) first * k),
-                  k,
-                  0,
-                  at(c, (long) row * n + first),
-                  n);
-            }
+          for (int first = from * each; first < Math.min(length, to * each); first += each) {
+            work.run(first, Math.min(each, length - first));
           }
         });
   }
@@ -81,15 +84,15 @@ final class SharedProducts {
 
   /** {@code c += transposed(a) b}; a {@code [k, m]}, b {@code [k, n]}, c {@code [m, n]}. */
   static void addTransposedBy(int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c) {
-    ProductThreads.split(
-        pieces(m, OUTPUTS),
-        (from, to) -> {
-          for (int first = from * OUTPUTS; first < Math.min(m, to * OUTPUTS); first += OUTPUTS) {
+    share(
+        m,
+        OUTPUTS,
+        (first, count) ->
             cblas_sgemm(
                 CblasRowMajor,
                 CblasTrans,
                 CblasNoTrans,
-                Math.min(OUTPUTS, m - first),
+                count,
                 n,
                 k,
                 1,
@@ -99,9 +102,7 @@ final class SharedProducts {
                 n,
                 1,
                 at(c, (long) first * n),
-                n);
-          }
-        });
+                n));
   }
 
   /** Numbers of room for {@link #plain}. */
@@ -122,14 +123,10 @@ final class SharedProducts {
   static void plain(
       int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
     if (m > MOST_SUMMED) {
-      ProductThreads.split(
-          pieces(n, OUTPUTS),
-          (from, to) -> {
-            for (int first = from * OUTPUTS; first < Math.min(n, to * OUTPUTS); first += OUTPUTS) {
-              int width = Math.min(OUTPUTS, n - first);
-              multiply(m, width, k, a, k, at(b, first), n, 0, at(c, first), n);
-            }
-          });
+      share(
+          n,
+          OUTPUTS,
+          (first, count) -> multiply(m, count, k, a, k, at(b, first), n, 0, at(c, first), n));
       return;
     }
 

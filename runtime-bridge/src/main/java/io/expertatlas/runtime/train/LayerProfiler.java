@@ -184,7 +184,8 @@ public final class LayerProfiler {
     return layersMoved(size) * size;
   }
 
-  private static Matrix random(MatrixDevice device, int rows, int columns) {
+  /** Numbers from -0.5 to 0.5, always the same. */
+  static Matrix random(MatrixDevice device, int rows, int columns) {
     SplittableRandom random = new SplittableRandom(1);
     double[] values = new double[Math.multiplyExact(rows, columns)];
     Arrays.setAll(values, i -> random.nextDouble() - 0.5);

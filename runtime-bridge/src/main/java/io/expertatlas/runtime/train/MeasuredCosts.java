@@ -4,9 +4,7 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.pipeline.ExpertCosts;
 import io.expertatlas.runtime.pipeline.TokenCurve;
-import java.util.Arrays;
 import java.util.List;
-import java.util.SplittableRandom;
 
 /**
  * What the pieces of a layer take on this machine, timed once with an expert of the model's first
@@ -69,7 +67,7 @@ public final class MeasuredCosts implements ExpertCosts {
       for (int point = 0; point < COUNTS.length; point++) {
         for (int round = -1; round < ROUNDS; round++) { // the first one warms up
           try (MatrixDevice.Scope scope = device.scope()) {
-            Matrix x = random(COUNTS[point], model.hidden(), device);
+            Matrix x = LayerProfiler.random(device, COUNTS[point], model.hidden());
             device.synchronize();
             long begin = System.nanoTime();
             ExpertMath.Tape tape = layer.math().forward(x, expert.parameters(), copies);
@@ -89,13 +87,6 @@ public final class MeasuredCosts implements ExpertCosts {
 
     return new Curves(
         TokenCurve.of(COUNTS, there).monotone(), TokenCurve.of(COUNTS, back).monotone());
-  }
-
-  private static Matrix random(int rows, int columns, MatrixDevice device) {
-    SplittableRandom random = new SplittableRandom(1);
-    double[] values = new double[rows * columns];
-    Arrays.setAll(values, i -> random.nextDouble() - 0.5);
-    return device.of(rows, columns, values);
   }
 
   @Override
