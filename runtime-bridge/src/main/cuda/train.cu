@@ -295,12 +295,12 @@ extern "C" __global__ void train_combine(
   }
 }
 
-// out[n] = x[n / k] times sources[from[n]][rows[n]]; a block for each n.
-extern "C" __global__ void train_products(
-    const float* x, const float* const* sources, const int* from, const int* rows, float* out, int k, int width) {
+// out[row] = x[row] times y[row], or with a stride of 0 times y's only row; a block for each row.
+extern "C" __global__ void train_row_products(
+    const float* x, const float* y, float* out, int stride, int width) {
   __shared__ float room[WARP];
-  const float* left = x + (size_t)(blockIdx.x / k) * width;
-  const float* right = sources[from[blockIdx.x]] + (size_t)rows[blockIdx.x] * width;
+  const float* left = x + (size_t)blockIdx.x * width;
+  const float* right = y + (size_t)blockIdx.x * stride;
   float sum = 0;
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
     sum += left[i] * right[i];
@@ -308,5 +308,27 @@ extern "C" __global__ void train_products(
   sum = block_sum(sum, room);
   if (threadIdx.x == 0) {
     out[blockIdx.x] = sum;
+  }
+}
+
+// With g[j] = along[from[t k + j]][rows[t k + j]] and s the sum of the token's: out[t][from[t k + j]] = g[j] - shares[t k + j] s,
+// 0 for others; or, if shares are of all, out[t][e] = [e chosen] g - shares[t experts + e] s. Grid: ceil(tokens / block).
+extern "C" __global__ void train_logits_gradient(
+    const float* const* along, const int* from, const int* rows, const float* shares, float* out, int tokens, int k, int experts, int of_chosen) {
+  const int t = blockIdx.x * blockDim.x + threadIdx.x;
+  if (t >= tokens) {
+    return;
+  }
+  float* to = out + (size_t)t * experts;
+  double sum = 0;
+  for (int j = t * k; j < (t + 1) * k; j++) {
+    sum += along[from[j]][rows[j]];
+  }
+  for (int e = 0; e < experts; e++) {
+    to[e] = of_chosen ? 0.0f : (float)(-shares[(size_t)t * experts + e] * sum);
+  }
+  for (int j = t * k; j < (t + 1) * k; j++) {
+    const float g = along[from[j]][rows[j]];
+    to[from[j]] += of_chosen ? (float)(g - shares[j] * sum) : g;
   }
 }

@@ -307,6 +307,25 @@ final class CudaMatrix implements Matrix {
   }
 
   @Override
+  public Matrix rowProducts(Matrix other) {
+    CudaMatrix right = device.mine(other);
+    check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
+    CudaMatrix out = device.make(rows, 1);
+    if (rows > 0) {
+      device
+          .on("train_row_products", rows, 256)
+          .with(address())
+          .with(right.address())
+          .with(out.address())
+          .with(right.rows == 1 ? 0 : columns)
+          .with(columns)
+          .run();
+    }
+
+    return out;
+  }
+
+  @Override
   public Matrix reluBackward(Matrix result) {
     CudaMatrix inner = device.mine(result);
     checkSame(inner);

@@ -426,32 +426,33 @@ public final class CudaMatrixDevice implements MatrixDevice {
   }
 
   @Override
-  public double[] products(Matrix matrix, Matrix[] sources, int k, int[] from, int[] rows) {
-    CudaMatrix left = mine(matrix);
-    long[] addresses = addresses(sources, left.columns(), from, rows);
-    if (from.length > (long) left.rows() * k) {
-      throw new IllegalArgumentException(
-          "Invalid products: %d, of %d rows with %d".formatted(from.length, left.rows(), k));
+  public Matrix logitsGradient(
+      Matrix[] along,
+      int experts,
+      int k,
+      int[] from,
+      int[] rows,
+      double[] shares,
+      boolean ofChosen) {
+    MatrixDevice.checkShares(experts, k, from, shares, ofChosen);
+    long[] addresses = addresses(along, 1, from, rows);
+    CudaMatrix out = make(from.length / k, experts);
+    if (out.rows() > 0) {
+      Uploads.Sent sent = uploads().send(addresses, shares, from, rows);
+      on("train_logits_gradient", (out.rows() + 127) / 128, 128)
+          .with(sent.longs())
+          .with(sent.ints()[0])
+          .with(sent.ints()[1])
+          .with(sent.floats())
+          .with(out.address())
+          .with(out.rows())
+          .with(k)
+          .with(experts)
+          .with(ofChosen ? 1 : 0)
+          .run();
     }
 
-    if (from.length == 0) {
-      return new double[0];
-    }
-
-    CudaMatrix out = make(1, from.length);
-    Uploads.Sent sent = uploads().send(addresses, new double[0], from, rows);
-    on("train_products", from.length, 128)
-        .with(left.address())
-        .with(sent.longs())
-        .with(sent.ints()[0])
-        .with(sent.ints()[1])
-        .with(out.address())
-        .with(k)
-        .with(left.columns())
-        .run();
-    double[] products = out.toHost();
-    release(out);
-    return products;
+    return out;
   }
 
   /** Where sources lie; refuses rows that they do not have. */

@@ -9,11 +9,10 @@ import jcuda.driver.JCudaDriver;
 
 /**
  * Page-locked memory of the host through which numbers of four bytes and their multiples pass to
- * and from a computing stream, in its order. Few are copied by a kernel: the engines that copy may
- * be at work on weights or gradients for milliseconds.
+ * and from a computing stream, in its order. A kernel copies them: the engines that copy may be at
+ * work on weights or gradients for milliseconds.
  */
 final class PinnedWords {
-  private static final long FEW_BYTES = 256 << 10; // 5 us of a link of 55 GB/s
   private static final int THREADS = 256;
 
   private final CUstream stream;
@@ -42,25 +41,12 @@ final class PinnedWords {
 
   /** Begins to copy from the {@code first}-th byte on to the GPU. */
   void send(long first, Address to, long bytes) {
-    if (bytes > FEW_BYTES) {
-      check(
-          JCudaDriver.cuMemcpyHtoDAsync(to, memory.withByteOffset(first), bytes, stream),
-          "copying %d bytes to the GPU".formatted(bytes));
-    } else {
-      copy(seen.value() + first, to.value(), bytes);
-    }
+    copy(seen.value() + first, to.value(), bytes);
   }
 
   /** Copies from the GPU to the beginning, and waits. */
   void fetch(Address from, long bytes) {
-    if (bytes > FEW_BYTES) {
-      check(
-          JCudaDriver.cuMemcpyDtoHAsync(memory, from, bytes, stream),
-          "copying %d bytes to the host".formatted(bytes));
-    } else {
-      copy(from.value(), seen.value(), bytes);
-    }
-
+    copy(from.value(), seen.value(), bytes);
     check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
   }
 

@@ -86,14 +86,32 @@ public final class DoubleDevice implements MatrixDevice {
   }
 
   @Override
-  public double[] products(Matrix matrix, Matrix[] sources, int k, int[] from, int[] rows) {
-    double[] left = DoubleMatrix.of(matrix).values;
-    int columns = matrix.columns();
-    double[] out = new double[from.length];
-    for (int j = 0; j < out.length; j++) {
-      double[] right = DoubleMatrix.of(sources[from[j]]).values;
-      for (int i = 0; i < columns; i++) {
-        out[j] += left[j / k * columns + i] * right[rows[j] * columns + i];
+  public Matrix logitsGradient(
+      Matrix[] along,
+      int experts,
+      int k,
+      int[] from,
+      int[] rows,
+      double[] shares,
+      boolean ofChosen) {
+    MatrixDevice.checkShares(experts, k, from, shares, ofChosen);
+    DoubleMatrix out = new DoubleMatrix(from.length / k, experts);
+    for (int t = 0; t < out.rows; t++) {
+      double[] of = new double[k];
+      double sum = 0;
+      for (int j = 0; j < k; j++) {
+        int choice = t * k + j;
+        of[j] = DoubleMatrix.of(along[from[choice]]).values[rows[choice]];
+        sum += of[j];
+      }
+
+      for (int expert = 0; !ofChosen && expert < experts; expert++) {
+        out.values[t * experts + expert] = -shares[t * experts + expert] * sum;
+      }
+
+      for (int j = 0; j < k; j++) {
+        int choice = t * k + j;
+        out.values[t * experts + from[choice]] += ofChosen ? of[j] - shares[choice] * sum : of[j];
       }
     }
 

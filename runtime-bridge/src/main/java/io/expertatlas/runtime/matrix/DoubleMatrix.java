@@ -144,6 +144,21 @@ final class DoubleMatrix implements Matrix {
   }
 
   @Override
+  public Matrix rowProducts(Matrix other) {
+    DoubleMatrix right = of(other);
+    check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
+    DoubleMatrix out = new DoubleMatrix(rows, 1);
+    for (int row = 0; row < rows; row++) {
+      int at = right.rows == 1 ? 0 : row * columns;
+      for (int i = 0; i < columns; i++) {
+        out.values[row] += values[row * columns + i] * right.values[at + i];
+      }
+    }
+
+    return out;
+  }
+
+  @Override
   public Matrix reluBackward(Matrix result) {
     DoubleMatrix inner = of(result);
     check(rows == inner.rows && columns == inner.columns, inner);

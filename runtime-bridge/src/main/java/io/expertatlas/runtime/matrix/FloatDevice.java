@@ -134,19 +134,20 @@ public final class FloatDevice implements MatrixDevice {
   }
 
   @Override
-  public double[] products(Matrix matrix, Matrix[] sources, int k, int[] from, int[] rows) {
-    int columns = matrix.columns();
-    float[] left = new float[columns];
-    float[] right = new float[columns];
-    double[] out = new double[from.length];
-    for (int j = 0; j < out.length; j++) {
-      FloatMatrix.of(matrix).read(j / k, left);
-      FloatMatrix.of(sources[from[j]]).read(rows[j], right);
-      for (int i = 0; i < columns; i++) {
-        out[j] += (double) left[i] * right[i];
-      }
+  public Matrix logitsGradient(
+      Matrix[] along,
+      int experts,
+      int k,
+      int[] from,
+      int[] rows,
+      double[] shares,
+      boolean ofChosen) {
+    Matrix[] inDoubles = new Matrix[along.length];
+    for (int i = 0; i < along.length; i++) {
+      inDoubles[i] = along[i] == null ? null : DoubleDevice.INSTANCE.take(along[i]);
     }
 
-    return out;
+    return take(
+        DoubleDevice.INSTANCE.logitsGradient(inDoubles, experts, k, from, rows, shares, ofChosen));
   }
 }

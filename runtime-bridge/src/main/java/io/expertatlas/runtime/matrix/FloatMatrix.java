@@ -230,6 +230,27 @@ final class FloatMatrix implements Matrix {
   }
 
   @Override
+  public Matrix rowProducts(Matrix other) {
+    FloatMatrix right = of(other);
+    check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
+    FloatMatrix out = new FloatMatrix(rows, 1);
+    float[] x = new float[columns];
+    float[] y = new float[columns];
+    for (int row = 0; row < rows; row++) {
+      read(row, x);
+      right.read(right.rows == 1 ? 0 : row, y);
+      double sum = 0;
+      for (int i = 0; i < columns; i++) {
+        sum += (double) x[i] * y[i];
+      }
+
+      out.values.put(row, (float) sum);
+    }
+
+    return out;
+  }
+
+  @Override
   public Matrix reluBackward(Matrix result) {
     FloatMatrix inner = of(result);
     checkSame(inner);

@@ -63,6 +63,9 @@ public interface Matrix {
   /** Adds each row of another to a row of this one, in order: the gradient of {@link #gather}. */
   void addRowsAt(int[] indices, Matrix rows);
 
+  /** Products of rows with those of another, or with its only row: [rows, 1]. */
+  Matrix rowProducts(Matrix other);
+
   /** Turns negative numbers of this one, which is returned, into 0. */
   Matrix relu();
 

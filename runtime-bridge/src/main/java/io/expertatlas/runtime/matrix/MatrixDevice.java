@@ -112,10 +112,35 @@ public interface MatrixDevice extends AutoCloseable {
   Matrix combine(Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights);
 
   /**
-   * Products of rows: {@code [t * k + j]} is that of row t of a matrix with row {@code rows[t * k +
-   * j]} of {@code sources[from[t * k + j]]}.
+   * What a router's logits are told, {@code [t, experts]}. With {@code g[t * k + j]} row {@code
+   * rows[t * k + j]} of {@code along[from[t * k + j]]}, numbers of one column: the chosen ones get
+   * their g, and all lose their share of the sum of the token's.
+   *
+   * @param experts that may be chosen; those of a token differ
+   * @param shares {@code [t * experts]}, or {@code [t * k]} if they are of the chosen
+   * @param ofChosen whether the shares of others are 0
    */
-  double[] products(Matrix matrix, Matrix[] sources, int k, int[] from, int[] rows);
+  Matrix logitsGradient(
+      Matrix[] along,
+      int experts,
+      int k,
+      int[] from,
+      int[] rows,
+      double[] shares,
+      boolean ofChosen);
+
+  /**
+   * Checks the shares of {@link #logitsGradient}.
+   *
+   * @throws IllegalArgumentException if they are too few or too many
+   */
+  static void checkShares(int experts, int k, int[] from, double[] shares, boolean ofChosen) {
+    int expected = ofChosen ? from.length : from.length / k * experts;
+    if (shares.length != expected) {
+      throw new IllegalArgumentException(
+          "Invalid shares: %d, expected %d".formatted(shares.length, expected));
+    }
+  }
 
   /** Bytes in use at their most so far; 0 where the memory is the JVM's. */
   default long peakBytes() {

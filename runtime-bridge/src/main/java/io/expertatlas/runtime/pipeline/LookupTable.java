@@ -16,10 +16,14 @@ public final class LookupTable {
   public enum Curve {
     /** An expert forward on the CPU. */
     CPU_FORWARD,
+    /** The first half of an expert on the CPU once more, for gradients. */
+    CPU_AGAIN,
     /** An expert's gradients on the CPU. */
     CPU_BACKWARD,
     /** An expert forward on the GPU. */
     GPU_FORWARD,
+    /** The first half of an expert on the GPU once more, for gradients. */
+    GPU_AGAIN,
     /** An expert's gradients on the GPU. */
     GPU_BACKWARD,
     /** Activations of so many tokens from one side to the other; from the GPU if they differ. */
@@ -28,7 +32,7 @@ public final class LookupTable {
     RETURN_ACTIVATION,
     /** Attention, norms and gate of so many tokens forward, experts' rows gathered and summed. */
     ATTENTION_FORWARD,
-    /** The same once more, for gradients: tokens go where they went. */
+    /** Attention and norms once more, for gradients: tokens go where they went. */
     ATTENTION_AGAIN,
     /** Their gradients. */
     ATTENTION_BACKWARD,

@@ -6,7 +6,7 @@ import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 /**
  * What experts take by a profile of training: an expert on the CPU with its activations there and
  * back, and zeros for gradients that it writes out; on the GPU, where backward computes a layer
- * again, with its forward pass too. Immutable.
+ * again, with what it computes of an expert again. Immutable.
  */
 public final class TableCosts implements ExpertCosts {
   private final LookupTable table;
@@ -16,7 +16,7 @@ public final class TableCosts implements ExpertCosts {
   /**
    * Costs.
    *
-   * @param recomputes whether backward computes experts forward again
+   * @param recomputes whether backward computes layers again
    * @throws IllegalArgumentException if the table is no profile of training
    */
   public TableCosts(LookupTable table, boolean recomputes) {
@@ -45,12 +45,11 @@ public final class TableCosts implements ExpertCosts {
 
   @Override
   public double gpuNanos(int tokens, boolean backward) {
-    double forward = nanos(Curve.GPU_FORWARD, tokens);
     if (!backward) {
-      return forward;
+      return nanos(Curve.GPU_FORWARD, tokens);
     }
 
-    return nanos(Curve.GPU_BACKWARD, tokens) + (recomputes ? forward : 0);
+    return nanos(Curve.GPU_BACKWARD, tokens) + (recomputes ? nanos(Curve.GPU_AGAIN, tokens) : 0);
   }
 
   @Override
@@ -63,7 +62,7 @@ public final class TableCosts implements ExpertCosts {
     return nanos(Curve.ATTENTION_BACKWARD, tokens) + (recomputes ? againNanos(tokens) : 0);
   }
 
-  /** Attention, norms and gate of so many tokens forward once more. */
+  /** Attention and norms of so many tokens once more. */
   public double againNanos(int tokens) {
     return nanos(Curve.ATTENTION_AGAIN, tokens);
   }

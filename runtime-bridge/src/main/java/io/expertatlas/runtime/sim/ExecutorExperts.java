@@ -18,16 +18,10 @@ import java.util.Map;
 /**
  * The experts of a layer and chunk as the executor runs them: those for the CPU are sent their rows
  * one by one; then the device computes its own as their weights arrive, and gives the CPU one more
- * where that ends sooner; then it takes what the CPU made, in order.
+ * where that ends sooner; then it takes what the CPU made, in order. Backward begins with those of
+ * which the host has what forward computed.
  */
 final class ExecutorExperts {
-  /** Which pass asks, as the executor's. */
-  enum Pass {
-    FORWARD,
-    AGAIN,
-    BACKWARD
-  }
-
   private final DeviceContext context;
   private final ExecutorRules rules;
   private final CpuPool pool;
@@ -40,14 +34,6 @@ final class ExecutorExperts {
   private final boolean[][] onCpu; // [layer][expert] whether the CPU has
   private final int[][] keptRows; // [layer][expert] rows of gradients that the CPU keeps unwritten
   private final boolean[][][] kept; // [layer][chunk][expert] whether the CPU computed it forward
-  private int layer;
-  private int chunk;
-  private Pass pass;
-  private Runnable done;
-  private int[] counts;
-  private List<Integer> here;
-  private List<Integer> elsewhere;
-  private List<Boolean> made; // [place in elsewhere]
   private Runnable awaits = () -> {};
 
   ExecutorExperts(
@@ -70,116 +56,235 @@ final class ExecutorExperts {
     this.kept = new boolean[context.plan().layers()][context.routing().chunks()][experts];
   }
 
-  void start(int ofLayer, int ofChunk, Pass asks, Runnable whenDone) {
-    layer = ofLayer;
-    chunk = ofChunk;
-    pass = asks;
-    done = whenDone;
-    counts = context.routing().counts(layer, chunk);
-    here = new ArrayList<>();
-    elsewhere = new ArrayList<>();
-    boolean[] belongs = belongs();
-    double taken = 0;
-    for (int expert = 0; expert < counts.length; expert++) {
-      if (pass == Pass.AGAIN && kept[layer][chunk][expert]) {
-        taken += rules.times().curve(Curve.RETURN_ACTIVATION, counts[expert]);
-      } else if (counts[expert] > 0) {
-        (belongs[expert] ? here : elsewhere).add(expert);
-        count(expert, belongs[expert]);
+  /** Experts that work together, in a pass of a layer and chunk. */
+  final class Group {
+    private final int layer;
+    private final int chunk;
+    private final boolean isBackward;
+    private final boolean isTaped;
+    private final int[] counts;
+    private final List<Integer> here = new ArrayList<>();
+    private final List<Integer> elsewhere = new ArrayList<>();
+    private final List<Boolean> made = new ArrayList<>(); // [place in elsewhere]
+    private Runnable done;
+
+    private Group(int layer, int chunk, boolean isBackward, boolean isTaped) {
+      this.layer = layer;
+      this.chunk = chunk;
+      this.isBackward = isBackward;
+      this.isTaped = isTaped;
+      this.counts = context.routing().counts(layer, chunk);
+    }
+
+    /** Gives the CPU its experts. */
+    void start(Runnable whenSent) {
+      done = whenSent;
+      boolean[] belongs = belongs();
+      for (int expert = 0; expert < counts.length; expert++) {
+        boolean isOfGroup =
+            !isBackward || isTaped == (!times().recomputes() || kept[layer][chunk][expert]);
+        if (counts[expert] > 0 && isOfGroup) {
+          (belongs[expert] ? here : elsewhere).add(expert);
+          count(expert, belongs[expert]);
+        }
+      }
+
+      send();
+    }
+
+    /** Does what is left. */
+    void finish(Runnable whenDone) {
+      done = whenDone;
+      feed();
+    }
+
+    private void count(int expert, boolean belongs) {
+      if (!isBackward) {
+        boolean resident = loader.isResident(ids.expert(layer, expert));
+        DeviceUse use = context.use();
+        use.hits += resident ? counts[expert] : 0;
+        use.misses += resident ? 0 : counts[expert];
+        use.gpuTokens += belongs ? counts[expert] : 0;
+        use.cpuTokens += belongs ? 0 : counts[expert];
       }
     }
 
-    made = new ArrayList<>();
-    context.busy(taken, this::send);
-  }
+    private boolean[] belongs() {
+      boolean[] belongs = new boolean[counts.length];
+      if (!splits) {
+        Arrays.fill(belongs, true);
+      } else if (!isBackward) {
+        belongs = belongs(loading.routed(layer, counts));
+      } else {
+        belongs = backward.computeIfAbsent(layer, l -> belongs(loading.split(l)));
+      }
 
-  private void count(int expert, boolean belongs) {
-    if (pass == Pass.FORWARD) {
-      boolean resident = loader.isResident(ids.expert(layer, expert));
-      DeviceUse use = context.use();
-      use.hits += resident ? counts[expert] : 0;
-      use.misses += resident ? 0 : counts[expert];
-      use.gpuTokens += belongs ? counts[expert] : 0;
-      use.cpuTokens += belongs ? 0 : counts[expert];
-    }
-  }
-
-  private boolean[] belongs() {
-    boolean[] belongs = new boolean[counts.length];
-    if (!splits) {
-      Arrays.fill(belongs, true);
-    } else if (pass == Pass.FORWARD) {
-      belongs = belongs(loading.routed(layer, counts));
-    } else {
-      belongs = backward.computeIfAbsent(layer, l -> belongs(loading.split(l)));
+      return belongs;
     }
 
-    return belongs;
-  }
+    private boolean[] belongs(LayerSplit split) {
+      boolean[] belongs = new boolean[counts.length];
+      for (int expert = 0; expert < belongs.length; expert++) {
+        belongs[expert] = split.isOnGpu(expert) || loader.isResident(ids.expert(layer, expert));
+      }
 
-  private boolean[] belongs(LayerSplit split) {
-    boolean[] belongs = new boolean[counts.length];
-    for (int expert = 0; expert < belongs.length; expert++) {
-      belongs[expert] = split.isOnGpu(expert) || loader.isResident(ids.expert(layer, expert));
+      return belongs;
     }
 
-    return belongs;
-  }
+    /** Rows of the experts that the CPU has not been given yet; of gradients, and what they see. */
+    private void send() {
+      int place = made.size();
+      if (place == elsewhere.size()) {
+        done.run();
+        return;
+      }
 
-  /** Rows of the experts that the CPU has not been given yet. */
-  private void send() {
-    int place = made.size();
-    if (place == elsewhere.size()) {
-      feed();
-      return;
+      int expert = elsewhere.get(place);
+      int matrices = isBackward && !isTaped ? 2 : 1;
+      made.add(false);
+      context.busy(
+          matrices * times().curve(Curve.COPY_ACTIVATION, counts[expert]),
+          () -> {
+            compute(place, expert);
+            send();
+          });
     }
 
-    int expert = elsewhere.get(place);
-    made.add(false);
-    context.busy(
-        rules.times().curve(Curve.COPY_ACTIVATION, counts[expert]),
-        () -> {
-          compute(place, expert);
+    private void compute(int place, int expert) {
+      double nanos = onCpu(expert);
+      long length = Math.round(nanos);
+      context.use().cpuNanos += length;
+      String what = context.records() ? "expert %d of layer %d".formatted(expert, layer) : "";
+      pool.submit(
+          nanos,
+          () -> {
+            if (context.records()) {
+              long begin = context.events().now();
+              context
+                  .spans()
+                  .add(new Span(context.gpu(), PipelineSimulator.CPU, what, begin, begin + length));
+            }
+          },
+          () -> {
+            made.set(place, true);
+            resume();
+          });
+    }
+
+    private double onCpu(int expert) {
+      int count = counts[expert];
+      if (!isBackward) {
+        return times().curve(Curve.CPU_FORWARD, count);
+      }
+
+      return times().curve(Curve.CPU_BACKWARD, count)
+          + (isTaped ? 0 : times().curve(Curve.CPU_AGAIN, count))
+          + zerosOnCpu(layer, expert, count);
+    }
+
+    /** The first expert whose weights are there, or one that the CPU is sooner done with. */
+    private void feed() {
+      if (here.isEmpty()) {
+        take(0);
+        return;
+      }
+
+      if (splits && !isBackward && !made.contains(false)) {
+        int sooner = soonerOnCpu();
+        if (sooner >= 0) {
+          here.remove((Integer) sooner);
+          elsewhere.add(sooner);
+          context.use().gpuTokens -= counts[sooner];
+          context.use().cpuTokens += counts[sooner];
+          Runnable whenDone = done;
+          done = () -> finish(whenDone);
           send();
-        });
-  }
+          return;
+        }
+      }
 
-  private void compute(int place, int expert) {
-    double nanos =
-        rules
-            .times()
-            .curve(pass == Pass.BACKWARD ? Curve.CPU_BACKWARD : Curve.CPU_FORWARD, counts[expert]);
-    if (pass == Pass.BACKWARD) {
-      nanos += zerosOnCpu(expert);
+      for (int place = 0; place < here.size(); place++) {
+        int expert = here.get(place);
+        if (loader.isResident(ids.expert(layer, expert))) {
+          here.remove(place);
+          context.busy(onDevice(expert), this::feed);
+          return;
+        }
+      }
+
+      awaits = this::feed;
     }
 
-    long length = Math.round(nanos);
-    context.use().cpuNanos += length;
-    String what = context.records() ? "expert %d of layer %d".formatted(expert, layer) : "";
-    pool.submit(
-        nanos,
-        () -> {
-          if (context.records()) {
-            long begin = context.events().now();
-            context
-                .spans()
-                .add(new Span(context.gpu(), PipelineSimulator.CPU, what, begin, begin + length));
-          }
-        },
-        () -> {
-          made.set(place, true);
-          resume();
-        });
+    private int soonerOnCpu() {
+      int[] waiting = new int[counts.length];
+      for (int expert : here) {
+        waiting[expert] = counts[expert];
+      }
+
+      return loading.soonerOnCpu(layer, waiting, context.loads().nanosLeft());
+    }
+
+    private double onDevice(int expert) {
+      int count = counts[expert];
+      if (!isBackward) {
+        return times().curve(Curve.GPU_FORWARD, count);
+      }
+
+      return times().curve(Curve.GPU_BACKWARD, count)
+          + zeros(onDevice[layer], expert, Piece.CLEAR_EXPERT)
+          + again(count);
+    }
+
+    /** What forward computed: once more, or from the host that has it, rows and inner ones. */
+    private double again(int count) {
+      if (!times().recomputes()) {
+        return 0;
+      }
+
+      return isTaped
+          ? times().curve(Curve.RETURN_ACTIVATION, count * times().tapeMatrices())
+          : times().curve(Curve.GPU_AGAIN, count);
+    }
+
+    private void take(int place) {
+      if (place == made.size()) {
+        if (!isBackward) {
+          elsewhere.forEach(expert -> kept[layer][chunk][expert] = true);
+        }
+
+        done.run();
+      } else if (made.get(place)) {
+        context.busy(
+            times().curve(Curve.RETURN_ACTIVATION, counts[elsewhere.get(place)]),
+            () -> take(place + 1));
+      } else {
+        awaits = () -> take(place);
+      }
+    }
   }
 
-  private double zerosOnCpu(int expert) {
+  /** All experts of a layer. */
+  Group forward(int layer, int chunk) {
+    return new Group(layer, chunk, false, false);
+  }
+
+  /** Those of which there is what forward computed, or the others. */
+  Group backward(int layer, int chunk, boolean isTaped) {
+    return new Group(layer, chunk, true, isTaped);
+  }
+
+  private ProfiledTimes times() {
+    return rules.times();
+  }
+
+  private double zerosOnCpu(int layer, int expert, int count) {
     if (rules.hostDevices()) {
-      return zeros(onDevice, expert, Piece.CLEAR_CPU_EXPERT);
+      return zeros(onDevice[layer], expert, Piece.CLEAR_CPU_EXPERT);
     }
 
-    int rows = keptRows[layer][expert] + counts[expert];
+    int rows = keptRows[layer][expert] + count;
     if (rows > TrainingProfile.KEPT_ROWS) {
-      return zeros(onCpu, expert, Piece.CLEAR_CPU_EXPERT);
+      return zeros(onCpu[layer], expert, Piece.CLEAR_CPU_EXPERT);
     }
 
     keptRows[layer][expert] = rows;
@@ -187,73 +292,10 @@ final class ExecutorExperts {
   }
 
   /** The time for zeros, if an expert's gradients begin. */
-  private double zeros(boolean[][] gradients, int expert, Piece piece) {
-    boolean begins = !gradients[layer][expert];
-    gradients[layer][expert] = true;
-    return begins ? rules.times().piece(piece) : 0;
-  }
-
-  /** The first expert whose weights are there, or one that the CPU is sooner done with. */
-  private void feed() {
-    if (here.isEmpty()) {
-      take(0);
-      return;
-    }
-
-    if (splits && pass == Pass.FORWARD && !made.contains(false)) {
-      int sooner = soonerOnCpu();
-      if (sooner >= 0) {
-        here.remove((Integer) sooner);
-        elsewhere.add(sooner);
-        context.use().gpuTokens -= counts[sooner];
-        context.use().cpuTokens += counts[sooner];
-        send();
-        return;
-      }
-    }
-
-    for (int place = 0; place < here.size(); place++) {
-      int expert = here.get(place);
-      if (loader.isResident(ids.expert(layer, expert))) {
-        here.remove(place);
-        context.busy(onDevice(expert), this::feed);
-        return;
-      }
-    }
-
-    awaits = this::feed;
-  }
-
-  private int soonerOnCpu() {
-    int[] waiting = new int[counts.length];
-    for (int expert : here) {
-      waiting[expert] = counts[expert];
-    }
-
-    return loading.soonerOnCpu(layer, waiting, context.loads().nanosLeft());
-  }
-
-  private double onDevice(int expert) {
-    boolean isBackward = pass == Pass.BACKWARD;
-    double nanos =
-        rules.times().curve(isBackward ? Curve.GPU_BACKWARD : Curve.GPU_FORWARD, counts[expert]);
-    return nanos + (isBackward ? zeros(onDevice, expert, Piece.CLEAR_EXPERT) : 0);
-  }
-
-  private void take(int place) {
-    if (place == made.size()) {
-      if (pass == Pass.FORWARD) {
-        elsewhere.forEach(expert -> kept[layer][chunk][expert] = true);
-      }
-
-      done.run();
-    } else if (made.get(place)) {
-      context.busy(
-          rules.times().curve(Curve.RETURN_ACTIVATION, counts[elsewhere.get(place)]),
-          () -> take(place + 1));
-    } else {
-      awaits = () -> take(place);
-    }
+  private double zeros(boolean[] gradients, int expert, Piece piece) {
+    boolean begins = !gradients[expert];
+    gradients[expert] = true;
+    return begins ? times().piece(piece) : 0;
   }
 
   /** Weights have come, or an expert of the CPU is done. */

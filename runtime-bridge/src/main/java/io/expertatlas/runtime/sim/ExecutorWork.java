@@ -10,7 +10,6 @@ import io.expertatlas.runtime.pipeline.PipelineKind;
 import io.expertatlas.runtime.pipeline.StagePlan;
 import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import io.expertatlas.runtime.pipeline.Visit;
-import io.expertatlas.runtime.sim.ExecutorExperts.Pass;
 import java.util.ArrayDeque;
 
 /**
@@ -216,7 +215,13 @@ final class ExecutorWork implements StageWork {
       int of = layer;
       base(of);
       busy(times.attentionNanos(false) + (of == 0 ? times.embedNanos(false) : 0));
-      steps.add(next -> experts(of, chunk, Pass.FORWARD, next));
+      ExecutorExperts.Group all = experts.forward(of, chunk);
+      steps.add(
+          next -> {
+            all.start(next);
+            pump(); // the gate's word may ask for experts
+          });
+      steps.add(all::finish);
       if (splits) {
         steps.add(
             next -> {
@@ -239,12 +244,13 @@ final class ExecutorWork implements StageWork {
         busy((times.recomputes() ? times.headNanos(false) : 0) + times.headNanos(true));
       }
 
-      if (times.recomputes()) {
-        busy(times.attentionAgainNanos());
-        steps.add(next -> experts(of, chunk, Pass.AGAIN, next));
-      }
-
-      steps.add(next -> experts(of, chunk, Pass.BACKWARD, next));
+      ExecutorExperts.Group taped = experts.backward(of, chunk, true);
+      steps.add(taped::start);
+      busy(times.recomputes() ? times.attentionAgainNanos() : 0);
+      ExecutorExperts.Group others = experts.backward(of, chunk, false);
+      steps.add(others::start);
+      steps.add(others::finish);
+      steps.add(taped::finish);
       busy(times.attentionNanos(true) + (of == 0 ? times.embedNanos(true) : 0));
       busy(chunk == 0 ? zeros(of) : 0);
     }
@@ -260,11 +266,6 @@ final class ExecutorWork implements StageWork {
 
   private void busy(double nanos) {
     steps.add(next -> context.busy(nanos, next));
-  }
-
-  private void experts(int layer, int chunk, Pass pass, Runnable next) {
-    experts.start(layer, chunk, pass, next);
-    pump(); // the gate's word may ask for experts
   }
 
   private void base(int layer) {

@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.sim;
 
+import io.expertatlas.runtime.pipeline.LayerShape;
 import io.expertatlas.runtime.pipeline.LookupTable;
 import io.expertatlas.runtime.pipeline.LookupTable.Curve;
 import io.expertatlas.runtime.pipeline.TableCosts;
@@ -53,7 +54,13 @@ public final class ProfiledTimes implements WorkTimes {
     return table.monotone(curve).orElseThrow().nanos(count);
   }
 
-  /** Attention, norms and gate of a micro-batch forward once more. */
+  /** Matrices as wide as a token that an expert's tape is as large as. */
+  int tapeMatrices() {
+    LayerShape shape = table.shape();
+    return 1 + (shape.expertMatrices() - 1) * shape.hidden() / shape.dim();
+  }
+
+  /** Attention and norms of a micro-batch once more. */
   double attentionAgainNanos() {
     return costs.againNanos(tokens);
   }

@@ -37,6 +37,6 @@ public record Backend(List<MatrixDevice> devices, MatrixDevice cpu, boolean reco
   }
 
   Stage.Keep keep() {
-    return recomputes ? Stage.Keep.INPUTS : Stage.Keep.TAPES;
+    return recomputes ? Stage.Keep.REDUCED : Stage.Keep.TAPES;
   }
 }

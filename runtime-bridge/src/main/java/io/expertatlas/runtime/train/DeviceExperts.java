@@ -58,59 +58,83 @@ final class DeviceExperts implements ExpertRunner {
   }
 
   @Override
-  public boolean[] run(int layer, int[] counts, Pass pass, Work work) throws InterruptedException {
-    List<Integer> here = new ArrayList<>();
-    List<Integer> elsewhere = new ArrayList<>();
+  public Running start(int layer, int[] counts, Pass pass, Work work) throws InterruptedException {
     if (pass == Pass.FORWARD) {
       spans.routed(layer, counts);
     }
 
-    memory.ask(() -> assign(layer, counts, pass, here, elsewhere));
-    List<Future<Matrix>> onPool = new ArrayList<>();
-    for (int expert : elsewhere) {
-      onPool.add(send(layer, expert, work));
-    }
-
-    boolean mayChange = splits && pass == Pass.FORWARD;
-    while (!here.isEmpty()) {
-      int sooner = mayChange ? soonerOnCpu(layer, counts, here) : -1;
-      if (sooner >= 0) {
-        here.remove((Integer) sooner);
-        elsewhere.add(sooner);
-        onPool.add(send(layer, sooner, work));
-        continue;
-      }
-
-      List<Integer> blocks =
-          here.stream().map(expert -> memory.ids().expert(layer, expert)).toList();
-      int place = memory.awaitAny(blocks, () -> mayChange && onCpu == 0 && !idleAsked);
-      if (place >= 0) {
-        work.run(here.remove(place), memory);
-      }
-    }
-
-    for (int i = 0; i < onPool.size(); i++) {
-      Matrix made = await(layer, onPool.get(i));
-      work.output(elsewhere.get(i), memory.device().take(made));
-    }
-
-    if (splits && pass == Pass.FORWARD) {
-      memory.ask(() -> hierarchy.endLayer(layer));
-    }
-
-    boolean[] beside = new boolean[counts.length];
-    elsewhere.forEach(expert -> beside[expert] = true);
-    return beside;
+    Experts experts = new Experts(layer, counts, pass, work);
+    experts.start();
+    return experts;
   }
 
-  private Future<Matrix> send(int layer, int expert, Work work) throws InterruptedException {
-    Matrix input = cpu.device().take(work.input(expert));
+  /** Experts of a layer that work. */
+  private final class Experts implements Running {
+    private final int layer;
+    private final int[] counts;
+    private final Pass pass;
+    private final Work work;
+    private final List<Integer> here = new ArrayList<>();
+    private final List<Integer> elsewhere = new ArrayList<>();
+    private final List<Future<List<Matrix>>> onPool = new ArrayList<>(); // those elsewhere
+
+    Experts(int layer, int[] counts, Pass pass, Work work) {
+      this.layer = layer;
+      this.counts = counts;
+      this.pass = pass;
+      this.work = work;
+    }
+
+    void start() throws InterruptedException {
+      memory.ask(() -> assign(layer, counts, pass, here, elsewhere));
+      for (int expert : elsewhere) {
+        onPool.add(send(layer, expert, work));
+      }
+    }
+
+    @Override
+    public boolean[] finish() throws InterruptedException {
+      boolean mayChange = splits && pass == Pass.FORWARD;
+      while (!here.isEmpty()) {
+        int sooner = mayChange ? soonerOnCpu(layer, counts, here) : -1;
+        if (sooner >= 0) {
+          here.remove((Integer) sooner);
+          elsewhere.add(sooner);
+          onPool.add(send(layer, sooner, work));
+          continue;
+        }
+
+        List<Integer> blocks =
+            here.stream().map(expert -> memory.ids().expert(layer, expert)).toList();
+        int place = memory.awaitAny(blocks, () -> mayChange && onCpu == 0 && !idleAsked);
+        if (place >= 0) {
+          work.run(here.remove(place), memory);
+        }
+      }
+
+      for (int i = 0; i < onPool.size(); i++) {
+        List<Matrix> made = await(layer, onPool.get(i));
+        work.outputs(elsewhere.get(i), made.stream().map(memory.device()::take).toList());
+      }
+
+      if (splits && pass == Pass.FORWARD) {
+        memory.ask(() -> hierarchy.endLayer(layer));
+      }
+
+      boolean[] beside = new boolean[counts.length];
+      elsewhere.forEach(expert -> beside[expert] = true);
+      return beside;
+    }
+  }
+
+  private Future<List<Matrix>> send(int layer, int expert, Work work) {
+    List<Matrix> inputs = work.inputs(expert).stream().map(cpu.device()::take).toList();
     memory.ask(
         () -> {
           onCpu++;
           idleAsked = false;
         });
-    return pool.submit(() -> computeOnCpu(layer, expert, input, work));
+    return pool.submit(() -> computeOnCpu(layer, expert, inputs, work));
   }
 
   /** Whichever ends first: the expert that the CPU, if it is idle, takes; -1: none. */
@@ -131,7 +155,8 @@ final class DeviceExperts implements ExpertRunner {
     return found[0];
   }
 
-  private static Matrix await(int layer, Future<Matrix> onPool) throws InterruptedException {
+  private static List<Matrix> await(int layer, Future<List<Matrix>> onPool)
+      throws InterruptedException {
     try {
       return onPool.get();
     } catch (ExecutionException e) {
@@ -180,10 +205,10 @@ final class DeviceExperts implements ExpertRunner {
     backward.clear();
   }
 
-  private Matrix computeOnCpu(int layer, int expert, Matrix input, Work work) {
+  private List<Matrix> computeOnCpu(int layer, int expert, List<Matrix> inputs, Work work) {
     long begin = System.nanoTime();
     try {
-      Matrix made = work.compute(expert, input, cpu);
+      List<Matrix> made = work.compute(expert, inputs, cpu);
       spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
       return made;
     } finally {

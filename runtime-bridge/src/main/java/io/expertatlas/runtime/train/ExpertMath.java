@@ -14,22 +14,30 @@ enum ExpertMath {
     }
 
     @Override
-    Tape forward(Matrix x, List<Parameter> p, Copies copies) {
-      Matrix gate = x.linear(copies.value(p.get(0)));
-      Matrix up = x.linear(copies.value(p.get(2)));
-      Matrix out = gate.swiglu(up).linear(copies.value(p.get(1)));
-      return new Tape(x, List.of(gate, up), out);
+    Tape inner(Matrix x, List<Parameter> p, Copies copies) {
+      return new Tape(
+          x, List.of(x.linear(copies.value(p.get(0))), x.linear(copies.value(p.get(2)))));
     }
 
     @Override
-    Matrix backward(Tape tape, Matrix gradient, List<Parameter> p, Copies copies) {
+    Matrix output(Tape tape, List<Parameter> p, Copies copies) {
+      return tape.inner.get(0).swiglu(tape.inner.get(1)).linear(copies.value(p.get(1)));
+    }
+
+    @Override
+    Gradients backward(Tape tape, Matrix gradient, List<Parameter> p, Copies copies) {
       Matrix gate = tape.inner.get(0);
       Matrix up = tape.inner.get(1);
-      copies.addOuter(p.get(1), gradient, gate.swiglu(up));
-      Matrix.SwigluGradients back = gate.swigluBackward(up, gradient.times(copies.value(p.get(1))));
+      Matrix both = gate.swiglu(up);
+      copies.addOuter(p.get(1), gradient, both);
+      Matrix down = gradient.times(copies.value(p.get(1)));
+      Matrix along = down.rowProducts(both);
+      Matrix.SwigluGradients back = gate.swigluBackward(up, down);
       copies.addOuter(p.get(0), back.gate(), tape.x);
       copies.addOuter(p.get(2), back.up(), tape.x);
-      return back.gate().times(copies.value(p.get(0))).add(back.up().times(copies.value(p.get(2))));
+      Matrix input =
+          back.gate().times(copies.value(p.get(0))).add(back.up().times(copies.value(p.get(2))));
+      return new Gradients(input, along);
     }
   },
 
@@ -41,21 +49,26 @@ enum ExpertMath {
     }
 
     @Override
-    Tape forward(Matrix x, List<Parameter> p, Copies copies) {
-      Matrix inner = x.linear(copies.value(p.get(0))).addRowRelu(copies.value(p.get(1)));
-      Matrix out = inner.linear(copies.value(p.get(2))).addRow(copies.value(p.get(3)));
-      return new Tape(x, List.of(inner), out);
+    Tape inner(Matrix x, List<Parameter> p, Copies copies) {
+      return new Tape(
+          x, List.of(x.linear(copies.value(p.get(0))).addRowRelu(copies.value(p.get(1)))));
     }
 
     @Override
-    Matrix backward(Tape tape, Matrix gradient, List<Parameter> p, Copies copies) {
+    Matrix output(Tape tape, List<Parameter> p, Copies copies) {
+      return tape.inner.get(0).linear(copies.value(p.get(2))).addRow(copies.value(p.get(3)));
+    }
+
+    @Override
+    Gradients backward(Tape tape, Matrix gradient, List<Parameter> p, Copies copies) {
       Matrix inner = tape.inner.get(0);
       copies.addOuter(p.get(2), gradient, inner);
       copies.gradient(p.get(3)).addRowsOf(gradient);
       Matrix down = gradient.times(copies.value(p.get(2))).reluBackward(inner);
+      Matrix along = down.rowProducts(inner).add(gradient.rowProducts(copies.value(p.get(3))));
       copies.addOuter(p.get(0), down, tape.x);
       copies.gradient(p.get(1)).addRowsOf(down);
-      return down.times(copies.value(p.get(0)));
+      return new Gradients(down.times(copies.value(p.get(0))), along);
     }
   };
 
@@ -64,25 +77,37 @@ enum ExpertMath {
    *
    * @param x {@code [row, H]}
    * @param inner matrices of {@code [row, F]}
-   * @param output {@code [row, H]}
    */
-  record Tape(Matrix x, List<Matrix> inner, Matrix output) {
+  record Tape(Matrix x, List<Matrix> inner) {
     /** The same where an expert is to be computed. */
     Tape on(MatrixDevice device) {
-      return new Tape(
-          device.take(x), inner.stream().map(device::take).toList(), device.take(output));
+      return new Tape(device.take(x), inner.stream().map(device::take).toList());
     }
 
     long bytes() {
-      return x.bytes() + output.bytes() + inner.stream().mapToLong(Matrix::bytes).sum();
+      return x.bytes() + inner.stream().mapToLong(Matrix::bytes).sum();
     }
   }
+
+  /**
+   * What backward gives back.
+   *
+   * @param input gradient of x, {@code [row, H]}
+   * @param along products of the rows of output and its gradient, {@code [row, 1]}: those of the
+   *     output's factors, as the output itself is not there
+   */
+  record Gradients(Matrix input, Matrix along) {}
 
   /** Number of matrices {@code [row, F]} on a tape. */
   abstract int innerMatrices();
 
-  abstract Tape forward(Matrix x, List<Parameter> parameters, Copies copies);
+  /** The first half of forward: what backward needs of it. */
+  abstract Tape inner(Matrix x, List<Parameter> parameters, Copies copies);
 
-  /** Adds the parameters' gradients and returns that of x. */
-  abstract Matrix backward(Tape tape, Matrix gradient, List<Parameter> parameters, Copies copies);
+  /** The second half of forward: what the expert makes, {@code [row, H]}. */
+  abstract Matrix output(Tape tape, List<Parameter> parameters, Copies copies);
+
+  /** Adds the parameters' gradients. */
+  abstract Gradients backward(
+      Tape tape, Matrix gradient, List<Parameter> parameters, Copies copies);
 }

@@ -3,20 +3,34 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
 import java.util.List;
-import java.util.Optional;
 
 /** A layer of a model: attention, then experts. */
 interface Layer {
   /** What backward needs of forward. */
   interface Tape {
+    /** {@code [token, H]}, what the layer was given. */
+    Matrix x();
+
     /** {@code [token, H]}, what the layer made. */
     Matrix output();
+
+    /** Of experts. */
+    MoeBlock.Tape moe();
 
     /** Bytes of what is kept besides the input; see {@link Layer#tapeBytes}. */
     long bytes();
 
-    /** Of experts. */
-    MoeBlock.Tape moe();
+    /** The same without what backward can compute again. */
+    Tape reduced();
+
+    /** What a reduced tape holds on the device besides input and output. */
+    List<Matrix> held();
+  }
+
+  /** What attention computes. */
+  interface Attended {
+    /** {@code [token, H]}, what the experts are given. */
+    Matrix given();
   }
 
   /** Its heads of attention. */
@@ -24,6 +38,9 @@ interface Layer {
 
   /** Bytes of the tape of so many tokens in doubles, whatever their routing. */
   long tapeBytes(int tokens);
+
+  /** Matrices {@code [token, H]} on a device that a reduced tape keeps there, with the input. */
+  int heldMatrices();
 
   /** Attention with its norms. */
   Block attention();
@@ -37,24 +54,22 @@ interface Layer {
   /** What an expert computes. */
   ExpertMath math();
 
+  /** Computes attention, the first half of the layer, of its input. */
+  Attended attend(Matrix x, int length, Copies copies);
+
   /**
    * Computes the layer.
    *
    * @param x {@code [token, H]}, sequences one after the other; stays as it is
    * @param length tokens of each sequence
-   * @param kept of a first forward pass of x, {@link MoeBlock.Tape#kept}; empty: this is the first
    */
-  Tape forward(
-      Matrix x, int length, Optional<MoeBlock.Kept> kept, Copies copies, ExpertRunner runner)
+  Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
       throws InterruptedException;
 
-  /** Computes the layer, as the first pass. */
-  default Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
-      throws InterruptedException {
-    return forward(x, length, Optional.empty(), copies, runner);
-  }
-
-  /** Adds the parameters' gradients and returns that of x. */
+  /**
+   * Adds the parameters' gradients and returns that of x. If the tape is reduced, attention is
+   * computed again while the CPU is at its experts.
+   */
   Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
       throws InterruptedException;
 }

@@ -29,8 +29,7 @@ import java.util.function.Consumer;
  */
 public final class LayerProfiler {
   /** Measurements that the observer is told of. */
-  public static final int MEASUREMENTS =
-      2 + Curve.values().length / 2 + Piece.values().length; // curves come in pairs
+  public static final int MEASUREMENTS = 8 + Piece.values().length;
 
   private static final int TURNS = 4; // experts that take turns
   private static final long UNCACHED_BYTES = 512L << 20; // more than caches hold
@@ -81,11 +80,17 @@ public final class LayerProfiler {
     observer.accept("a layer's step");
     final long peak = peakBytes();
     try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
-      experts("experts on the CPU", copies, Curve.CPU_FORWARD, Curve.CPU_BACKWARD);
+      experts(
+          "experts on the CPU",
+          copies,
+          List.of(Curve.CPU_FORWARD, Curve.CPU_AGAIN, Curve.CPU_BACKWARD));
     }
 
     try (ProfileCopies copies = new ProfileCopies(device, turns)) {
-      experts("experts on the device", copies, Curve.GPU_FORWARD, Curve.GPU_BACKWARD);
+      experts(
+          "experts on the device",
+          copies,
+          List.of(Curve.GPU_FORWARD, Curve.GPU_AGAIN, Curve.GPU_BACKWARD));
     }
 
     activations();
@@ -158,7 +163,8 @@ public final class LayerProfiler {
     long weights = all.stream().mapToLong(block -> block.copyBytes(device)).sum();
     return counted > 0
         ? counted
-        : 2 * weights + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.INPUTS, device);
+        : 2 * weights
+            + new Stage(model, 0, 1).tapeBytes(tokens, length, Stage.Keep.REDUCED, device);
   }
 
   /**
@@ -205,14 +211,18 @@ public final class LayerProfiler {
     return grid;
   }
 
+  /**
+   * Times experts.
+   *
+   * @param into curves of forward, again and backward
+   */
   @SuppressWarnings("try") // scopes are there to be closed
-  private void experts(String what, ProfileCopies copies, Curve forward, Curve backward)
+  private void experts(String what, ProfileCopies copies, List<Curve> into)
       throws InterruptedException {
     observer.accept(what);
     MatrixDevice where = copies.device();
     int[] grid = grid(settings.tokens());
-    double[][] there = new double[grid.length][];
-    double[][] back = new double[grid.length][];
+    double[][][] nanos = new double[into.size()][grid.length][];
     ExpertMath math = layer.math();
     for (Block expert : turns) {
       expert.parameters().forEach(copies::gradient); // that of a micro-batch before
@@ -221,14 +231,25 @@ public final class LayerProfiler {
     for (int point = 0; point < grid.length; point++) {
       try (MatrixDevice.Scope scope = where.scope()) {
         Matrix x = random(where, grid[point], model.hidden());
-        ExpertMath.Tape tape = math.forward(x, turns.get(0).parameters(), copies);
-        there[point] = watch.time(where, i -> math.forward(x, turn(i), copies));
-        back[point] = watch.time(where, i -> math.backward(tape, x, turn(i), copies));
+        ExpertMath.Tape tape = math.inner(x, turns.get(0).parameters(), copies);
+        List<Stopwatch.Work> works =
+            List.of(
+                i -> math.output(math.inner(x, turn(i), copies), turn(i), copies),
+                i -> math.inner(x, turn(i), copies),
+                i -> math.backward(tape, x, turn(i), copies));
+        for (int pass = 0; pass < nanos.length; pass++) {
+          nanos[pass][point] = watch.time(where, works.get(pass));
+        }
       }
     }
 
-    curves.put(forward, TokenCurve.of(grid, there));
-    curves.put(backward, TokenCurve.of(grid, back));
+    put(into, grid, nanos);
+  }
+
+  private void put(List<Curve> into, int[] counts, double[][][] nanos) {
+    for (int pass = 0; pass < nanos.length; pass++) {
+      curves.put(into.get(pass), TokenCurve.of(counts, nanos[pass]));
+    }
   }
 
   private List<Parameter> turn(int i) {
@@ -265,16 +286,21 @@ public final class LayerProfiler {
         .toArray();
   }
 
-  /** Experts that give back what they were given. */
-  private static boolean[] pass(
-      int number, int[] counts, ExpertRunner.Pass pass, ExpertRunner.Work work) {
-    for (int expert = 0; expert < counts.length; expert++) {
-      if (counts[expert] > 0) {
-        work.output(expert, work.input(expert));
-      }
-    }
+  /** Experts that give back what they were given, and numbers that are there. */
+  private static ExpertRunner passing(Matrix[] along) {
+    return (number, counts, pass, work) ->
+        () -> {
+          for (int expert = 0; expert < counts.length; expert++) {
+            if (counts[expert] > 0) {
+              Matrix rows = work.inputs(expert).get(0);
+              work.outputs(
+                  expert,
+                  pass == ExpertRunner.Pass.FORWARD ? List.of(rows) : List.of(rows, along[expert]));
+            }
+          }
 
-    return new boolean[counts.length];
+          return new boolean[counts.length];
+        };
   }
 
   private void attention() throws InterruptedException {
@@ -285,12 +311,14 @@ public final class LayerProfiler {
         List.of(layer.attention(), layer.gate()),
         (tokens, copies) -> {
           Matrix x = random(device, tokens, model.hidden());
-          Layer.Tape tape = layer.forward(x, length, copies, LayerProfiler::pass);
-          Optional<MoeBlock.Kept> kept = Optional.of(tape.moe().kept());
+          Matrix[] along = new Matrix[layer.experts().size()];
+          ExpertRunner passing = passing(along);
+          Layer.Tape tape = layer.forward(x, length, copies, passing);
+          Arrays.setAll(along, expert -> random(device, tape.moe().routing().counts()[expert], 1));
           return List.of(
-              i -> layer.forward(x, length, copies, LayerProfiler::pass),
-              i -> layer.forward(x, length, kept, copies, LayerProfiler::pass),
-              i -> layer.backward(tape, length, x, copies, LayerProfiler::pass));
+              i -> layer.forward(x, length, copies, passing),
+              i -> layer.attend(x, length, copies),
+              i -> layer.backward(tape, length, x, copies, passing));
         });
   }
 
@@ -347,9 +375,7 @@ public final class LayerProfiler {
       }
     }
 
-    for (int pass = 0; pass < nanos.length; pass++) {
-      curves.put(into.get(pass), TokenCurve.of(counts, nanos[pass]));
-    }
+    put(into, counts, nanos);
   }
 
   private interface Sampler {

@@ -29,23 +29,30 @@ record MixtralLayer(
     Rotary rotary,
     double epsilon)
     implements Layer {
-  private record Kept(
-      Matrix x,
-      Matrix normed,
-      Matrix q,
-      Matrix k,
-      Matrix v,
-      Matrix seen,
-      Matrix middle,
-      MoeBlock.Tape moe,
-      Matrix output)
+  /** Of attention. */
+  private record Values(
+      Matrix normed, Matrix q, Matrix k, Matrix v, Matrix seen, Matrix middle, Matrix given)
+      implements Attended {}
+
+  private record Kept(Matrix x, Optional<Values> values, MoeBlock.Tape moe, Matrix output)
       implements Tape {
     @Override
     public long bytes() {
-      return List.of(normed, q, k, v, seen, middle, moe.x(), output).stream()
+      Values of = values.orElseThrow();
+      return List.of(of.normed, of.q, of.k, of.v, of.seen, of.middle, of.given, output).stream()
               .mapToLong(Matrix::bytes)
               .sum()
           + moe.bytes();
+    }
+
+    @Override
+    public Tape reduced() {
+      return new Kept(x, Optional.empty(), moe.reduced(), output);
+    }
+
+    @Override
+    public List<Matrix> held() {
+      return List.of();
     }
   }
 
@@ -54,6 +61,11 @@ record MixtralLayer(
     long hidden = attentionNorm.columns();
     return tokens * (4 * hidden + 2L * query.rows() + 2L * key.rows()) * Double.BYTES
         + moe.tapeBytes(tokens);
+  }
+
+  @Override
+  public int heldMatrices() {
+    return 1;
   }
 
   @Override
@@ -79,9 +91,7 @@ record MixtralLayer(
   }
 
   @Override
-  public Tape forward(
-      Matrix x, int length, Optional<MoeBlock.Kept> kept, Copies copies, ExpertRunner runner)
-      throws InterruptedException {
+  public Values attend(Matrix x, int length, Copies copies) {
     Matrix normed = x.rmsNorm(copies.value(attentionNorm), epsilon);
     Matrix q = normed.linear(copies.value(query));
     Matrix k = normed.linear(copies.value(key));
@@ -90,31 +100,40 @@ record MixtralLayer(
     k.turn(rotary, length, false);
     Matrix seen = q.attend(heads, k, v, length);
     Matrix middle = seen.linear(copies.value(output)).add(x);
-    MoeBlock.Result experts =
-        moe.forward(middle.rmsNorm(copies.value(expertNorm), epsilon), kept, copies, runner);
-    return new Kept(x, normed, q, k, v, seen, middle, experts.tape(), experts.output().add(middle));
+    Matrix given = middle.rmsNorm(copies.value(expertNorm), epsilon);
+    return new Values(normed, q, k, v, seen, middle, given);
+  }
+
+  @Override
+  public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Values values = attend(x, length, copies);
+    MoeBlock.Result experts = moe.forward(values.given, copies, runner);
+    return new Kept(x, Optional.of(values), experts.tape(), experts.output().add(values.middle));
   }
 
   @Override
   public Matrix backward(Tape tape, int length, Matrix gradient, Copies copies, ExpertRunner runner)
       throws InterruptedException {
     Kept kept = (Kept) tape;
+    MoeBlock.Backward experts = moe.backward(kept.moe, gradient, copies, runner);
+    Values of = kept.values.orElseGet(() -> attend(kept.x, length, copies));
     Matrix middle =
-        kept.middle
+        of.middle
             .rmsNormBackward(
                 copies.value(expertNorm),
                 epsilon,
-                moe.backward(kept.moe, gradient, copies, runner),
+                experts.finish(of.given),
                 copies.gradient(expertNorm))
             .add(gradient);
-    copies.gradient(output).addOuter(middle, kept.seen);
+    copies.gradient(output).addOuter(middle, of.seen);
     Matrix.AttentionGradients back =
-        kept.q.attendBackward(heads, kept.k, kept.v, length, middle.times(copies.value(output)));
+        of.q.attendBackward(heads, of.k, of.v, length, middle.times(copies.value(output)));
     back.queries().turn(rotary, length, true);
     back.keys().turn(rotary, length, true);
-    copies.gradient(query).addOuter(back.queries(), kept.normed);
-    copies.gradient(key).addOuter(back.keys(), kept.normed);
-    copies.gradient(value).addOuter(back.values(), kept.normed);
+    copies.gradient(query).addOuter(back.queries(), of.normed);
+    copies.gradient(key).addOuter(back.keys(), of.normed);
+    copies.gradient(value).addOuter(back.values(), of.normed);
     Matrix normed =
         back.queries()
             .times(copies.value(query))

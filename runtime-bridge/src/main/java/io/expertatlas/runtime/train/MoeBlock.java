@@ -3,7 +3,6 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Matrix;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * The router of a layer and its experts: each token's weighted sum of what its top-k experts make
@@ -24,17 +23,18 @@ record MoeBlock(
     int topK,
     boolean renormalizes) {
   /**
-   * What backward needs of forward; experts without tokens have none.
+   * What backward needs of forward beside x.
    *
-   * @param beside of each expert whether the CPU beside the layer's device computed it
+   * @param experts of each what it computed with; null if it had no tokens, or is to be computed
+   *     again
+   * @param beside of each whether the CPU beside the layer's device computed it
    */
-  record Tape(
-      Matrix x, Routing routing, ExpertMath.Tape[] experts, Matrix[] outputs, boolean[] beside) {
-    /** What stays when the layer's scope closes. */
-    Kept kept() {
+  record Tape(Routing routing, ExpertMath.Tape[] experts, boolean[] beside) {
+    /** What stays when the layer's scope closes: the host's. */
+    Tape reduced() {
       ExpertMath.Tape[] kept = new ExpertMath.Tape[experts.length];
       Arrays.setAll(kept, expert -> beside[expert] ? experts[expert] : null);
-      return new Kept(routing, kept);
+      return new Tape(routing, kept, beside);
     }
 
     long bytes() {
@@ -47,106 +47,124 @@ record MoeBlock(
     }
   }
 
-  /**
-   * What the host keeps of a forward pass for another one of the same input.
-   *
-   * @param experts {@code [expert]} tapes of those that the CPU computed, of others null
-   */
-  record Kept(Routing routing, ExpertMath.Tape[] experts) {}
-
-  /** Bytes of the tape of so many tokens, without x: all their choices run through some expert. */
+  /** Bytes of the tape of so many tokens: all their choices run through some expert. */
   long tapeBytes(int tokens) {
     long rows = (long) tokens * topK;
     long inner = experts.get(0).parameters().get(0).rows();
     return Routing.bytes(tokens, experts.size(), topK, renormalizes)
-        + rows * (2L * router.columns() + math.innerMatrices() * inner) * Double.BYTES;
+        + rows * (router.columns() + math.innerMatrices() * inner) * Double.BYTES;
   }
 
   /** The tape of a forward pass, and its output. */
   record Result(Tape tape, Matrix output) {}
 
-  /**
-   * Computes the experts.
-   *
-   * @param kept of a first forward pass of the same input: tokens go where they went, and experts
-   *     that the CPU computed are not computed again
-   */
-  Result forward(Matrix x, Optional<Kept> kept, Copies copies, ExpertRunner runner)
-      throws InterruptedException {
-    Routing routing =
-        kept.isPresent()
-            ? kept.get().routing
-            : Routing.of(x.linear(copies.value(router)), topK, renormalizes);
-    ExpertMath.Tape[] tapes =
-        kept.isPresent() ? kept.get().experts.clone() : new ExpertMath.Tape[experts.size()];
+  /** Computes the experts. */
+  Result forward(Matrix x, Copies copies, ExpertRunner runner) throws InterruptedException {
+    Routing routing = Routing.of(x.linear(copies.value(router)), topK, renormalizes);
+    ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
     Matrix[] outputs = new Matrix[experts.size()];
-    int[] counts = routing.counts();
-    for (int expert = 0; expert < counts.length; expert++) {
-      if (tapes[expert] != null) {
-        outputs[expert] = x.device().take(tapes[expert].output());
-        counts[expert] = 0;
-      }
-    }
-
-    boolean[] beside =
-        runner.run(
-            layer,
-            counts,
-            ExpertRunner.Pass.FORWARD,
-            new ExpertRunner.Work() {
-              @Override
-              public Matrix input(int expert) {
-                return x.gather(routing.tokens(expert));
-              }
-
-              @Override
-              public Matrix compute(int expert, Matrix input, Copies own) {
-                tapes[expert] = math.forward(input, experts.get(expert).parameters(), own);
-                return tapes[expert].output();
-              }
-
-              @Override
-              public void output(int expert, Matrix made) {
-                outputs[expert] = made;
-              }
-            });
-    Matrix sum = routing.combine(outputs, x.columns(), x.device());
-    return new Result(new Tape(x, routing, tapes, outputs, beside), sum);
-  }
-
-  /** Adds the parameters' gradients and returns that of x. */
-  Matrix backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
-      throws InterruptedException {
-    Routing routing = tape.routing;
-    Matrix[] inputs = new Matrix[experts.size()];
-    runner.run(
-        layer,
-        routing.counts(),
-        ExpertRunner.Pass.BACKWARD,
+    ExpertRunner.Work work =
         new ExpertRunner.Work() {
           @Override
-          public Matrix input(int expert) {
-            return routing.outputGradient(expert, gradient);
+          public List<Matrix> inputs(int expert) {
+            return List.of(x.gather(routing.tokens(expert)));
           }
 
           @Override
-          public Matrix compute(int expert, Matrix input, Copies own) {
-            return math.backward(
-                tape.experts[expert].on(own.device()),
-                input,
-                experts.get(expert).parameters(),
-                own);
+          public List<Matrix> compute(int expert, List<Matrix> inputs, Copies own) {
+            List<Parameter> parameters = experts.get(expert).parameters();
+            tapes[expert] = math.inner(inputs.get(0), parameters, own);
+            return List.of(math.output(tapes[expert], parameters, own));
           }
 
           @Override
-          public void output(int expert, Matrix made) {
-            inputs[expert] = made;
+          public void outputs(int expert, List<Matrix> made) {
+            outputs[expert] = made.get(0);
           }
-        });
-    Matrix logits = routing.logitsGradient(tape.outputs, gradient);
-    copies.gradient(router).addOuter(logits, tape.x);
-    return routing
-        .sum(inputs, gradient.columns(), gradient.device())
-        .add(logits.times(copies.value(router)));
+        };
+    boolean[] beside =
+        runner.start(layer, routing.counts(), ExpertRunner.Pass.FORWARD, work).finish();
+    Matrix sum = routing.combine(outputs, x.columns(), x.device());
+    return new Result(new Tape(routing, tapes, beside), sum);
+  }
+
+  /** Begins to add the parameters' gradients: what a tape is there for can be computed. */
+  Backward backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    return new Backward(tape, gradient, copies, runner);
+  }
+
+  /** Backward, once x is there. */
+  final class Backward implements ExpertRunner.Work {
+    private final Tape tape;
+    private final Matrix gradient;
+    private final Copies copies;
+    private final ExpertRunner runner;
+    private final ExpertRunner.Running taped;
+    private final Matrix[] made = new Matrix[experts.size()]; // gradients of inputs
+    private final Matrix[] along = new Matrix[experts.size()];
+    private Matrix x;
+
+    private Backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
+        throws InterruptedException {
+      this.tape = tape;
+      this.gradient = gradient;
+      this.copies = copies;
+      this.runner = runner;
+      this.taped = start(true);
+    }
+
+    private ExpertRunner.Running start(boolean isTaped) throws InterruptedException {
+      int[] counts = tape.routing.counts();
+      for (int expert = 0; expert < counts.length; expert++) {
+        if ((tape.experts[expert] != null) != isTaped) {
+          counts[expert] = 0;
+        }
+      }
+
+      return runner.start(layer, counts, ExpertRunner.Pass.BACKWARD, this);
+    }
+
+    /**
+     * Computes the rest.
+     *
+     * @param given x, what forward was given
+     * @return its gradient
+     */
+    Matrix finish(Matrix given) throws InterruptedException {
+      x = given;
+      start(false).finish();
+      taped.finish();
+      Matrix logits = tape.routing.logitsGradient(along, x.device());
+      copies.gradient(router).addOuter(logits, x);
+      return tape.routing
+          .sum(made, x.columns(), x.device())
+          .add(logits.times(copies.value(router)));
+    }
+
+    @Override
+    public List<Matrix> inputs(int expert) {
+      Matrix rows = tape.routing.outputGradient(expert, gradient);
+      return tape.experts[expert] == null
+          ? List.of(rows, x.gather(tape.routing.tokens(expert)))
+          : List.of(rows);
+    }
+
+    @Override
+    public List<Matrix> compute(int expert, List<Matrix> inputs, Copies own) {
+      List<Parameter> parameters = experts.get(expert).parameters();
+      ExpertMath.Tape kept =
+          inputs.size() == 1
+              ? tape.experts[expert].on(own.device())
+              : math.inner(inputs.get(1), parameters, own);
+      ExpertMath.Gradients back = math.backward(kept, inputs.get(0), parameters, own);
+      return List.of(back.input(), back.along());
+    }
+
+    @Override
+    public void outputs(int expert, List<Matrix> both) {
+      made[expert] = both.get(0);
+      along[expert] = both.get(1);
+    }
   }
 }

@@ -30,7 +30,7 @@ final class PipelineDevice implements AutoCloseable {
   private final PipelineOptions options;
   private final MatrixDevice matrices;
   private final Keep keep;
-  private final long kept; // bytes of layers' inputs, per token of a micro-batch
+  private final long kept; // bytes of layers until backward, per token of a micro-batch
   private final List<Stage> stages;
   private final Arena arena;
   private final DeviceMemory memory;
@@ -78,7 +78,7 @@ final class PipelineDevice implements AutoCloseable {
             new SplittableRandom(options.seed() + device),
             memory.loader());
     this.kept =
-        keep == Keep.INPUTS ? PipelineNeed.keptBytes(options, backend, stages, device, 1) : 0;
+        keep == Keep.REDUCED ? PipelineNeed.keptBytes(options, backend, stages, device, 1) : 0;
     this.experts =
         new DeviceExperts(
             device, splits(), memory, hierarchy, options.costs(), backend.cpu(), pool, spans);
@@ -121,7 +121,7 @@ final class PipelineDevice implements AutoCloseable {
     }
 
     double[] run() throws InterruptedException {
-      arena.reserve("inputs of layers", kept * parts.get(0).tokens());
+      arena.reserve("layers until backward", kept * parts.get(0).tokens());
       for (Action action : ActionLists.of(plan, device, chunks, backward)) {
         probe.before(device, action);
         try {

@@ -54,13 +54,13 @@ final class PipelineNeed {
     }
   }
 
-  /** Bytes of layers' inputs that stay on a device from forward to backward, of all chunks. */
+  /** Bytes of layers that stay on a device from forward to backward, of all chunks. */
   static long keptBytes(
       PipelineOptions options, Backend backend, List<Stage> stages, int device, int tokens) {
     long bytes = 0;
     for (int stage = 0; backend.recomputes() && stage < stages.size(); stage++) {
       if (options.plan().owner(stage) == device) {
-        bytes += stages.get(stage).inputBytes(tokens, backend.devices().get(device));
+        bytes += stages.get(stage).heldBytes(tokens, backend.devices().get(device));
       }
     }
 

@@ -23,29 +23,41 @@ record PostNormLayer(
     Heads heads,
     double epsilon)
     implements Layer {
+  /** Of attention. */
+  private record Values(Matrix q, Matrix k, Matrix v, Matrix seen, Matrix attended, Matrix given)
+      implements Attended {}
+
   private record Kept(
-      Matrix x,
-      Matrix q,
-      Matrix k,
-      Matrix v,
-      Matrix seen,
-      Matrix attended,
-      MoeBlock.Tape moe,
-      Matrix added,
-      Matrix output)
+      Matrix x, Optional<Values> values, MoeBlock.Tape moe, Matrix added, Matrix output)
       implements Tape {
     @Override
     public long bytes() {
-      return List.of(q, k, v, seen, attended, moe.x(), added, output).stream()
+      Values of = values.orElseThrow();
+      return List.of(of.q, of.k, of.v, of.seen, of.attended, of.given, added, output).stream()
               .mapToLong(Matrix::bytes)
               .sum()
           + moe.bytes();
+    }
+
+    @Override
+    public Tape reduced() {
+      return new Kept(x, Optional.empty(), moe.reduced(), added, output);
+    }
+
+    @Override
+    public List<Matrix> held() {
+      return List.of(added);
     }
   }
 
   @Override
   public long tapeBytes(int tokens) {
     return 8L * tokens * attentionNorm.get(0).columns() * Double.BYTES + moe.tapeBytes(tokens);
+  }
+
+  @Override
+  public int heldMatrices() {
+    return 2;
   }
 
   @Override
@@ -73,19 +85,22 @@ record PostNormLayer(
   }
 
   @Override
-  public Tape forward(
-      Matrix x, int length, Optional<MoeBlock.Kept> kept, Copies copies, ExpertRunner runner)
-      throws InterruptedException {
+  public Values attend(Matrix x, int length, Copies copies) {
     Matrix q = linear(x, query, copies);
     Matrix k = linear(x, key, copies);
     Matrix v = linear(x, value, copies);
     Matrix seen = q.attend(heads, k, v, length);
     Matrix attended = linear(seen, output, copies).add(x);
-    Matrix middle = norm(attended, attentionNorm, copies);
-    MoeBlock.Result experts = moe.forward(middle, kept, copies, runner);
-    Matrix added = experts.output().add(middle);
-    return new Kept(
-        x, q, k, v, seen, attended, experts.tape(), added, norm(added, expertNorm, copies));
+    return new Values(q, k, v, seen, attended, norm(attended, attentionNorm, copies));
+  }
+
+  @Override
+  public Tape forward(Matrix x, int length, Copies copies, ExpertRunner runner)
+      throws InterruptedException {
+    Values values = attend(x, length, copies);
+    MoeBlock.Result experts = moe.forward(values.given, copies, runner);
+    Matrix added = experts.output().add(values.given);
+    return new Kept(x, Optional.of(values), experts.tape(), added, norm(added, expertNorm, copies));
   }
 
   private static Matrix linear(Matrix x, List<Parameter> layer, Copies copies) {
@@ -101,10 +116,12 @@ record PostNormLayer(
       throws InterruptedException {
     Kept kept = (Kept) tape;
     Matrix added = normBackward(kept.added, expertNorm, gradient, copies);
-    Matrix middle = moe.backward(kept.moe, added, copies, runner).add(added);
-    Matrix attended = normBackward(kept.attended, attentionNorm, middle, copies);
-    Matrix seen = linearBackward(kept.seen, output, attended, copies);
-    Matrix.AttentionGradients back = kept.q.attendBackward(heads, kept.k, kept.v, length, seen);
+    MoeBlock.Backward experts = moe.backward(kept.moe, added, copies, runner);
+    Values of = kept.values.orElseGet(() -> attend(kept.x, length, copies));
+    Matrix middle = experts.finish(of.given).add(added);
+    Matrix attended = normBackward(of.attended, attentionNorm, middle, copies);
+    Matrix seen = linearBackward(of.seen, output, attended, copies);
+    Matrix.AttentionGradients back = of.q.attendBackward(heads, of.k, of.v, length, seen);
     return linearBackward(kept.x, query, back.queries(), copies)
         .add(linearBackward(kept.x, key, back.keys(), copies))
         .add(linearBackward(kept.x, value, back.values(), copies))

@@ -195,28 +195,11 @@ final class Routing {
    * The gradient of the logits. With p the softmax, w the weights and g_j the product of a token's
    * gradient with choice j's output: {@code w_j (g_j - sum of w g)} for the chosen if renormalized,
    * else {@code p_e ([e chosen] g_e - sum of w g)} for all.
+   *
+   * @param along {@code [expert]} of {@code [row, 1]}: w g of its rows
    */
-  Matrix logitsGradient(Matrix[] outputs, Matrix gradient) {
-    double[] out = new double[rows * experts];
-    double[] products = gradient.device().products(gradient, outputs, topK, chosen, slots);
-    inParts(rows, token -> logitsGradient(products, out, token));
-    return gradient.device().of(rows, experts, out);
-  }
-
-  private void logitsGradient(double[] products, double[] out, int token) {
-    double along = 0;
-    for (int j = token * topK; j < (token + 1) * topK; j++) {
-      along += weights[j] * products[j];
-    }
-
-    int at = token * experts;
-    for (int expert = 0; !renormalizes && expert < experts; expert++) {
-      out[at + expert] = -probabilities[at + expert] * along;
-    }
-
-    for (int j = token * topK; j < (token + 1) * topK; j++) {
-      out[at + chosen[j]] +=
-          renormalizes ? weights[j] * (products[j] - along) : weights[j] * products[j];
-    }
+  Matrix logitsGradient(Matrix[] along, MatrixDevice device) {
+    double[] shares = renormalizes ? weights : probabilities;
+    return device.logitsGradient(along, experts, topK, chosen, slots, shares, renormalizes);
   }
 }

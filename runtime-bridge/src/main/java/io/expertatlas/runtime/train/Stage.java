@@ -2,7 +2,6 @@ package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
-import io.expertatlas.runtime.train.ExpertRunner.Pass;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -70,9 +69,11 @@ record Stage(TrainableModel model, int first, int end) {
     return blocks().stream().mapToLong(block -> block.copyBytes(device)).sum();
   }
 
-  /** Bytes of the input of each layer, of a micro-batch of so many tokens. */
-  long inputBytes(int tokens, MatrixDevice device) {
-    return (long) (end - first) * tokens * model.hidden() * device.numberBytes();
+  /** Bytes that reduced tapes keep on a device, of a micro-batch of so many tokens. */
+  long heldBytes(int tokens, MatrixDevice device) {
+    long matrices =
+        model.layers().subList(first, end).stream().mapToLong(Layer::heldMatrices).sum();
+    return matrices * tokens * model.hidden() * device.numberBytes();
   }
 
   /**
@@ -92,7 +93,7 @@ record Stage(TrainableModel model, int first, int end) {
     long inside =
         switch (keep) {
           case TAPES -> all;
-          case INPUTS -> BACKWARD_SHARE * most;
+          case REDUCED -> BACKWARD_SHARE * most;
           case NOTHING -> most;
         };
     long ends = (long) tokens * (model.hidden() + (isLast() ? model.vocabulary() : 0));
@@ -124,10 +125,9 @@ record Stage(TrainableModel model, int first, int end) {
     /** Nothing: no backward follows. */
     NOTHING,
     /**
-     * The layers' inputs: backward computes each layer again, but its routing and experts of the
-     * CPU.
+     * Reduced tapes: backward computes each layer again, but its routing and experts of the CPU.
      */
-    INPUTS,
+    REDUCED,
     /** All that the layers kept. */
     TAPES
   }
@@ -136,17 +136,15 @@ record Stage(TrainableModel model, int first, int end) {
    * What backward needs of forward.
    *
    * @param batch the micro-batch
-   * @param inputs of the layers; none if tapes are kept
-   * @param kept of each layer beside its input
-   * @param layers their tapes; none if inputs are kept
+   * @param keep what of the layers' tapes
+   * @param layers their tapes
    * @param output of the last layer
    * @param logitsGradient of the last stage, if tapes are kept
    * @param loss of the last stage, summed over targets; of others 0
    */
   record Tape(
       TokenBatch batch,
-      List<Matrix> inputs,
-      List<MoeBlock.Kept> kept,
+      Keep keep,
       List<Layer.Tape> layers,
       Matrix output,
       Optional<Matrix> logitsGradient,
@@ -175,8 +173,6 @@ record Stage(TrainableModel model, int first, int end) {
       ExpertRunner runner)
       throws InterruptedException {
     MatrixDevice device = copies.device();
-    List<Matrix> inputs = new ArrayList<>();
-    List<MoeBlock.Kept> kept = new ArrayList<>();
     List<Layer.Tape> tapes = new ArrayList<>();
     Matrix x = input.orElse(null);
     if (isFirst()) {
@@ -198,14 +194,13 @@ record Stage(TrainableModel model, int first, int end) {
         Layer.Tape tape = model.layers().get(layer).forward(x, batch.length(), copies, runner);
         x = tape.output();
         scope.keep(x);
-        if (keep == Keep.INPUTS) {
-          kept.add(tape.moe().kept());
+        if (keep == Keep.REDUCED) {
+          tapes.add(tape.reduced());
+          tape.held().forEach(scope::keep);
         }
       }
 
-      if (keep == Keep.INPUTS) {
-        inputs.add(below);
-      } else {
+      if (keep == Keep.NOTHING) {
         device.release(below);
       }
     }
@@ -221,7 +216,7 @@ record Stage(TrainableModel model, int first, int end) {
       }
     }
 
-    return new Tape(batch, inputs, kept, tapes, x, logits, loss);
+    return new Tape(batch, keep, tapes, x, logits, loss);
   }
 
   /**
@@ -249,15 +244,17 @@ record Stage(TrainableModel model, int first, int end) {
     }
 
     for (int layer = end - 1; layer >= first; layer--) {
+      Layer.Tape of = tape.layers.get(layer - first);
       Matrix above = down;
       try (MatrixDevice.Scope scope = device.scope()) {
-        down = backward(layer, tape, down, copies, runner);
+        down = model.layers().get(layer).backward(of, tape.batch.length(), down, copies, runner);
         scope.keep(down);
       }
 
       device.release(above);
-      if (!tape.inputs.isEmpty()) {
-        device.release(tape.inputs.get(layer - first));
+      if (tape.keep == Keep.REDUCED) {
+        device.release(of.x());
+        of.held().forEach(device::release);
       }
     }
 
@@ -274,22 +271,5 @@ record Stage(TrainableModel model, int first, int end) {
     Matrix logits = model.logits(tape.output, copies);
     logits.crossEntropy(tape.batch.next(), 1.0 / targets);
     return logits;
-  }
-
-  private Matrix backward(int layer, Tape tape, Matrix down, Copies copies, ExpertRunner runner)
-      throws InterruptedException {
-    Layer computed = model.layers().get(layer);
-    int length = tape.batch.length();
-    if (tape.inputs.isEmpty()) {
-      return computed.backward(tape.layers.get(layer - first), length, down, copies, runner);
-    }
-
-    ExpertRunner again =
-        (number, counts, pass, work) -> runner.run(number, counts, Pass.AGAIN, work);
-    int place = layer - first;
-    Layer.Tape all =
-        computed.forward(
-            tape.inputs.get(place), length, Optional.of(tape.kept.get(place)), copies, again);
-    return computed.backward(all, length, down, copies, runner);
   }
 }

@@ -196,6 +196,7 @@ public abstract class MatrixContract {
             () -> x.addOuter(x, y),
             () -> x.add(y),
             () -> x.addRow(y),
+            () -> x.rowProducts(y),
             () -> x.reluBackward(y),
             () -> x.swiglu(y))) {
       assertThatThrownBy(operation::run)
@@ -221,6 +222,10 @@ public abstract class MatrixContract {
     assertThat(x.real().addRow(row.real())).isSameAs(x.real());
     x.expected().addRow(row.expected());
     agree(x, 1);
+    double length = Math.sqrt(size[1]);
+    agree(x.real().rowProducts(y.real()), x.expected().rowProducts(y.expected()), EXACT, length);
+    agree(
+        x.real().rowProducts(row.real()), x.expected().rowProducts(row.expected()), EXACT, length);
     row.real().addRowsOf(x.real());
     row.expected().addRowsOf(x.expected());
     agree(row, Math.sqrt(size[0] + 1));
@@ -420,7 +425,7 @@ public abstract class MatrixContract {
 
   @ParameterizedTest
   @MethodSource("seeds")
-  void combinationsAndProductsOfRowsAreThoseOfTheTwin(long seed) {
+  void combinationsOfRowsAreThoseOfTheTwin(long seed) {
     SplittableRandom seeded = new SplittableRandom(seed);
     int columns = any(seeded, COLUMNS);
     int tokens = any(seeded, ROWS);
@@ -448,13 +453,46 @@ public abstract class MatrixContract {
         twin.combine(expected, columns, k, from, rows, null),
         EXACT,
         1);
-    Pair left = random(tokens, columns, 1);
-    double[] products = device.products(left.real(), real, k, from, rows);
-    agree(
-        twin.of(1, products.length, products),
-        twin.of(1, products.length, twin.products(left.expected(), expected, k, from, rows)),
-        EXACT,
-        Math.sqrt(columns));
+  }
+
+  @ParameterizedTest
+  @MethodSource("seeds")
+  void gradientsOfLogitsAreThoseOfTheTwin(long seed) {
+    SplittableRandom seeded = new SplittableRandom(seed);
+    int tokens = any(seeded, ROWS);
+    int experts = seeded.nextInt(1, 9);
+    int k = seeded.nextInt(1, experts + 1);
+    int[] from = new int[tokens * k]; // a token's follow each other, from any on
+    int[] rows = new int[from.length];
+    int[] counts = new int[experts];
+    for (int j = 0; j < from.length; j++) {
+      from[j] = j % k == 0 ? seeded.nextInt(experts) : (from[j - 1] + 1) % experts;
+      rows[j] = counts[from[j]]++;
+    }
+
+    Matrix[] real = new Matrix[experts];
+    Matrix[] expected = new Matrix[experts];
+    for (int expert = 0; expert < experts; expert++) {
+      if (counts[expert] > 0) {
+        Pair along = random(counts[expert], 1, 1);
+        real[expert] = along.real();
+        expected[expert] = along.expected();
+      }
+    }
+
+    for (boolean ofChosen : new boolean[] {true, false}) {
+      double[] shares = numbers(tokens * (ofChosen ? k : experts), 1);
+      agree(
+          device.logitsGradient(real, experts, k, from, rows, shares, ofChosen),
+          twin.logitsGradient(expected, experts, k, from, rows, shares, ofChosen),
+          EXACT,
+          k);
+      double[] tooMany = new double[shares.length + 1];
+      assertThatThrownBy(
+              () -> device.logitsGradient(real, experts, k, from, rows, tooMany, ofChosen))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage("Invalid shares: %d, expected %d", tooMany.length, shares.length);
+    }
   }
 
   // Matrices come and go

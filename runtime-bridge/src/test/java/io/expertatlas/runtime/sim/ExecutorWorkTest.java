@@ -37,10 +37,16 @@ class ExecutorWorkTest {
   }
 
   private static LookupTable table(int experts, double loadExpert) {
+    return table(experts, loadExpert, 2);
+  }
+
+  private static LookupTable table(int experts, double loadExpert, double cpuForward) {
     Map<Curve, TokenCurve> curves = new EnumMap<>(Curve.class);
-    curves.put(Curve.CPU_FORWARD, curve(2));
+    curves.put(Curve.CPU_FORWARD, curve(cpuForward));
+    curves.put(Curve.CPU_AGAIN, curve(1));
     curves.put(Curve.CPU_BACKWARD, curve(2));
     curves.put(Curve.GPU_FORWARD, curve(7));
+    curves.put(Curve.GPU_AGAIN, curve(5));
     curves.put(Curve.GPU_BACKWARD, curve(14));
     curves.put(Curve.COPY_ACTIVATION, curve(1));
     curves.put(Curve.RETURN_ACTIVATION, curve(1));
@@ -117,13 +123,13 @@ class ExecutorWorkTest {
    * Two stages of a layer, by hand. Stage 0 is there at 11: attention with the embedding 6 to 17,
    * expert to 24. Stage 1: 24 to 43 with the head, backward to 80 and zeros of 11 to 91, gradients
    * on the host at 101. Stage 0 again: 91 to 126 and zeros of 10 to 136, gradients at 146.
-   * Computing again adds 17 and 15; devices that are the CPU itself wait for the first 10 of
+   * Computing again adds 15 and 13; devices that are the CPU itself wait for the first 10 of
    * gradients.
    */
   @ParameterizedTest
   @CsvSource({
     "false, false, false, 146",
-    "true, false, false, 178",
+    "true, false, false, 174",
     "false, true, false, 156",
     "false, false, true, 146"
   })
@@ -153,11 +159,11 @@ class ExecutorWorkTest {
    * By hand: attention, embedding and head are there at 10; attention to 21, rows to the CPU to 22,
    * expert to 24, back 25, head to 27; head backward to 30, rows to 31, expert to 33, back 34,
    * attention to 55, its zeros and the ends' to 60, their gradients to 65. Those of the expert are
-   * of few rows and not written out. Computing again adds head, attention and rows back (11), but
-   * no expert.
+   * of few rows and not written out. Computing again adds the head, and attention (to 41) while the
+   * CPU is at the expert.
    */
   @ParameterizedTest
-  @CsvSource({"false, 31, 65", "true, 42, 76"})
+  @CsvSource({"false, 31, 65", "true, 33, 73"})
   void anExpertOnTheCpuTakesItsCopiesThereAndBack(boolean recomputes, long backward, long nanos) {
     StepResult step = run(PipelineKind.APTMOE, 1, recomputes, false, false);
     assertThat(step.nanos()).isEqualTo(nanos);
@@ -178,9 +184,15 @@ class ExecutorWorkTest {
    * 74. Backward, where nothing is given away, c is copied 74 to 94: head to 77, rows to 80, a with
    * zeros to 101, b to 122, c to 143, d, e and f with zeros 78 to 108, back to 146, attention to
    * 167, its zeros and the ends' to 172, gradients of d, e and f to 199.
+   *
+   * <p>Computing again: head to 79, rows to 82, d, e and f 80 to 110, attention again to 90, a
+   * again and with zeros to 116, b to 142; c, whose values forward left on the host, to 164, the
+   * others back to 168, attention to 189, zeros to 194, gradients to 221.
    */
-  @Test
-  void anExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst() {
+  @ParameterizedTest
+  @CsvSource({"false, 199, 78, 88, 98", "true, 221, 80, 90, 100"})
+  void anExpertWhoseCopyWaitsGoesToTheCpuIfThatEndsFirst(
+      boolean recomputes, long nanos, long d, long e, long f) {
     StepResult step =
         PipelineSimulator.ofExecutor(
                 StagePlan.equal(PipelineKind.APTMOE, 1, 1, 1),
@@ -189,7 +201,7 @@ class ExecutorWorkTest {
                 AffinityPolicy.RANDOM_HALF,
                 1,
                 new ExecutorRules(
-                    new ProfiledTimes(table(6, 20), false, TOKENS, Double.POSITIVE_INFINITY),
+                    new ProfiledTimes(table(6, 20), recomputes, TOKENS, Double.POSITIVE_INFINITY),
                     1,
                     false,
                     false,
@@ -198,14 +210,45 @@ class ExecutorWorkTest {
                 new StepRouting(
                     new int[][][] {{{MANY, MANY, MANY, MANY, MANY, MANY}}}, new int[0][][]),
                 true);
-    assertThat(step.nanos()).isEqualTo(199);
+    assertThat(step.nanos()).isEqualTo(nanos);
     DeviceResult device = step.devices().get(0);
     assertThat(device.cpuTokens()).isEqualTo(4 * MANY);
     assertThat(device.gpuTokens()).isEqualTo(2 * MANY);
     assertThat(device.expertsLoaded()).isEqualTo(3);
     assertThat(step.timeline().spans().stream().filter(s -> s.stream().equals("cpu")))
         .extracting(Span::beginNanos)
-        .containsExactly(22L, 24L, 26L, 29L, 78L, 88L, 98L);
+        .containsExactly(22L, 24L, 26L, 29L, d, e, f);
+  }
+
+  /** Attention to 8, rows of gradients and of what the expert sees to 10, again and back 3. */
+  @Test
+  void anExpertThatTheDeviceComputedForwardIsComputedAgainOnTheCpu() {
+    StepResult step =
+        PipelineSimulator.ofExecutor(
+                StagePlan.equal(PipelineKind.APTMOE, 1, 2, 2),
+                1,
+                1,
+                AffinityPolicy.EQUATION_1,
+                1,
+                new ExecutorRules(
+                    new ProfiledTimes(table(1, 5, 100), true, TOKENS, Double.POSITIVE_INFINITY),
+                    1,
+                    false,
+                    false,
+                    false))
+            .step(new StepRouting(new int[][][] {{{TOKENS}}, {{TOKENS}}}, new int[0][][]), true);
+    long begin = span(step, "backward 0 1 0").beginNanos();
+    Span onCpu = span(step, "expert 0 of layer 0");
+    assertThat(onCpu.beginNanos()).isEqualTo(begin + 10);
+    assertThat(onCpu.endNanos()).isEqualTo(begin + 13);
+    assertThat(step.devices().get(0).cpuNanos()).isEqualTo(3);
+  }
+
+  private static Span span(StepResult step, String work) {
+    return step.timeline().spans().stream()
+        .filter(span -> span.work().equals(work))
+        .findFirst()
+        .orElseThrow();
   }
 
   /**

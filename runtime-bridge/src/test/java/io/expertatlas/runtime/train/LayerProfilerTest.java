@@ -125,7 +125,7 @@ class LayerProfilerTest {
         .as("gradients are written out")
         .isGreaterThan(table.training().nanos(Piece.CLEAR_CPU_EXPERT));
     assertThat(again.gpuNanos(4, true))
-        .isEqualTo(nanos(table, Curve.GPU_BACKWARD) + nanos(table, Curve.GPU_FORWARD));
+        .isEqualTo(nanos(table, Curve.GPU_BACKWARD) + nanos(table, Curve.GPU_AGAIN));
     assertThat(again.loadExpertNanos()).isEqualTo(table.loadExpertNanos());
     assertThat(again.loadBaseNanos())
         .isEqualTo(table.loadAttentionNanos() + table.loadGateNanos(5));
