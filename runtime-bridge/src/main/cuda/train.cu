@@ -311,6 +311,32 @@ extern "C" __global__ void train_row_products(
   }
 }
 
+// The k largest numbers of each row, of equal ones the lower column first: out[row k + j] is a column, out[rows k + row k + j] its number.
+// Grid: ceil(rows / block).
+extern "C" __global__ void train_largest(const float* x, float* out, int rows, int width, int k) {
+  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= rows) {
+    return;
+  }
+  const float* from = x + (size_t)row * width;
+  float* columns = out + (size_t)row * k;
+  float* numbers = columns + (size_t)rows * k;
+  for (int j = 0; j < k; j++) {
+    int best = -1;
+    for (int i = 0; i < width; i++) {
+      bool taken = false;
+      for (int before = 0; before < j; before++) {
+        taken |= columns[before] == i;
+      }
+      if (!taken && (best < 0 || from[i] > from[best])) {
+        best = i;
+      }
+    }
+    columns[j] = best;
+    numbers[j] = from[best];
+  }
+}
+
 // With g[j] = along[from[t k + j]][rows[t k + j]] and s the sum of the token's: out[t][from[t k + j]] = g[j] - shares[t k + j] s,
 // 0 for others; or, if shares are of all, out[t][e] = [e chosen] g - shares[t experts + e] s. Grid: ceil(tokens / block).
 extern "C" __global__ void train_logits_gradient(

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.LockSupport;
 import org.bytedeco.openblas.global.openblas;
 
@@ -20,7 +21,8 @@ final class ProductThreads {
   private static final int MOST_SPINS = 10_000;
   private static final long AWAKE_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
   private static final List<Worker> WORKERS = new ArrayList<>(); // under the class's lock
-  private static final AtomicReference<Deal> CURRENT = new AtomicReference<>();
+  private static final int PRODUCTS = 4; // at a time that others help with
+  private static final AtomicReferenceArray<Deal> CURRENT = new AtomicReferenceArray<>(PRODUCTS);
   private static volatile Worker[] others = new Worker[0]; // that work now
   private static volatile int threads = 1;
 
@@ -66,8 +68,8 @@ final class ProductThreads {
 
   /**
    * Deals consecutive pieces, at least one, to the threads, whoever is free the next ones; returns
-   * when all are done. Nobody waits for a thread that wakes late, and of several products at a time
-   * the others help with the last one.
+   * when all are done. Nobody waits for a thread that wakes late. Of several products at a time the
+   * others help with one after the other.
    */
   static void split(int pieces, Pieces work) {
     int parts = Math.min(threads, pieces);
@@ -78,10 +80,32 @@ final class ProductThreads {
 
     deal.run();
     deal.await();
-    CURRENT.compareAndSet(deal, null);
+    deal.remove();
   }
 
-  /** Helps with the product that is dealt, again and again. */
+  /** Helps with the first product that has pieces and a place left; whether there was one. */
+  private static boolean help() {
+    for (int i = 0; i < PRODUCTS; i++) {
+      Deal deal = CURRENT.get(i);
+      if (deal != null && deal.join()) {
+        return true;
+      }
+    }
+
+    return false;
+  }
+
+  private static boolean isIdle() {
+    for (int i = 0; i < PRODUCTS; i++) {
+      if (CURRENT.get(i) != null) {
+        return false;
+      }
+    }
+
+    return true;
+  }
+
+  /** Helps with products that are dealt, again and again. */
   private static final class Worker extends Thread {
     private volatile boolean sleeps;
 
@@ -92,20 +116,15 @@ final class ProductThreads {
 
     @Override
     public void run() {
-      Deal last = null;
       long since = System.nanoTime();
       while (true) {
-        Deal deal = CURRENT.get();
-        if (deal != null && deal != last) {
-          last = deal;
-          deal.join();
+        if (help()) {
           since = System.nanoTime();
         } else if (System.nanoTime() - since < AWAKE_NANOS) {
           Thread.onSpinWait();
         } else {
-          last = null; // nor its memory
           sleeps = true;
-          if (CURRENT.get() == null) {
+          if (isIdle()) {
             LockSupport.park(this);
           }
 
@@ -133,6 +152,7 @@ final class ProductThreads {
     private final AtomicInteger woken = new AtomicInteger();
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
     private Worker[] invited = new Worker[0];
+    private int place = -1; // among the current ones
 
     Deal(int pieces, int each, Pieces work) {
       this.pieces = pieces;
@@ -140,11 +160,23 @@ final class ProductThreads {
       this.work = work;
     }
 
+    /** Lets others help, unless they have enough to do. */
     void invite(Worker[] workers, int count) {
       invited = workers;
       places.set(count);
-      CURRENT.set(this);
-      wakeTwo();
+      for (int i = 0; i < PRODUCTS; i++) {
+        if (CURRENT.compareAndSet(i, null, this)) {
+          place = i;
+          wakeTwo();
+          return;
+        }
+      }
+    }
+
+    void remove() {
+      if (place >= 0) {
+        CURRENT.set(place, null);
+      }
     }
 
     /** Two of the others, who wake two each. */
@@ -157,12 +189,15 @@ final class ProductThreads {
       }
     }
 
-    /** A thread that looked out, or was woken, for it. */
-    void join() {
-      if (next.get() < pieces && places.getAndDecrement() > 0) {
-        wakeTwo();
-        run();
+    /** A thread that looked out, or was woken; whether it did some. */
+    boolean join() {
+      if (next.get() >= pieces || places.get() <= 0 || places.getAndDecrement() <= 0) {
+        return false;
       }
+
+      wakeTwo();
+      run();
+      return true;
     }
 
     void run() {

@@ -108,6 +108,33 @@ final class CudaMatrix implements Matrix {
   }
 
   @Override
+  public Largest largest(int k) {
+    int found = rows * k;
+    int[] at = new int[found];
+    double[] numbers = new double[found];
+    if (found > 0) {
+      CudaMatrix both = device.make(2, found); // columns, then numbers
+      device
+          .on("train_largest", (rows + 127) / 128, 128)
+          .with(address())
+          .with(both.address())
+          .with(rows)
+          .with(columns)
+          .with(k)
+          .run();
+      float[] floats = new float[2 * found];
+      both.copyInto(FloatBuffer.wrap(floats), 0);
+      device.release(both);
+      for (int i = 0; i < found; i++) {
+        at[i] = (int) floats[i];
+        numbers[i] = floats[found + i];
+      }
+    }
+
+    return new Largest(at, numbers);
+  }
+
+  @Override
   public void copyInto(FloatBuffer into, int first) {
     if (first < 0 || first + (long) into.remaining() > count) {
       throw new IllegalArgumentException(

@@ -5,7 +5,7 @@ import java.nio.FloatBuffer;
 /**
  * Rows of numbers on a device, and what training computes of them. Operands are of one device;
  * results too, and new unless said otherwise. Operations run in the order in which they are called;
- * only {@link #toHost} and what returns plain numbers waits for them.
+ * only {@link #toHost} and what else returns plain numbers waits for them.
  */
 public interface Matrix {
   /** Number of rows. */
@@ -24,6 +24,38 @@ public interface Matrix {
 
   /** The numbers, row by row. */
   double[] toHost();
+
+  /**
+   * The largest numbers of rows.
+   *
+   * @param columns {@code [row * k]}, of equal numbers the lower column first
+   * @param numbers {@code [row * k]}, falling
+   */
+  record Largest(int[] columns, double[] numbers) {}
+
+  /** The k largest numbers of each row, k at most as many as it has. */
+  default Largest largest(int k) {
+    double[] all = toHost();
+    Largest largest = new Largest(new int[rows() * k], new double[rows() * k]);
+    for (int row = 0; row < rows(); row++) {
+      boolean[] isTaken = new boolean[columns()];
+      for (int j = row * k; j < (row + 1) * k; j++) {
+        int best = -1;
+        for (int column = 0; column < columns(); column++) {
+          int at = row * columns();
+          if (!isTaken[column] && (best < 0 || all[at + column] > all[at + best])) {
+            best = column;
+          }
+        }
+
+        isTaken[best] = true;
+        largest.columns[j] = best;
+        largest.numbers[j] = all[row * columns() + best];
+      }
+    }
+
+    return largest;
+  }
 
   /**
    * Writes numbers from the {@code first}-th on, rounded to floats, to a buffer's rest, whose

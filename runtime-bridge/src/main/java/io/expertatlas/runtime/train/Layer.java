@@ -36,8 +36,12 @@ interface Layer {
   /** Its heads of attention. */
   Heads heads();
 
-  /** Bytes of the tape of so many tokens in doubles, whatever their routing. */
-  long tapeBytes(int tokens);
+  /**
+   * Bytes of the tape of so many tokens in doubles, whatever their routing.
+   *
+   * @param isReduced whether backward computes experts again, one after the other
+   */
+  long tapeBytes(int tokens, boolean isReduced);
 
   /** Matrices {@code [token, H]} on a device that a reduced tape keeps there, with the input. */
   int heldMatrices();

@@ -57,10 +57,10 @@ record MixtralLayer(
   }
 
   @Override
-  public long tapeBytes(int tokens) {
+  public long tapeBytes(int tokens, boolean isReduced) {
     long hidden = attentionNorm.columns();
     return tokens * (4 * hidden + 2L * query.rows() + 2L * key.rows()) * Double.BYTES
-        + moe.tapeBytes(tokens);
+        + moe.tapeBytes(tokens, isReduced);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.matrix.Matrix;
+import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Arrays;
 import java.util.List;
 
@@ -47,12 +48,17 @@ record MoeBlock(
     }
   }
 
-  /** Bytes of the tape of so many tokens: all their choices run through some expert. */
-  long tapeBytes(int tokens) {
+  /**
+   * Bytes of the tape of so many tokens: all their choices run through some expert.
+   *
+   * @param isReduced whether experts' inner matrices are there one expert after the other, a row
+   *     for each token at most
+   */
+  long tapeBytes(int tokens, boolean isReduced) {
     long rows = (long) tokens * topK;
-    long inner = experts.get(0).parameters().get(0).rows();
+    long inner = math.innerMatrices() * (long) experts.get(0).parameters().get(0).rows();
     return Routing.bytes(tokens, experts.size(), topK, renormalizes)
-        + rows * (router.columns() + math.innerMatrices() * inner) * Double.BYTES;
+        + (rows * router.columns() + (isReduced ? tokens : rows) * inner) * Double.BYTES;
   }
 
   /** The tape of a forward pass, and its output. */
@@ -159,6 +165,16 @@ record MoeBlock(
               : math.inner(inputs.get(1), parameters, own);
       ExpertMath.Gradients back = math.backward(kept, inputs.get(0), parameters, own);
       return List.of(back.input(), back.along());
+    }
+
+    /** With a scope of its own: what one expert computes again is given up before the next one. */
+    @Override
+    public void run(int expert, Copies own) {
+      try (MatrixDevice.Scope scope = own.device().scope()) {
+        List<Matrix> both = compute(expert, inputs(expert), own);
+        both.forEach(scope::keep);
+        outputs(expert, both);
+      }
     }
 
     @Override

@@ -23,6 +23,9 @@ import java.util.concurrent.TimeUnit;
  * bit. If a device fails, all stop, and the executor is of no more use.
  */
 public final class PipelineExecutor implements StepExecutor {
+  /** Experts on the CPU that share threads: some compute while others are between products. */
+  private static final int SHARING = 3;
+
   private final TrainableModel model;
   private final PipelineOptions options;
   private final Backend backend;
@@ -78,7 +81,7 @@ public final class PipelineExecutor implements StepExecutor {
     PipelineNeed.check(options, backend, stages, chunkTokens, length);
     backend.useThreads(options.cpuThreads());
     this.threads = Executors.newFixedThreadPool(plan.devices(), named("device"));
-    int workers = backend.isThreaded() ? 1 : options.cpuThreads();
+    int workers = backend.isThreaded() ? SHARING : options.cpuThreads();
     this.pool = Executors.newFixedThreadPool(workers, named("cpu-experts"));
     this.updates = Executors.newSingleThreadExecutor(named("updates"));
     for (int device = 0; device < plan.devices(); device++) {

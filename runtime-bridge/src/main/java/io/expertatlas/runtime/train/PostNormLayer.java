@@ -51,8 +51,9 @@ record PostNormLayer(
   }
 
   @Override
-  public long tapeBytes(int tokens) {
-    return 8L * tokens * attentionNorm.get(0).columns() * Double.BYTES + moe.tapeBytes(tokens);
+  public long tapeBytes(int tokens, boolean isReduced) {
+    return 8L * tokens * attentionNorm.get(0).columns() * Double.BYTES
+        + moe.tapeBytes(tokens, isReduced);
   }
 
   @Override

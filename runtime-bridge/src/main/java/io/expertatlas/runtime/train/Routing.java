@@ -26,13 +26,13 @@ final class Routing {
   private final int[] slots; // [token][k] row among its expert's
   private final int[][] tokens; // [expert][row]
 
-  private Routing(int topK, boolean renormalizes, int rows, int experts) {
+  private Routing(int topK, boolean renormalizes, int rows, int experts, int[] chosen) {
     this.topK = topK;
     this.rows = rows;
     this.experts = experts;
     this.renormalizes = renormalizes;
     this.probabilities = new double[renormalizes ? 0 : rows * experts];
-    this.chosen = new int[rows * topK];
+    this.chosen = chosen;
     this.weights = new double[rows * topK];
     this.slots = new int[rows * topK];
     this.tokens = new int[experts][];
@@ -40,16 +40,12 @@ final class Routing {
 
   /** Routes tokens by their logits {@code [token, expert]}. */
   static Routing of(Matrix logits, int topK, boolean renormalizes) {
-    double[] numbers = logits.toHost();
+    Matrix.Largest largest = logits.largest(topK);
+    double[] all = renormalizes ? new double[0] : logits.toHost();
     int experts = logits.columns();
-    Routing routing = new Routing(topK, renormalizes, logits.rows(), experts);
+    Routing routing = new Routing(topK, renormalizes, logits.rows(), experts, largest.columns());
     int[] counts = new int[experts];
-    inParts(
-        logits.rows(),
-        token -> {
-          routing.choose(numbers, token);
-          routing.weigh(numbers, token);
-        });
+    inParts(logits.rows(), token -> routing.weigh(largest.numbers(), all, token));
     for (int j = 0; j < routing.chosen.length; j++) {
       routing.slots[j] = counts[routing.chosen[j]]++;
     }
@@ -78,47 +74,22 @@ final class Routing {
             });
   }
 
-  private void choose(double[] logits, int token) {
-    int at = token * experts;
-    for (int k = 0; k < topK; k++) {
-      int best = -1;
-      for (int expert = 0; expert < experts; expert++) {
-        if (!isChosen(token, k, expert) && (best < 0 || logits[at + expert] > logits[at + best])) {
-          best = expert;
-        }
-      }
-
-      chosen[token * topK + k] = best;
-    }
-  }
-
   /** The softmax over the chosen alone is that over all over its sum for the chosen. */
-  private void weigh(double[] logits, int token) {
-    int at = token * experts;
-    double most = logits[at + chosen[token * topK]];
+  private void weigh(double[] ofChosen, double[] all, int token) {
+    double most = ofChosen[token * topK];
     double sum = 0;
     for (int j = token * topK; j < (token + 1) * topK; j++) {
-      weights[j] = Math.exp(logits[at + chosen[j]] - most);
+      weights[j] = Math.exp(ofChosen[j] - most);
       sum += weights[j];
     }
 
     if (!renormalizes) {
-      sum = softmax(logits, token, most);
+      sum = softmax(all, token, most);
     }
 
     for (int j = token * topK; j < (token + 1) * topK; j++) {
       weights[j] /= sum;
     }
-  }
-
-  private boolean isChosen(int token, int before, int expert) {
-    for (int k = 0; k < before; k++) {
-      if (chosen[token * topK + k] == expert) {
-        return true;
-      }
-    }
-
-    return false;
   }
 
   /** All probabilities; returns what they were divided by. */

@@ -78,23 +78,25 @@ record Stage(TrainableModel model, int first, int end) {
 
   /**
    * Bytes that a micro-batch of so many tokens takes, its input included. Kept are all tapes, or
-   * the largest layer's alone, with scores of attention, and what backward makes of both.
+   * the largest layer's alone, with scores of attention, or what backward makes of both, experts
+   * one after the other.
    */
   long tapeBytes(int tokens, int length, Keep keep, MatrixDevice device) {
     long all = 0;
-    long most = 0;
-    for (int layer = first; layer < end; layer++) {
-      long tape = model.layers().get(layer).tapeBytes(tokens);
-      all += tape;
-      long scores = (long) tokens * length * model.layers().get(layer).heads().heads();
-      most = Math.max(most, tape + 2 * scores * Double.BYTES);
+    long forward = 0;
+    long backward = 0;
+    for (Layer layer : model.layers().subList(first, end)) {
+      long scores = 2L * tokens * length * layer.heads().heads() * Double.BYTES;
+      all += layer.tapeBytes(tokens, false);
+      forward = Math.max(forward, layer.tapeBytes(tokens, false) + scores);
+      backward = Math.max(backward, BACKWARD_SHARE * (layer.tapeBytes(tokens, true) + scores));
     }
 
     long inside =
         switch (keep) {
           case TAPES -> all;
-          case REDUCED -> BACKWARD_SHARE * most;
-          case NOTHING -> most;
+          case REDUCED -> Math.max(forward, backward);
+          case NOTHING -> forward;
         };
     long ends = (long) tokens * (model.hidden() + (isLast() ? model.vocabulary() : 0));
     return inside / Double.BYTES * device.numberBytes() // layers tell theirs in doubles

@@ -11,6 +11,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.ExecutorService;
@@ -419,6 +420,40 @@ public abstract class MatrixContract {
     double expected = logits.expected().crossEntropy(targets, 1);
     assertThat(loss / expected).isBetween(1 - EXACT, 1 + EXACT);
     agree(logits, 1);
+  }
+
+  @ParameterizedTest
+  @MethodSource("seeds")
+  void theLargestOfRowsAreThoseOfTheTwin(long seed) {
+    SplittableRandom seeded = new SplittableRandom(seed);
+    int rows = any(seeded, ROWS);
+    int columns = any(seeded, COLUMNS);
+    int k = seeded.nextInt(1, Math.min(8, columns) + 1);
+    double[] some = seeded.doubles((long) rows * columns).toArray();
+    if (seed % 2 == 0) {
+      Arrays.setAll(some, i -> (double) Math.round(4 * some[i])); // equal ones
+    }
+
+    Pair x = of(rows, columns, some);
+    Matrix.Largest real = x.real().largest(k);
+    int[][] sorted = new int[rows][];
+    double[] numbers = x.real().toHost();
+    for (int row = 0; row < rows; row++) {
+      int at = row * columns;
+      sorted[row] =
+          IntStream.range(0, columns)
+              .boxed()
+              .sorted(Comparator.comparingDouble(column -> -numbers[at + column]))
+              .limit(k)
+              .mapToInt(column -> column)
+              .toArray();
+    }
+
+    assertThat(real.columns())
+        .containsExactly(Arrays.stream(sorted).flatMapToInt(Arrays::stream).toArray());
+    for (int j = 0; j < rows * k; j++) {
+      assertThat(real.numbers()[j]).isEqualTo(numbers[j / k * columns + real.columns()[j]]);
+    }
   }
 
   // Several matrices
