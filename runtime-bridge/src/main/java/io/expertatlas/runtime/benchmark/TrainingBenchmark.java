@@ -148,9 +148,9 @@ public final class TrainingBenchmark {
         overlaps
             ? executor.step(
                 batch,
-                parameters -> {
+                (parameters, isBeside) -> {
                   long from = System.nanoTime();
-                  OPTIMIZER.step(parameters, RATE, step, inDoubles);
+                  OPTIMIZER.step(parameters, RATE, step, inDoubles, isBeside);
                   updating.addAndGet(System.nanoTime() - from);
                 })
             : executor.gradients(batch);

@@ -89,7 +89,7 @@ final class Trainer {
     double loss =
         executor.step(
             batch,
-            parameters -> {
+            (parameters, isBeside) -> {
               List<Double> found = Parameter.gradientSquares(parameters);
               for (int i = 0; i < found.size(); i++) {
                 Parameter parameter = parameters.get(i);
@@ -103,7 +103,9 @@ final class Trainer {
                 squares.put(parameter, found.get(i));
               }
 
-              settings.optimizer().step(parameters, rate, step + 1, executor.isInDoubles());
+              settings
+                  .optimizer()
+                  .step(parameters, rate, step + 1, executor.isInDoubles(), isBeside);
             });
     double sum = 0;
     for (Parameter parameter : model.parameters()) {

@@ -28,6 +28,11 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     }
   }
 
+  /** Moves parameters against their gradients, with all processors; see the other one. */
+  public void step(List<Parameter> parameters, double rate, int number, boolean inDoubles) {
+    step(parameters, rate, number, inDoubles, false);
+  }
+
   /**
    * Moves parameters against their gradients.
    *
@@ -35,8 +40,10 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
    * @param number of the step, from 1
    * @param inDoubles whether numbers in between are doubles, as on the CPU, or floats, as training
    *     on GPUs has them: several times as fast, and within rounding the same
+   * @param isBeside whether the host works on something else too, which needs processors
    */
-  public void step(List<Parameter> parameters, double rate, int number, boolean inDoubles) {
+  public void step(
+      List<Parameter> parameters, double rate, int number, boolean inDoubles, boolean isBeside) {
     double meanScale = 1 / (1 - Math.pow(beta1, number));
     double rootScale = 1 / Math.sqrt(1 - Math.pow(beta2, number));
     double kept = 1 - rate * weightDecay;
@@ -56,7 +63,8 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
               piece.give(parameter, first);
             }
           };
-        });
+        },
+        isBeside);
   }
 
   /** Numbers that are worked on together, in arrays: so that loops become vector code. */

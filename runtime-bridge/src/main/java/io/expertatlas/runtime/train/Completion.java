@@ -20,6 +20,7 @@ final class Completion {
   private final ExecutorService thread;
   private final List<Future<?>> running = new ArrayList<>();
   private final Set<Parameter> begun = Collections.newSetFromMap(new IdentityHashMap<>());
+  private volatile boolean isAlone; // whether all devices are done
 
   /**
    * Of one step.
@@ -51,12 +52,13 @@ final class Completion {
         thread.submit(
             () -> {
               stored.run();
-              update.update(parameters);
+              update.update(parameters, !isAlone);
             }));
   }
 
   /** All devices are done: waits, and hands the others on. */
   synchronized void finish() throws InterruptedException {
+    isAlone = true;
     try {
       for (Future<?> one : running) {
         one.get();
@@ -69,6 +71,6 @@ final class Completion {
       throw new IllegalStateException("Updating parameters failed: " + e.getCause(), e.getCause());
     }
 
-    update.update(model.parameters().stream().filter(one -> !begun.contains(one)).toList());
+    update.update(model.parameters().stream().filter(one -> !begun.contains(one)).toList(), false);
   }
 }

@@ -16,15 +16,18 @@ import java.util.function.Supplier;
  * the next piece, so that all end together, and the time grows with the numbers alone.
  */
 final class HostWork {
-  /** Numbers that are worked on at a time: they stay in the caches of a core. */
-  static final int PIECE = 4096;
+  /**
+   * Numbers that are worked on at a time: four arrays of them stay in the first cache of a core.
+   */
+  static final int PIECE = 1024;
 
   /** Numbers that a thread takes at a time: they share rows of gradients that are not written. */
-  private static final int RANGE = 64 * PIECE;
+  private static final int RANGE = 256 * PIECE;
+
+  private static final int THREADS = Runtime.getRuntime().availableProcessors();
 
   /** Not the common pool: who routes tokens there does not wait for an optimizer. */
-  private static final ForkJoinPool POOL =
-      new ForkJoinPool(Runtime.getRuntime().availableProcessors());
+  private static final ForkJoinPool POOL = new ForkJoinPool(THREADS);
 
   private HostWork() {}
 
@@ -41,8 +44,10 @@ final class HostWork {
    * Cuts large parameters, so that few of them keep all threads busy.
    *
    * @param works makes the work of a thread, with its own room
+   * @param isBeside whether half of the processors are left to others: the memory is busy with half
    */
-  static void forEachRange(List<Parameter> parameters, Supplier<RangeWork> works) {
+  static void forEachRange(
+      List<Parameter> parameters, Supplier<RangeWork> works, boolean isBeside) {
     List<Range> ranges = new ArrayList<>();
     for (Parameter parameter : parameters) {
       for (long first = 0; first < parameter.elements(); first += RANGE) {
@@ -53,6 +58,7 @@ final class HostWork {
 
     share(
         ranges.size(),
+        isBeside ? (THREADS + 1) / 2 : THREADS,
         () -> {
           RangeWork work = works.get();
           return i -> work.run(ranges.get(i).parameter, ranges.get(i).first, ranges.get(i).end);
@@ -60,21 +66,24 @@ final class HostWork {
   }
 
   static void forEach(List<Parameter> parameters, Consumer<Parameter> work) {
-    share(parameters.size(), () -> i -> work.accept(parameters.get(i)));
+    share(parameters.size(), THREADS, () -> i -> work.accept(parameters.get(i)));
   }
 
   /** Results in the order of the parameters. */
   static <T> List<T> map(List<Parameter> parameters, Function<Parameter, T> work) {
     List<T> results = new ArrayList<>(Collections.nCopies(parameters.size(), null));
-    share(parameters.size(), () -> i -> results.set(i, work.apply(parameters.get(i))));
+    share(parameters.size(), THREADS, () -> i -> results.set(i, work.apply(parameters.get(i))));
     return results;
   }
 
-  /** Pieces from 0, each once; returns when all are done, or throws what one threw. */
-  private static void share(int pieces, Supplier<IntConsumer> works) {
+  /**
+   * Pieces from 0, each once, by so many threads at most; returns when all are done, or throws what
+   * one threw.
+   */
+  private static void share(int pieces, int most, Supplier<IntConsumer> works) {
     AtomicInteger next = new AtomicInteger();
     List<ForkJoinTask<?>> threads = new ArrayList<>();
-    for (int thread = 0; thread < Math.min(pieces, POOL.getParallelism()); thread++) {
+    for (int thread = 0; thread < Math.min(pieces, most); thread++) {
       threads.add(
           POOL.submit(
               () -> {

@@ -106,7 +106,7 @@ public final class PipelineExecutor implements StepExecutor {
 
   @Override
   public double gradients(TokenBatch batch) throws InterruptedException {
-    return step(batch, parameters -> {});
+    return step(batch, (parameters, isBeside) -> {});
   }
 
   @Override
@@ -127,7 +127,7 @@ public final class PipelineExecutor implements StepExecutor {
             scoring,
             List.of(batch),
             batch.targets(),
-            new Completion(model, parameters -> {}, updates));
+            new Completion(model, (parameters, isBeside) -> {}, updates));
     spans.take();
     spans.takeRouting();
     return loss;

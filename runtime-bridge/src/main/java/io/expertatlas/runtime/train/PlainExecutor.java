@@ -86,7 +86,7 @@ public final class PlainExecutor implements StepExecutor {
   @Override
   public double step(TokenBatch batch, Update update) throws InterruptedException {
     double loss = gradients(batch);
-    update.update(model.parameters());
+    update.update(model.parameters(), false);
     return loss;
   }
 

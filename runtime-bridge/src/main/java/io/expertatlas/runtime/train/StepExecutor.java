@@ -18,8 +18,12 @@ public interface StepExecutor extends AutoCloseable {
   /** What is done with parameters whose gradients are complete. */
   @FunctionalInterface
   interface Update {
-    /** Called with each parameter once a step, with some at a time, one call after the other. */
-    void update(List<Parameter> parameters);
+    /**
+     * Called with each parameter once a step, with some at a time, one call after the other.
+     *
+     * @param isBeside whether gradients of others are computed meanwhile
+     */
+    void update(List<Parameter> parameters, boolean isBeside);
   }
 
   /**

@@ -13,6 +13,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HostWorkTest {
   private static final int[] SIZES = {1, 4095, 4096, 65_535, 65_536, 65_537, 300_001};
@@ -31,8 +33,9 @@ class HostWorkTest {
     return parameters;
   }
 
-  @Test
-  void everyNumberIsWorkedOnOnce() {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void everyNumberIsWorkedOnOnce(boolean isBeside) {
     Map<Parameter, AtomicIntegerArray> times = new IdentityHashMap<>();
     List<Parameter> parameters = parameters();
     parameters.forEach(one -> times.put(one, new AtomicIntegerArray(one.elements())));
@@ -44,14 +47,16 @@ class HostWorkTest {
               for (int i = first; i < end; i++) {
                 times.get(parameter).incrementAndGet(i);
               }
-            });
+            },
+        isBeside);
     times.forEach(
         (parameter, counts) -> {
           for (int i = 0; i < counts.length(); i++) {
             assertThat(counts.get(i)).as("%s [%d]", parameter.name(), i).isEqualTo(1);
           }
         });
-    HostWork.forEachRange(List.of(), () -> (parameter, first, end) -> assertThat(first).isZero());
+    HostWork.forEachRange(
+        List.of(), () -> (parameter, first, end) -> assertThat(first).isZero(), isBeside);
   }
 
   @Test

@@ -197,9 +197,9 @@ class PipelineExecutorTest {
         double loss =
             piped.step(
                 batch,
-                some -> {
+                (some, isBeside) -> {
                   moved.addAll(some);
-                  OPTIMIZER.step(some, 1e-2, number, true);
+                  OPTIMIZER.step(some, 1e-2, number, true, isBeside);
                 });
         assertThat(loss).isEqualTo(plain.gradients(batch));
         assertThat(moved).containsExactlyInAnyOrderElementsOf(found.parameters());
