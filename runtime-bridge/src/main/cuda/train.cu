@@ -12,11 +12,11 @@ extern "C" __global__ void train_copy(const uint32_t* in, uint32_t* out, size_t 
   }
 }
 
-// x = max(x + row, 0), with the row added to each row of x. Grid: ceil(count / block).
+// x = max(x + row, 0), with the row added to each row of x, of fewer than 2^32 numbers. Grid: ceil(count / block).
 extern "C" __global__ void train_add_row_relu(const float* row, float* x, size_t count, int width) {
   const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
   if (i < count) {
-    x[i] = fmaxf(x[i] + row[i % width], 0.0f);
+    x[i] = fmaxf(x[i] + row[(uint32_t)i % (uint32_t)width], 0.0f);
   }
 }
 
@@ -46,7 +46,13 @@ extern "C" __global__ void train_add_rows_at(
   }
 }
 
-// into[column] += the sums that the threads of a column hold; a block of COLUMNS * 32 threads, thread t of column t % COLUMNS.
+// The rows of a block are a part of all, blockIdx.y of gridDim.y.
+__device__ int first_row(int rows, int part) {
+  return (int)min((size_t)rows, (size_t)part * ((rows + gridDim.y - 1) / gridDim.y));
+}
+
+// into[column] += the sums that the threads of a column hold, or into[part][column] = these if there are several parts; a block
+// of COLUMNS * 32 threads, thread t of column t % COLUMNS.
 __device__ void add_columns(float sum, float* into, int width) {
   __shared__ float room[WARP][COLUMNS + 1];
   const int warp = threadIdx.x / WARP;
@@ -57,17 +63,22 @@ __device__ void add_columns(float sum, float* into, int width) {
   const float all = warp_sum(room[lane][warp]);
   const int column = blockIdx.x * COLUMNS + warp;
   if (lane == 0 && column < width) {
-    into[column] += all;
+    if (gridDim.y == 1) {
+      into[column] += all;
+    } else {
+      into[(size_t)blockIdx.y * width + column] = all;
+    }
   }
 }
 
-// into += the sum of the rows of x. Grid: ceil(width / COLUMNS), 1024 threads.
+// into += the sum of the rows of x, or into[part] = that of a part. Grid: (ceil(width / COLUMNS), parts), 1024 threads.
 extern "C" __global__ void train_add_rows_of(const float* x, float* into, int rows, int width) {
   const int column = blockIdx.x * COLUMNS + threadIdx.x % WARP;
+  const int end = first_row(rows, blockIdx.y + 1);
   float sum = 0;
   if (column < width) {
 #pragma unroll 4
-    for (int row = threadIdx.x / WARP; row < rows; row += WARP) {
+    for (int row = first_row(rows, blockIdx.y) + threadIdx.x / WARP; row < end; row += WARP) {
       sum += x[(size_t)row * width + column];
     }
   }
@@ -154,15 +165,17 @@ extern "C" __global__ void train_layer_norm_backward(
   }
 }
 
-// gain_gradient += sum of dy (x - mean) s, bias_gradient (or none) += sum of dy. Grid: ceil(width / COLUMNS), 1024 threads.
+// gain_gradient += sum of dy (x - mean) s, bias_gradient (or none) += sum of dy; or those of parts. Grid: (ceil(width / COLUMNS),
+// parts), 1024 threads.
 extern "C" __global__ void train_norm_gradients(
     const float* x, const float* gradient, const float2* stats, float* gain_gradient, float* bias_gradient, int rows, int width) {
   const int column = blockIdx.x * COLUMNS + threadIdx.x % WARP;
+  const int end = first_row(rows, blockIdx.y + 1);
   float gains = 0;
   float biases = 0;
   if (column < width) {
 #pragma unroll 4
-    for (int row = threadIdx.x / WARP; row < rows; row += WARP) {
+    for (int row = first_row(rows, blockIdx.y) + threadIdx.x / WARP; row < end; row += WARP) {
       const float2 stat = stats[row];
       const float down = gradient[(size_t)row * width + column];
       gains += down * ((x[(size_t)row * width + column] - stat.x) * stat.y);

@@ -11,6 +11,8 @@ import java.nio.FloatBuffer;
 final class CudaMatrix implements Matrix {
   private static final int THREADS = 256;
   private static final int COLUMNS_OF_BLOCK = 32; // of kernels that add up rows, 1024 threads
+  private static final int ROWS_OF_PART = 1024; // that such a block adds up, of many rows
+  private static final int MOST_PARTS = 16;
 
   private final CudaMatrixDevice device;
   private final int rows;
@@ -230,19 +232,46 @@ final class CudaMatrix implements Matrix {
   public void addRowsOf(Matrix other) {
     CudaMatrix more = device.mine(other);
     check(count == more.columns, more);
-    if (more.rows > 0) {
-      columns("train_add_rows_of")
-          .with(more.address())
-          .with(address())
-          .with(more.rows)
-          .with(count)
-          .run();
+    if (more.rows == 0) {
+      return;
+    }
+
+    try (Scope scratch = device.scope()) {
+      int parts = more.parts();
+      CudaMatrix sums = roomForSums(parts);
+      more.sumColumns(sums, parts);
+      addSums(sums);
     }
   }
 
-  /** A warp for each number of this row. */
-  private Kernels.Launch columns(String kernel) {
-    return device.on(kernel, (count + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK, 1024);
+  /** Parts that rows are added up in, side by side, where they are many. */
+  private int parts() {
+    return Math.max(1, Math.min(MOST_PARTS, rows / ROWS_OF_PART));
+  }
+
+  /** Where sums of parts are written that are to be added to this row: itself if it is one part. */
+  private CudaMatrix roomForSums(int parts) {
+    return parts == 1 ? this : device.make(parts, count);
+  }
+
+  private void addSums(CudaMatrix ofParts) {
+    if (ofParts != this) {
+      ofParts.sumColumns(this, 1);
+    }
+  }
+
+  private void sumColumns(CudaMatrix into, int parts) {
+    columns("train_add_rows_of", parts)
+        .with(address())
+        .with(into.address())
+        .with(rows)
+        .with(columns)
+        .run();
+  }
+
+  /** A warp for each column of a part of the rows. */
+  private Kernels.Launch columns(String kernel, int parts) {
+    return device.on(kernel, (columns + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK, parts, 1024);
   }
 
   @Override
@@ -427,7 +456,7 @@ final class CudaMatrix implements Matrix {
   @Override
   public Matrix rmsNormBackward(Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient) {
     return normBackward(
-        "train_rms_norm_backward", row(gain), epsilon, gradient, row(gainGradient), 0);
+        "train_rms_norm_backward", row(gain), epsilon, gradient, row(gainGradient), null);
   }
 
   @Override
@@ -439,7 +468,7 @@ final class CudaMatrix implements Matrix {
         epsilon,
         gradient,
         row(gainGradient),
-        row(biasGradient).address());
+        row(biasGradient));
   }
 
   /** A row of as many numbers as this one's have. */
@@ -449,13 +478,18 @@ final class CudaMatrix implements Matrix {
     return row;
   }
 
+  /**
+   * Backward of a norm.
+   *
+   * @param biasGradient null: it has no bias
+   */
   private Matrix normBackward(
       String kernel,
       CudaMatrix gain,
       double epsilon,
       Matrix gradient,
       CudaMatrix gainGradient,
-      long biasGradient) {
+      CudaMatrix biasGradient) {
     CudaMatrix down = device.mine(gradient);
     checkSame(down);
     if (count == 0) {
@@ -475,16 +509,22 @@ final class CudaMatrix implements Matrix {
           .with(stats.address())
           .with(columns)
           .run();
-      gainGradient
-          .columns("train_norm_gradients")
+      CudaMatrix gains = gainGradient.roomForSums(parts());
+      CudaMatrix biases = biasGradient == null ? null : biasGradient.roomForSums(parts());
+      columns("train_norm_gradients", parts())
           .with(address())
           .with(down.address())
           .with(stats.address())
-          .with(gainGradient.address())
-          .with(biasGradient)
+          .with(gains.address())
+          .with(biases == null ? 0L : biases.address())
           .with(rows)
           .with(columns)
           .run();
+      gainGradient.addSums(gains);
+      if (biases != null) {
+        biasGradient.addSums(biases);
+      }
+
       scratch.keep(out);
       return out;
     }

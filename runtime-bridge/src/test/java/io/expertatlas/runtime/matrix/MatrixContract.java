@@ -34,7 +34,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @SuppressWarnings("try") // scopes that are only closed
 public abstract class MatrixContract {
   private static final double EXACT = 1e-5; // relative to the largest of a row
-  private static final int[] ROWS = {0, 1, 3, 31, 33, 127, 129, 1000};
+  private static final int[] ROWS = {0, 1, 3, 31, 33, 127, 129, 2100};
   private static final int[] COLUMNS = {1, 7, 32, 100, 256};
 
   private final MatrixDevice twin = DoubleDevice.INSTANCE;
