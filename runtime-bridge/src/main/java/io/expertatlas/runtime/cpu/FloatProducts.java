@@ -112,10 +112,11 @@ public final class FloatProducts {
     FloatPointer right = pointer(rooms.in(1, b, n * k));
     FloatPointer out = pointer(result);
     if (turnB == CblasTrans) {
-      SharedProducts.byTransposed(m, n, k, left, right, out);
+      FloatPointer room = pointer(rooms.room(3, SharedProducts.roomByTransposed(m, n, k)));
+      SharedProducts.byTransposed(m, n, k, left, right, out, room);
     } else {
-      FloatPointer sums = pointer(rooms.room(3, SharedProducts.room(m, n, k)));
-      SharedProducts.plain(m, n, k, left, right, out, sums);
+      FloatPointer room = pointer(rooms.room(3, SharedProducts.room(m, n, k)));
+      SharedProducts.plain(m, n, k, left, right, out, room);
     }
 
     rooms.out(2, c, m * n);

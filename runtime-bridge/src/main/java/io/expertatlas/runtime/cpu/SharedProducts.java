@@ -15,8 +15,10 @@ import org.bytedeco.javacpp.FloatPointer;
  * cut depends on the shape alone, so results do not depend on the number of threads.
  *
  * <p>Of few rows, each weight should come from memory once, while OpenBLAS first copies weights to
- * another layout. Its kernels for small products do not, so pieces are {@link Products#SMALL}
- * there.
+ * another layout. Its kernels for small products (on AVX-512) do not. They multiply single numbers
+ * of one operand by 16 neighbours of the other: with the rows of a turned to columns, the
+ * neighbours are of as many rows, and weights are read as they are. So products of up to {@value
+ * #MOST_TURNED} rows are computed turned, in pieces small enough for those kernels.
  */
 final class SharedProducts {
   /** Weights from which on a product is shared out. */
@@ -24,19 +26,20 @@ final class SharedProducts {
 
   private static final int OUTPUTS = 32; // of a piece whose weights are copied
 
-  /** Rows up to which weights are read by outputs in small pieces. */
-  private static final int FEW_ROWS = 16;
+  /** Rows up to which weights by outputs are read along rows of a, and rows are not filled up. */
+  private static final int FEW_ROWS = 4;
 
-  /** Rows of such a piece: of many inputs more would leave one output. */
-  private static final int LOW = 4;
+  /** Rows up to which a product is computed turned. */
+  private static final int MOST_TURNED = 128;
 
-  /** Rows up to which weights are read by inputs, in small pieces up to {@link #FEW_SUMMED}. */
-  private static final int MOST_SUMMED = 128;
-
-  private static final int FEW_SUMMED = 32;
-  private static final int HIGH = 16; // rows of a small piece
-  private static final int WIDTH = 1024; // outputs of a strip
-  private static final int TASKS = 64; // about so many pieces of strips are shared out
+  private static final int BLOCK = 64; // rows turned at a time
+  private static final int LANES = 16; // rows that a kernel computes together
+  private static final int TURNED_OUTPUTS = 24; // of a piece by outputs
+  private static final int CACHED = 1 << 13; // turned numbers that the first cache holds
+  private static final int TURNED_INPUTS = 12; // of a piece by inputs: more evict each other
+  private static final int SUMS = 1 << 16; // of such a piece
+  private static final int TASKS = 48; // about so many pieces by inputs are shared out
+  private static final int LINE = 64; // numbers of a row that are turned at a time
 
   private SharedProducts() {}
 
@@ -45,21 +48,58 @@ final class SharedProducts {
     return (long) n * k >= LEAST_WEIGHTS;
   }
 
-  /** {@code c = a transposed(b)}; a {@code [m, k]}, b {@code [n, k]}, c {@code [m, n]}. */
-  static void byTransposed(int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c) {
-    int block = m <= FEW_ROWS ? Math.min(m, LOW) : m;
-    long small = Math.min(Products.MOST_OUTPUTS, SMALL / ((long) block * k));
-    int each = m <= FEW_ROWS ? (int) Math.max(1, small) : OUTPUTS;
+  /** Numbers of room for {@link #byTransposed}. */
+  static int roomByTransposed(int m, int n, int k) {
+    return m <= FEW_ROWS || m > MOST_TURNED
+        ? 0
+        : Math.multiplyExact(Math.addExact(k, n), filled(m));
+  }
+
+  /**
+   * {@code c = a transposed(b)}; a {@code [m, k]}, b {@code [n, k]}, c {@code [m, n]}.
+   *
+   * @param room for so many numbers as {@link #roomByTransposed} says
+   */
+  static void byTransposed(
+      int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
+    if (m <= FEW_ROWS || m > MOST_TURNED) {
+      long small = Math.min(Products.MOST_OUTPUTS, SMALL / ((long) m * k));
+      int each = m <= FEW_ROWS ? (int) Math.max(1, small) : OUTPUTS;
+      share(n, each, (first, count) -> Products.outputs(a, b, m, k, first, count, n, 0, c));
+      return;
+    }
+
+    for (int row = 0; row < m; row += BLOCK) {
+      int rows = Math.min(BLOCK, m - row);
+      turnedByTransposed(rows, n, k, at(a, (long) row * k), b, at(c, (long) row * n), room);
+    }
+  }
+
+  private static void turnedByTransposed(
+      int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
+    int rows = filled(m);
+    int each = CACHED / rows;
+    FloatPointer sums = at(room, (long) k * rows);
+    turn(m, k, a, rows, room);
     share(
         n,
-        each,
+        TURNED_OUTPUTS,
         (first, count) -> {
-          for (int row = 0; row < m; row += block) {
-            int rows = Math.min(block, m - row);
-            FloatPointer out = at(c, (long) row * n);
-            Products.outputs(at(a, (long) row * k), b, rows, k, first, count, n, 0, out);
+          FloatPointer out = at(sums, (long) first * rows);
+          for (int input = 0; input < k; input += each) {
+            int inputs = Math.min(each, k - input);
+            FloatPointer weights = at(b, (long) first * k + input);
+            FloatPointer numbers = at(room, (long) input * rows);
+            float beta = input == 0 ? 0 : 1;
+            turned(CblasNoTrans, count, rows, inputs, weights, k, numbers, beta, out);
           }
         });
+    sum(m, n, rows, 1, sums, c);
+  }
+
+  /** Rows of a block with those of zeros that fill it up. */
+  private static int filled(int m) {
+    return m <= FEW_ROWS ? m : pieces(Math.min(m, BLOCK), LANES) * LANES;
   }
 
   /** Consecutive ones of a length. */
@@ -107,12 +147,19 @@ final class SharedProducts {
 
   /** Numbers of room for {@link #plain}. */
   static int room(int m, int n, int k) {
-    return m <= MOST_SUMMED ? Math.multiplyExact(parts(n, k), m * n) : 0;
+    if (m > MOST_TURNED) {
+      return 0;
+    }
+
+    int rows = filled(m);
+    int sums = Math.multiplyExact(pieces(k, inputsOfPart(n, k, rows)), n);
+    return Math.multiplyExact(Math.addExact(k, sums), rows);
   }
 
-  /** Parts that the inputs of a strip are cut into: the sums of each have room of their own. */
-  private static int parts(int n, int k) {
-    return Math.max(1, Math.min(k, TASKS / pieces(n, WIDTH)));
+  /** The inputs of a strip are cut into parts: the sums of each have room of their own. */
+  private static int inputsOfPart(int n, int k, int rows) {
+    int parts = Math.max(1, TASKS / pieces(n, SUMS / rows));
+    return pieces(pieces(k, TURNED_INPUTS), parts) * TURNED_INPUTS;
   }
 
   /**
@@ -122,91 +169,123 @@ final class SharedProducts {
    */
   static void plain(
       int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
-    if (m > MOST_SUMMED) {
-      share(
-          n,
-          OUTPUTS,
-          (first, count) -> multiply(m, count, k, a, k, at(b, first), n, 0, at(c, first), n));
+    if (m > MOST_TURNED) {
+      share(n, OUTPUTS, (first, count) -> copied(m, n, k, a, at(b, first), count, at(c, first)));
       return;
     }
 
-    int parts = parts(n, k);
+    for (int row = 0; row < m; row += BLOCK) {
+      int rows = Math.min(BLOCK, m - row);
+      turnedPlain(rows, n, k, at(a, (long) row * k), b, at(c, (long) row * n), room);
+    }
+  }
+
+  /** So many outputs of n, of many rows. */
+  private static void copied(
+      int m, int n, int k, FloatPointer a, FloatPointer b, int count, FloatPointer c) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, count, k, 1, a, k, b, n, 0, c, n);
+  }
+
+  private static void turnedPlain(
+      int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
+    int rows = filled(m);
+    int width = SUMS / rows;
+    int each = inputsOfPart(n, k, rows);
+    int parts = pieces(k, each);
+    FloatPointer sums = at(room, (long) k * rows);
+    turn(m, k, a, rows, room);
     ProductThreads.split(
-        pieces(n, WIDTH) * parts,
+        pieces(n, width) * parts,
         (from, to) -> {
           for (int task = from; task < to; task++) {
             int part = task % parts;
-            int begin = (int) ((long) k * part / parts);
-            int end = (int) ((long) k * (part + 1) / parts);
-            int first = task / parts * WIDTH;
-            FloatPointer sums = at(room, (long) part * m * n + first);
-            strip(m, n, k, Math.min(WIDTH, n - first), begin, end, a, at(b, first), sums);
+            int first = task / parts * width;
+            int count = Math.min(width, n - first);
+            FloatPointer out = at(sums, ((long) part * n + first) * rows);
+            for (int input = part * each; input < Math.min(k, (part + 1) * each); ) {
+              int inputs = Math.min(TURNED_INPUTS, k - input);
+              FloatPointer weights = at(b, (long) input * n + first);
+              FloatPointer numbers = at(room, (long) input * rows);
+              float beta = input == part * each ? 0 : 1;
+              turned(CblasTrans, count, rows, inputs, weights, n, numbers, beta, out);
+              input += inputs;
+            }
           }
         });
-    ProductThreads.split(m, (from, to) -> sum(from, to, m, n, parts, room, c));
+    sum(m, n, rows, parts, sums, c);
   }
 
-  /** So many outputs from some of the inputs: {@code c[:, 0..width] = a[:, begin..end] b}. */
-  private static void strip(
-      int m,
-      int n,
-      int k,
-      int width,
-      int begin,
-      int end,
-      FloatPointer a,
-      FloatPointer b,
-      FloatPointer c) {
-    boolean isSmall = m <= FEW_SUMMED;
-    int block = isSmall ? Math.min(m, HIGH) : m;
-    int each = isSmall ? (int) Math.max(1, SMALL / ((long) block * width)) : end - begin;
-    for (int first = begin; first < end; first += each) {
-      for (int row = 0; row < m; row += block) {
-        multiply(
-            Math.min(block, m - row),
-            width,
-            Math.min(each, end - first),
-            at(a, (long) row * k + first),
-            k,
-            at(b, (long) first * n),
-            n,
-            first == begin ? 0 : 1,
-            at(c, (long) row * n),
-            n);
-      }
-    }
-  }
-
-  private static void multiply(
-      int m,
-      int n,
-      int k,
-      FloatPointer a,
-      int lda,
-      FloatPointer b,
-      int ldb,
+  /** {@code out = weights numbers + beta * out}; numbers {@code [inputs, rows]}. */
+  private static void turned(
+      int turn,
+      int outputs,
+      int rows,
+      int inputs,
+      FloatPointer weights,
+      int ld,
+      FloatPointer numbers,
       float beta,
-      FloatPointer c,
-      int ldc) {
+      FloatPointer out) {
     cblas_sgemm(
-        CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
+        CblasRowMajor,
+        turn,
+        CblasNoTrans,
+        outputs,
+        rows,
+        inputs,
+        1,
+        weights,
+        ld,
+        numbers,
+        rows,
+        beta,
+        out,
+        rows);
   }
 
-  /** Rows of c: the sums of all parts, in their order. */
-  private static void sum(
-      int from, int to, int m, int n, int parts, FloatPointer room, FloatPointer c) {
-    float[] sum = new float[n];
-    float[] more = new float[n];
-    for (int row = from; row < to; row++) {
-      at(room, (long) row * n).get(sum);
-      for (int part = 1; part < parts; part++) {
-        at(room, ((long) part * m + row) * n).get(more);
-        for (int i = 0; i < n; i++) {
-          sum[i] += more[i];
-        }
-      }
+  /** {@code turned = transposed(a)}, with columns of zeros behind; turned {@code [k, rows]}. */
+  private static void turn(int m, int k, FloatPointer a, int rows, FloatPointer turned) {
+    share(
+        k,
+        LINE,
+        (first, count) -> {
+          float[] line = new float[count];
+          float[] lines = new float[count * rows];
+          for (int row = 0; row < m; row++) {
+            at(a, (long) row * k + first).get(line);
+            for (int i = 0; i < count; i++) {
+              lines[i * rows + row] = line[i];
+            }
+          }
 
-      at(c, (long) row * n).put(sum);
-    }
+          at(turned, (long) first * rows).put(lines);
+        });
+  }
+
+  /** {@code c = transposed(the sum of all parts)}, in their order; a part {@code [n, rows]}. */
+  private static void sum(int m, int n, int rows, int parts, FloatPointer sums, FloatPointer c) {
+    share(
+        n,
+        LINE,
+        (first, count) -> {
+          float[] sum = new float[count * rows];
+          float[] more = new float[count * rows];
+          at(sums, (long) first * rows).get(sum);
+          for (int part = 1; part < parts; part++) {
+            at(sums, ((long) part * n + first) * rows).get(more);
+            for (int i = 0; i < sum.length; i++) {
+              sum[i] += more[i];
+            }
+          }
+
+          float[] line = new float[count];
+          for (int row = 0; row < m; row++) {
+            for (int i = 0; i < count; i++) {
+              line[i] = sum[i * rows + row];
+            }
+
+            at(c, (long) row * n + first).put(line);
+          }
+        });
   }
 }

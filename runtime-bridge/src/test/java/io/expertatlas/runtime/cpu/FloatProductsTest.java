@@ -47,10 +47,13 @@ class FloatProductsTest {
   @ParameterizedTest
   @CsvSource({
     "1,2051,2053",
+    "4,1027,2053",
     "5,4099,1027",
     "16,1030,4101",
     "33,2050,2049",
     "64,521,8195",
+    "70,9001,129",
+    "128,1027,521",
     "130,521,1027"
   })
   void bitsAreThoseOfAnyNumberOfThreads(int m, int n, int k) {
