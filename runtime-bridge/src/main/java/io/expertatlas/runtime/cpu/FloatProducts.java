@@ -21,6 +21,7 @@ import org.bytedeco.javacpp.FloatPointer;
  */
 public final class FloatProducts {
   private static final int PIECE = 1 << 22;
+  private static final int LINE = 64; // bytes of a cache line, which vectors should not straddle
   private static final ThreadLocal<Rooms> ROOMS = ThreadLocal.withInitial(Rooms::new);
 
   private FloatProducts() {}
@@ -37,7 +38,9 @@ public final class FloatProducts {
     FloatBuffer room(int operand, int count) {
       if (rooms[operand] == null || rooms[operand].capacity() < count) {
         rooms[operand] =
-            ByteBuffer.allocateDirect(Math.multiplyExact(count, Float.BYTES))
+            ByteBuffer.allocateDirect(
+                    Math.addExact(2 * LINE, Math.multiplyExact(count, Float.BYTES)))
+                .alignedSlice(LINE)
                 .order(ByteOrder.nativeOrder())
                 .asFloatBuffer();
       }
@@ -107,15 +110,14 @@ public final class FloatProducts {
   private static void shared(
       int m, int n, int k, FloatBuffer a, FloatBuffer b, int turnB, FloatBuffer c) {
     Rooms rooms = ROOMS.get();
-    FloatBuffer result = rooms.room(2, c, m * n);
-    FloatPointer left = pointer(rooms.in(0, a, m * k));
+    FloatBuffer left = rooms.in(0, a, m * k).slice();
     FloatPointer right = pointer(rooms.in(1, b, n * k));
-    FloatPointer out = pointer(result);
+    FloatBuffer out = rooms.room(2, c, m * n).slice();
     if (turnB == CblasTrans) {
-      FloatPointer room = pointer(rooms.room(3, SharedProducts.roomByTransposed(m, n, k)));
+      FloatBuffer room = rooms.room(3, SharedProducts.roomByTransposed(m, n, k));
       SharedProducts.byTransposed(m, n, k, left, right, out, room);
     } else {
-      FloatPointer room = pointer(rooms.room(3, SharedProducts.room(m, n, k)));
+      FloatBuffer room = rooms.room(3, SharedProducts.room(m, n, k));
       SharedProducts.plain(m, n, k, left, right, out, room);
     }
 

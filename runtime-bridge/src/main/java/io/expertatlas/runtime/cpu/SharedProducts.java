@@ -7,6 +7,7 @@ import static org.bytedeco.openblas.global.openblas_nolapack.CblasRowMajor;
 import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
 
+import java.nio.FloatBuffer;
 import org.bytedeco.javacpp.FloatPointer;
 
 /**
@@ -32,14 +33,14 @@ final class SharedProducts {
   /** Rows up to which a product is computed turned. */
   private static final int MOST_TURNED = 128;
 
-  private static final int BLOCK = 64; // rows turned at a time
+  private static final int MOST_BLOCK = 64; // rows turned at a time
   private static final int LANES = 16; // rows that a kernel computes together
   private static final int TURNED_OUTPUTS = 24; // of a piece by outputs
   private static final int CACHED = 1 << 13; // turned numbers that the first cache holds
   private static final int TURNED_INPUTS = 12; // of a piece by inputs: more evict each other
-  private static final int SUMS = 1 << 16; // of such a piece
+  private static final int SUMS = 1 << 15; // of such a piece
   private static final int TASKS = 48; // about so many pieces by inputs are shared out
-  private static final int LINE = 64; // numbers of a row that are turned at a time
+  private static final int TURNED = 64; // numbers of a row that are turned at a time
 
   private SharedProducts() {}
 
@@ -61,25 +62,40 @@ final class SharedProducts {
    * @param room for so many numbers as {@link #roomByTransposed} says
    */
   static void byTransposed(
-      int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
+      int m, int n, int k, FloatBuffer a, FloatPointer b, FloatBuffer c, FloatBuffer room) {
     if (m <= FEW_ROWS || m > MOST_TURNED) {
       long small = Math.min(Products.MOST_OUTPUTS, SMALL / ((long) m * k));
       int each = m <= FEW_ROWS ? (int) Math.max(1, small) : OUTPUTS;
-      share(n, each, (first, count) -> Products.outputs(a, b, m, k, first, count, n, 0, c));
+      FloatPointer x = new FloatPointer(a);
+      FloatPointer out = new FloatPointer(c);
+      share(n, each, (first, count) -> Products.outputs(x, b, m, k, first, count, n, 0, out));
       return;
     }
 
-    for (int row = 0; row < m; row += BLOCK) {
-      int rows = Math.min(BLOCK, m - row);
-      turnedByTransposed(rows, n, k, at(a, (long) row * k), b, at(c, (long) row * n), room);
+    int block = block(m);
+    for (int row = 0; row < m; row += block) {
+      int some = Math.min(block, m - row);
+      turnedByTransposed(
+          some, filled(m), n, k, rows(a, row, some, k), b, rows(c, row, some, n), room);
     }
   }
 
+  private static FloatBuffer rows(FloatBuffer matrix, int first, int count, int columns) {
+    return matrix.slice(first * columns, count * columns);
+  }
+
   private static void turnedByTransposed(
-      int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
-    int rows = filled(m);
+      int m,
+      int rows,
+      int n,
+      int k,
+      FloatBuffer a,
+      FloatPointer b,
+      FloatBuffer c,
+      FloatBuffer room) {
     int each = CACHED / rows;
-    FloatPointer sums = at(room, (long) k * rows);
+    FloatPointer turned = new FloatPointer(room);
+    FloatPointer sums = at(turned, (long) k * rows);
     turn(m, k, a, rows, room);
     share(
         n,
@@ -89,17 +105,22 @@ final class SharedProducts {
           for (int input = 0; input < k; input += each) {
             int inputs = Math.min(each, k - input);
             FloatPointer weights = at(b, (long) first * k + input);
-            FloatPointer numbers = at(room, (long) input * rows);
+            FloatPointer numbers = at(turned, (long) input * rows);
             float beta = input == 0 ? 0 : 1;
-            turned(CblasNoTrans, count, rows, inputs, weights, k, numbers, beta, out);
+            multiply(CblasNoTrans, count, rows, inputs, weights, k, numbers, beta, out);
           }
         });
-    sum(m, n, rows, 1, sums, c);
+    sum(m, n, rows, 1, room.slice(k * rows, n * rows), c);
   }
 
-  /** Rows of a block with those of zeros that fill it up. */
+  /** Rows that are turned at a time: blocks are about as high as each other. */
+  private static int block(int m) {
+    return pieces(m, pieces(m, MOST_BLOCK));
+  }
+
+  /** Rows of a block with those of zeros that fill it up: as many for the last block. */
   private static int filled(int m) {
-    return m <= FEW_ROWS ? m : pieces(Math.min(m, BLOCK), LANES) * LANES;
+    return m <= FEW_ROWS ? m : pieces(block(m), LANES) * LANES;
   }
 
   /** Consecutive ones of a length. */
@@ -168,15 +189,18 @@ final class SharedProducts {
    * @param room for so many numbers as {@link #room} says
    */
   static void plain(
-      int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
+      int m, int n, int k, FloatBuffer a, FloatPointer b, FloatBuffer c, FloatBuffer room) {
     if (m > MOST_TURNED) {
-      share(n, OUTPUTS, (first, count) -> copied(m, n, k, a, at(b, first), count, at(c, first)));
+      FloatPointer x = new FloatPointer(a);
+      FloatPointer out = new FloatPointer(c);
+      share(n, OUTPUTS, (first, count) -> copied(m, n, k, x, at(b, first), count, at(out, first)));
       return;
     }
 
-    for (int row = 0; row < m; row += BLOCK) {
-      int rows = Math.min(BLOCK, m - row);
-      turnedPlain(rows, n, k, at(a, (long) row * k), b, at(c, (long) row * n), room);
+    int block = block(m);
+    for (int row = 0; row < m; row += block) {
+      int some = Math.min(block, m - row);
+      turnedPlain(some, filled(m), n, k, rows(a, row, some, k), b, rows(c, row, some, n), room);
     }
   }
 
@@ -187,36 +211,44 @@ final class SharedProducts {
   }
 
   private static void turnedPlain(
-      int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c, FloatPointer room) {
-    int rows = filled(m);
+      int m,
+      int rows,
+      int n,
+      int k,
+      FloatBuffer a,
+      FloatPointer b,
+      FloatBuffer c,
+      FloatBuffer room) {
     int width = SUMS / rows;
     int each = inputsOfPart(n, k, rows);
     int parts = pieces(k, each);
-    FloatPointer sums = at(room, (long) k * rows);
+    FloatPointer turned = new FloatPointer(room);
+    FloatPointer sums = at(turned, (long) k * rows);
     turn(m, k, a, rows, room);
     ProductThreads.split(
         pieces(n, width) * parts,
         (from, to) -> {
           for (int task = from; task < to; task++) {
             int part = task % parts;
+            int begin = part * each;
+            int end = Math.min(k, begin + each);
             int first = task / parts * width;
             int count = Math.min(width, n - first);
             FloatPointer out = at(sums, ((long) part * n + first) * rows);
-            for (int input = part * each; input < Math.min(k, (part + 1) * each); ) {
-              int inputs = Math.min(TURNED_INPUTS, k - input);
+            for (int input = begin; input < end; input += TURNED_INPUTS) {
+              int inputs = Math.min(TURNED_INPUTS, end - input);
               FloatPointer weights = at(b, (long) input * n + first);
-              FloatPointer numbers = at(room, (long) input * rows);
-              float beta = input == part * each ? 0 : 1;
-              turned(CblasTrans, count, rows, inputs, weights, n, numbers, beta, out);
-              input += inputs;
+              FloatPointer numbers = at(turned, (long) input * rows);
+              float beta = input == begin ? 0 : 1;
+              multiply(CblasTrans, count, rows, inputs, weights, n, numbers, beta, out);
             }
           }
         });
-    sum(m, n, rows, parts, sums, c);
+    sum(m, n, rows, parts, room.slice(k * rows, parts * n * rows), c);
   }
 
   /** {@code out = weights numbers + beta * out}; numbers {@code [inputs, rows]}. */
-  private static void turned(
+  private static void multiply(
       int turn,
       int outputs,
       int rows,
@@ -244,35 +276,35 @@ final class SharedProducts {
   }
 
   /** {@code turned = transposed(a)}, with columns of zeros behind; turned {@code [k, rows]}. */
-  private static void turn(int m, int k, FloatPointer a, int rows, FloatPointer turned) {
+  private static void turn(int m, int k, FloatBuffer a, int rows, FloatBuffer turned) {
     share(
         k,
-        LINE,
+        TURNED,
         (first, count) -> {
           float[] line = new float[count];
           float[] lines = new float[count * rows];
           for (int row = 0; row < m; row++) {
-            at(a, (long) row * k + first).get(line);
+            a.get(row * k + first, line);
             for (int i = 0; i < count; i++) {
               lines[i * rows + row] = line[i];
             }
           }
 
-          at(turned, (long) first * rows).put(lines);
+          turned.put(first * rows, lines);
         });
   }
 
   /** {@code c = transposed(the sum of all parts)}, in their order; a part {@code [n, rows]}. */
-  private static void sum(int m, int n, int rows, int parts, FloatPointer sums, FloatPointer c) {
+  private static void sum(int m, int n, int rows, int parts, FloatBuffer sums, FloatBuffer c) {
     share(
         n,
-        LINE,
+        TURNED,
         (first, count) -> {
           float[] sum = new float[count * rows];
           float[] more = new float[count * rows];
-          at(sums, (long) first * rows).get(sum);
+          sums.get(first * rows, sum);
           for (int part = 1; part < parts; part++) {
-            at(sums, ((long) part * n + first) * rows).get(more);
+            sums.get((part * n + first) * rows, more);
             for (int i = 0; i < sum.length; i++) {
               sum[i] += more[i];
             }
@@ -284,7 +316,7 @@ final class SharedProducts {
               line[i] = sum[i * rows + row];
             }
 
-            at(c, (long) row * n + first).put(line);
+            c.put(row * n + first, line);
           }
         });
   }
