@@ -22,7 +22,7 @@ final class HostWork {
   static final int PIECE = 1024;
 
   /** Numbers that a thread takes at a time: they share rows of gradients that are not written. */
-  private static final int RANGE = 256 * PIECE;
+  private static final int RANGE = 1024 * PIECE;
 
   private static final int THREADS = Runtime.getRuntime().availableProcessors();
 

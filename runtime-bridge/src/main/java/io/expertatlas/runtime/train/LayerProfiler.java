@@ -32,6 +32,8 @@ public final class LayerProfiler {
   public static final int MEASUREMENTS = 8 + Piece.values().length;
 
   private static final int TURNS = 4; // experts that take turns
+  private static final int STEADY_ROWS = 16;
+  private static final long STEADY_NANOS = 500_000_000; // until loops of the CPU are compiled
   private static final long UNCACHED_BYTES = 512L << 20; // more than caches hold
   private static final int MOST_LAYERS = 64;
 
@@ -80,6 +82,7 @@ public final class LayerProfiler {
     observer.accept("a layer's step");
     final long peak = peakBytes();
     try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
+      warmUp(copies);
       experts(
           "experts on the CPU",
           copies,
@@ -209,6 +212,20 @@ public final class LayerProfiler {
 
     grid[grid.length - 1] = last;
     return grid;
+  }
+
+  @SuppressWarnings("try") // scopes are there to be closed
+  private void warmUp(ProfileCopies copies) throws InterruptedException {
+    ExpertMath math = layer.math();
+    long begin = System.nanoTime();
+    for (int i = 0; System.nanoTime() - begin < STEADY_NANOS; i++) {
+      try (MatrixDevice.Scope scope = cpu.scope()) {
+        Matrix x = random(cpu, Math.min(STEADY_ROWS, settings.tokens()), model.hidden());
+        ExpertMath.Tape tape = math.inner(x, turn(i), copies);
+        math.output(tape, turn(i), copies);
+        math.backward(tape, x, turn(i), copies);
+      }
+    }
   }
 
   /**

@@ -1,6 +1,9 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.cpu.FloatProducts;
 import io.expertatlas.runtime.matrix.Matrix;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,8 +15,7 @@ import java.util.List;
  * them.
  */
 final class OuterProducts {
-  private static final int TOGETHER = 4; // rows that are added in one pass
-  private static final ThreadLocal<float[]> LINES = ThreadLocal.withInitial(() -> new float[0]);
+  private static final ThreadLocal<Block> BLOCKS = ThreadLocal.withInitial(Block::new);
 
   private final int columns;
   private final List<float[]> gradients = new ArrayList<>(); // [out] of each row
@@ -60,59 +62,107 @@ final class OuterProducts {
       return;
     }
 
-    float[] line = line();
+    Block block = BLOCKS.get();
     for (int at = 0; at < count; ) {
-      int out = (first + at) / columns;
-      int from = (first + at) % columns;
-      int some = Math.min(columns - from, count - at);
-      System.arraycopy(sums, at, line, from, some);
-      addTo(line, out, from, from + some);
-      System.arraycopy(line, from, sums, at, some);
-      at += some;
+      at += block.addTo(sums, at, count - at, this, first + at);
     }
   }
 
-  /** Room of the thread for numbers of one output: loops over one index become vector code. */
-  private float[] line() {
-    float[] line = LINES.get();
-    if (line.length < columns) {
-      line = new float[columns];
-      LINES.set(line);
+  /**
+   * Some consecutive outputs of a gradient, written out in the cache of a thread: who reads one
+   * soon reads the next. They are computed in strips, products so small that OpenBLAS does not copy
+   * their factors.
+   */
+  private static final class Block {
+    private static final int NUMBERS = 1 << 13; // about so many, at least LINES outputs
+    private static final int LINES = 8;
+    private static final int SMALL = 1 << 18; // multiplications of a strip
+
+    private OuterProducts of;
+    private int rows;
+    private int width; // of a strip
+    private int lines;
+    private int first; // output
+    private float[] some = new float[0];
+    private float[] zeros = new float[0];
+    private FloatBuffer factors = room(0); // [row, line]
+    private FloatBuffer inputs = room(0); // strips of [row, column]
+    private FloatBuffer strips = room(0); // of [line, column]
+
+    /** Adds numbers of an output, within a strip; returns how many. */
+    int addTo(float[] into, int at, int most, OuterProducts from, int number) {
+      int output = number / from.columns;
+      int column = number % from.columns;
+      if (of != from || rows != from.rows()) {
+        take(from);
+        compute(output);
+      } else if (output < first || output >= first + lines) {
+        compute(output);
+      }
+
+      int strip = column / width * width;
+      int wide = Math.min(width, from.columns - strip);
+      int count = Math.min(most, strip + wide - column);
+      if (some.length < at + count) {
+        some = new float[into.length];
+      }
+
+      strips.get(strip * lines + (output - first) * wide + column - strip, some, at, count);
+      for (int i = at; i < at + count; i++) { // one index, so that it becomes vector code
+        into[i] += some[i];
+      }
+
+      return count;
     }
 
-    return line;
-  }
-
-  private void addTo(float[] line, int out, int from, int end) {
-    int row = 0;
-    for (; row + TOGETHER <= rows(); row += TOGETHER) {
-      addFour(line, row, out, from, end);
+    private void take(OuterProducts from) {
+      of = from;
+      rows = from.rows();
+      lines = Math.max(LINES, NUMBERS / from.columns);
+      width = Math.max(1, Math.min(from.columns, Integer.highestOneBit(SMALL / (lines * rows))));
+      factors = room(factors, lines * rows);
+      inputs = room(inputs, rows * from.columns);
+      strips = room(strips, lines * from.columns);
+      zeros = new float[lines * from.columns];
+      for (int strip = 0; strip < from.columns; strip += width) {
+        int wide = Math.min(width, from.columns - strip);
+        for (int row = 0; row < rows; row++) {
+          inputs.put(strip * rows + row * wide, from.inputs.get(row), strip, wide);
+        }
+      }
     }
 
-    for (; row < rows(); row++) {
-      addOne(line, row, out, from, end);
-    }
-  }
+    private void compute(int output) {
+      first = output;
+      for (int row = 0; row < rows; row++) {
+        float[] gradient = of.gradients.get(row);
+        for (int line = 0; line < lines; line++) {
+          int one = output + line;
+          factors.put(row * lines + line, one < gradient.length ? gradient[one] : 0);
+        }
+      }
 
-  private void addFour(float[] line, int row, int out, int from, int end) {
-    float[] x0 = inputs.get(row);
-    float[] x1 = inputs.get(row + 1);
-    float[] x2 = inputs.get(row + 2);
-    float[] x3 = inputs.get(row + 3);
-    float g0 = gradients.get(row)[out];
-    float g1 = gradients.get(row + 1)[out];
-    float g2 = gradients.get(row + 2)[out];
-    float g3 = gradients.get(row + 3)[out];
-    for (int i = from; i < end; i++) {
-      line[i] += g0 * x0[i] + g1 * x1[i] + g2 * x2[i] + g3 * x3[i];
+      strips.put(0, zeros);
+      for (int strip = 0; strip < of.columns; strip += width) {
+        int wide = Math.min(width, of.columns - strip);
+        FloatProducts.addTransposedBy(
+            lines,
+            wide,
+            rows,
+            factors,
+            inputs.slice(strip * rows, rows * wide),
+            strips.slice(strip * lines, lines * wide));
+      }
     }
-  }
 
-  private void addOne(float[] line, int row, int out, int from, int end) {
-    float[] x = inputs.get(row);
-    float g = gradients.get(row)[out];
-    for (int i = from; i < end; i++) {
-      line[i] += g * x[i];
+    private static FloatBuffer room(FloatBuffer room, int count) {
+      return room.capacity() < count ? room(count) : room;
+    }
+
+    private static FloatBuffer room(int count) {
+      return ByteBuffer.allocateDirect(Math.multiplyExact(count, Float.BYTES))
+          .order(ByteOrder.nativeOrder())
+          .asFloatBuffer();
     }
   }
 }
