@@ -2,6 +2,7 @@ package io.expertatlas.runtime.cuda;
 
 import static io.expertatlas.runtime.cuda.Cuda.check;
 
+import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.nio.FloatBuffer;
@@ -404,20 +405,19 @@ public final class CudaMatrixDevice implements MatrixDevice {
   // Rows of several matrices
 
   @Override
-  public Matrix combine(
-      Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights) {
-    long[] addresses = addresses(sources, columns, from, rows);
-    CudaMatrix out = make(from.length / k, columns);
+  public Matrix combine(Matrix[] sources, int columns, Choices choices, double[] weights) {
+    long[] addresses = addresses(sources, columns, choices);
+    CudaMatrix out = make(choices.tokens(), columns);
     if (out.rows() > 0) {
-      Uploads.Sent sent =
-          uploads().send(addresses, weights == null ? new double[0] : weights, from, rows);
+      double[] sentWeights = weights == null ? new double[0] : weights;
+      Uploads.Sent sent = uploads().send(addresses, sentWeights, choices.from(), choices.rows());
       on("train_combine", out.rows(), 256)
           .with(sent.longs())
           .with(sent.ints()[0])
           .with(sent.ints()[1])
           .with(weights == null ? 0L : sent.floats())
           .with(out.address())
-          .with(k)
+          .with(choices.each())
           .with(columns)
           .run();
     }
@@ -426,19 +426,12 @@ public final class CudaMatrixDevice implements MatrixDevice {
   }
 
   @Override
-  public Matrix logitsGradient(
-      Matrix[] along,
-      int experts,
-      int k,
-      int[] from,
-      int[] rows,
-      double[] shares,
-      boolean ofChosen) {
-    MatrixDevice.checkShares(experts, k, from, shares, ofChosen);
-    long[] addresses = addresses(along, 1, from, rows);
-    CudaMatrix out = make(from.length / k, experts);
+  public Matrix logitsGradient(Matrix[] along, Choices choices, double[] shares, boolean ofChosen) {
+    MatrixDevice.checkShares(along.length, choices, shares, ofChosen);
+    long[] addresses = addresses(along, 1, choices);
+    CudaMatrix out = make(choices.tokens(), along.length);
     if (out.rows() > 0) {
-      Uploads.Sent sent = uploads().send(addresses, shares, from, rows);
+      Uploads.Sent sent = uploads().send(addresses, shares, choices.from(), choices.rows());
       on("train_logits_gradient", (out.rows() + 127) / 128, 128)
           .with(sent.longs())
           .with(sent.ints()[0])
@@ -446,8 +439,8 @@ public final class CudaMatrixDevice implements MatrixDevice {
           .with(sent.floats())
           .with(out.address())
           .with(out.rows())
-          .with(k)
-          .with(experts)
+          .with(choices.each())
+          .with(along.length)
           .with(ofChosen ? 1 : 0)
           .run();
     }
@@ -456,7 +449,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   }
 
   /** Where sources lie; refuses rows that they do not have. */
-  private long[] addresses(Matrix[] sources, int columns, int[] from, int[] rows) {
+  private long[] addresses(Matrix[] sources, int columns, Choices choices) {
     long[] addresses = new long[sources.length];
     for (int i = 0; i < sources.length; i++) {
       if (sources[i] != null && sources[i].rows() > 0) {
@@ -464,17 +457,16 @@ public final class CudaMatrixDevice implements MatrixDevice {
       }
     }
 
-    for (int i = 0; i < from.length; i++) {
-      Matrix source = sources[from[i]];
-      if (source == null
-          || rows[i] < 0
-          || rows[i] >= source.rows()
-          || source.columns() != columns) {
+    for (int i = 0; i < choices.from().length; i++) {
+      int from = choices.from()[i];
+      int row = choices.rows()[i];
+      Matrix source = sources[from];
+      if (source == null || row < 0 || row >= source.rows() || source.columns() != columns) {
         throw new IllegalArgumentException(
             "Invalid row %d of source %d: %s"
                 .formatted(
-                    rows[i],
-                    from[i],
+                    row,
+                    from,
                     source == null
                         ? "none there"
                         : "%d x %d, of width %d"

@@ -69,14 +69,13 @@ public final class DoubleDevice implements MatrixDevice {
   }
 
   @Override
-  public Matrix combine(
-      Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights) {
-    DoubleMatrix out = new DoubleMatrix(from.length / k, columns);
-    for (int j = 0; j < from.length; j++) {
+  public Matrix combine(Matrix[] sources, int columns, Choices choices, double[] weights) {
+    DoubleMatrix out = new DoubleMatrix(choices.tokens(), columns);
+    for (int j = 0; j < choices.from().length; j++) {
       double weight = weights == null ? 1 : weights[j];
-      double[] values = DoubleMatrix.of(sources[from[j]]).values;
-      int at = rows[j] * columns;
-      int to = j / k * columns;
+      double[] values = DoubleMatrix.of(sources[choices.from()[j]]).values;
+      int at = choices.rows()[j] * columns;
+      int to = j / choices.each() * columns;
       for (int i = 0; i < columns; i++) {
         out.values[to + i] += weight * values[at + i];
       }
@@ -86,22 +85,18 @@ public final class DoubleDevice implements MatrixDevice {
   }
 
   @Override
-  public Matrix logitsGradient(
-      Matrix[] along,
-      int experts,
-      int k,
-      int[] from,
-      int[] rows,
-      double[] shares,
-      boolean ofChosen) {
-    MatrixDevice.checkShares(experts, k, from, shares, ofChosen);
-    DoubleMatrix out = new DoubleMatrix(from.length / k, experts);
+  public Matrix logitsGradient(Matrix[] along, Choices choices, double[] shares, boolean ofChosen) {
+    int experts = along.length;
+    MatrixDevice.checkShares(experts, choices, shares, ofChosen);
+    DoubleMatrix out = new DoubleMatrix(choices.tokens(), experts);
+    int[] from = choices.from();
+    int each = choices.each();
     for (int t = 0; t < out.rows; t++) {
-      double[] of = new double[k];
+      double[] of = new double[each];
       double sum = 0;
-      for (int j = 0; j < k; j++) {
-        int choice = t * k + j;
-        of[j] = DoubleMatrix.of(along[from[choice]]).values[rows[choice]];
+      for (int j = 0; j < each; j++) {
+        int choice = t * each + j;
+        of[j] = DoubleMatrix.of(along[from[choice]]).values[choices.rows()[choice]];
         sum += of[j];
       }
 
@@ -109,8 +104,8 @@ public final class DoubleDevice implements MatrixDevice {
         out.values[t * experts + expert] = -shares[t * experts + expert] * sum;
       }
 
-      for (int j = 0; j < k; j++) {
-        int choice = t * k + j;
+      for (int j = 0; j < each; j++) {
+        int choice = t * each + j;
         out.values[t * experts + from[choice]] += ofChosen ? of[j] - shares[choice] * sum : of[j];
       }
     }

@@ -108,16 +108,15 @@ public final class FloatDevice implements MatrixDevice {
   }
 
   @Override
-  public Matrix combine(
-      Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights) {
-    FloatMatrix out = new FloatMatrix(from.length / k, columns);
+  public Matrix combine(Matrix[] sources, int columns, Choices choices, double[] weights) {
+    FloatMatrix out = new FloatMatrix(choices.tokens(), columns);
     double[] sums = new double[columns];
     float[] x = new float[columns];
     for (int t = 0; t < out.rows; t++) {
       Arrays.fill(sums, 0);
-      for (int j = t * k; j < (t + 1) * k; j++) {
+      for (int j = t * choices.each(); j < (t + 1) * choices.each(); j++) {
         double weight = weights == null ? 1 : weights[j];
-        FloatMatrix.of(sources[from[j]]).read(rows[j], x);
+        FloatMatrix.of(sources[choices.from()[j]]).read(choices.rows()[j], x);
         for (int i = 0; i < columns; i++) {
           sums[i] += weight * x[i];
         }
@@ -134,20 +133,12 @@ public final class FloatDevice implements MatrixDevice {
   }
 
   @Override
-  public Matrix logitsGradient(
-      Matrix[] along,
-      int experts,
-      int k,
-      int[] from,
-      int[] rows,
-      double[] shares,
-      boolean ofChosen) {
+  public Matrix logitsGradient(Matrix[] along, Choices choices, double[] shares, boolean ofChosen) {
     Matrix[] inDoubles = new Matrix[along.length];
     for (int i = 0; i < along.length; i++) {
       inDoubles[i] = along[i] == null ? null : DoubleDevice.INSTANCE.take(along[i]);
     }
 
-    return take(
-        DoubleDevice.INSTANCE.logitsGradient(inDoubles, experts, k, from, rows, shares, ofChosen));
+    return take(DoubleDevice.INSTANCE.logitsGradient(inDoubles, choices, shares, ofChosen));
   }
 }

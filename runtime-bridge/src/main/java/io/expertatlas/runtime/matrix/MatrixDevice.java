@@ -103,39 +103,31 @@ public interface MatrixDevice extends AutoCloseable {
   Scope scope();
 
   /**
-   * Weighted sums of rows of several matrices: row t is the sum over j of {@code weights[t * k +
-   * j]} times row {@code rows[t * k + j]} of {@code sources[from[t * k + j]]}, j in order.
+   * Each token's sum of its choices' rows, in their order.
    *
    * @param sources of one width, here; null where nothing is taken from
-   * @param weights null: 1 each
+   * @param weights of each choice; null: 1 each
    */
-  Matrix combine(Matrix[] sources, int columns, int k, int[] from, int[] rows, double[] weights);
+  Matrix combine(Matrix[] sources, int columns, Choices choices, double[] weights);
 
   /**
-   * What a router's logits are told, {@code [t, experts]}. With {@code g[t * k + j]} row {@code
-   * rows[t * k + j]} of {@code along[from[t * k + j]]}, numbers of one column: the chosen ones get
-   * their g, and all lose their share of the sum of the token's.
+   * What a router's logits are told, {@code [token, expert]}: those of a token's choices get their
+   * numbers, and all lose their share of the sum of the token's.
    *
-   * @param experts that may be chosen; those of a token differ
-   * @param shares {@code [t * experts]}, or {@code [t * k]} if they are of the chosen
+   * @param along {@code [expert]} of {@code [row, 1]}: numbers of choices, of which no two of a
+   *     token are of one expert; null where nothing is taken from
+   * @param shares {@code [token * experts]}, or of each choice if they are of the chosen
    * @param ofChosen whether the shares of others are 0
    */
-  Matrix logitsGradient(
-      Matrix[] along,
-      int experts,
-      int k,
-      int[] from,
-      int[] rows,
-      double[] shares,
-      boolean ofChosen);
+  Matrix logitsGradient(Matrix[] along, Choices choices, double[] shares, boolean ofChosen);
 
   /**
    * Checks the shares of {@link #logitsGradient}.
    *
    * @throws IllegalArgumentException if they are too few or too many
    */
-  static void checkShares(int experts, int k, int[] from, double[] shares, boolean ofChosen) {
-    int expected = ofChosen ? from.length : from.length / k * experts;
+  static void checkShares(int experts, Choices choices, double[] shares, boolean ofChosen) {
+    int expected = choices.tokens() * (ofChosen ? choices.each() : experts);
     if (shares.length != expected) {
       throw new IllegalArgumentException(
           "Invalid shares: %d, expected %d".formatted(shares.length, expected));

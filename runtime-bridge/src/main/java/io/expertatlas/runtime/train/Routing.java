@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.train;
 
+import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Arrays;
@@ -132,18 +133,22 @@ final class Routing {
     return tokens[expert];
   }
 
+  private Choices choices() {
+    return new Choices(topK, chosen, slots);
+  }
+
   /**
    * Each token's sum of its experts' outputs, in order of its choices.
    *
    * @param outputs {@code [expert]} of {@code [row, H]}
    */
   Matrix combine(Matrix[] outputs, int columns, MatrixDevice device) {
-    return device.combine(outputs, columns, topK, chosen, slots, weights);
+    return device.combine(outputs, columns, choices(), weights);
   }
 
   /** Each token's sum of its experts' rows, unweighted: gradients of what they were given. */
   Matrix sum(Matrix[] inputs, int columns, MatrixDevice device) {
-    return device.combine(inputs, columns, topK, chosen, slots, null);
+    return device.combine(inputs, columns, choices(), null);
   }
 
   /** The gradient of an expert's output: its tokens' gradients times their weights. */
@@ -171,6 +176,6 @@ final class Routing {
    */
   Matrix logitsGradient(Matrix[] along, MatrixDevice device) {
     double[] shares = renormalizes ? weights : probabilities;
-    return device.logitsGradient(along, experts, topK, chosen, slots, shares, renormalizes);
+    return device.logitsGradient(along, choices(), shares, renormalizes);
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
@@ -127,7 +128,10 @@ class CudaMatrixTest extends MatrixContract {
     assertThatThrownBy(
             () ->
                 shared.combine(
-                    new Matrix[] {x, null}, 4, 1, new int[] {0, 1}, new int[] {0, 0}, null))
+                    new Matrix[] {x, null},
+                    4,
+                    new Choices(1, new int[] {0, 1}, new int[] {0, 0}),
+                    null))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("Invalid row 0 of source 1: none there");
     assertThatThrownBy(() -> x.add(DoubleDevice.INSTANCE.zeros(3, 4)))

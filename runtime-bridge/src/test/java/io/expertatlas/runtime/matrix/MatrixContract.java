@@ -499,15 +499,16 @@ public abstract class MatrixContract {
 
     int[] from = seeded.ints((long) tokens * k, 0, sources).toArray();
     int[] rows = IntStream.of(from).map(one -> seeded.nextInt(pairs[one].rows())).toArray();
+    Choices choices = new Choices(k, from, rows);
     double[] weights = numbers(tokens * k, 1);
     agree(
-        device.combine(real, columns, k, from, rows, weights),
-        twin.combine(expected, columns, k, from, rows, weights),
+        device.combine(real, columns, choices, weights),
+        twin.combine(expected, columns, choices, weights),
         EXACT,
         1);
     agree(
-        device.combine(real, columns, k, from, rows, null),
-        twin.combine(expected, columns, k, from, rows, null),
+        device.combine(real, columns, choices, null),
+        twin.combine(expected, columns, choices, null),
         EXACT,
         1);
   }
@@ -537,16 +538,16 @@ public abstract class MatrixContract {
       }
     }
 
+    Choices choices = new Choices(k, from, rows);
     for (boolean ofChosen : new boolean[] {true, false}) {
       double[] shares = numbers(tokens * (ofChosen ? k : experts), 1);
       agree(
-          device.logitsGradient(real, experts, k, from, rows, shares, ofChosen),
-          twin.logitsGradient(expected, experts, k, from, rows, shares, ofChosen),
+          device.logitsGradient(real, choices, shares, ofChosen),
+          twin.logitsGradient(expected, choices, shares, ofChosen),
           EXACT,
           k);
       double[] tooMany = new double[shares.length + 1];
-      assertThatThrownBy(
-              () -> device.logitsGradient(real, experts, k, from, rows, tooMany, ofChosen))
+      assertThatThrownBy(() -> device.logitsGradient(real, choices, tooMany, ofChosen))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessage("Invalid shares: %d, expected %d", tooMany.length, shares.length);
     }
