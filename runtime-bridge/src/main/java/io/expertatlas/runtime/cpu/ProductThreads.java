@@ -78,9 +78,12 @@ final class ProductThreads {
       deal.invite(others(), parts - 1);
     }
 
-    deal.run();
-    deal.await();
-    deal.remove();
+    try {
+      deal.run();
+      deal.await();
+    } finally {
+      deal.remove();
+    }
   }
 
   /** Helps with the first product that has pieces and a place left; whether there was one. */
