@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class HostWorkTest {
-  private static final int[] SIZES = {1, 4095, 4096, 65_535, 65_536, 65_537, 300_001};
+  private static final int[] SIZES = {1, 4095, 4096, 65_535, 65_536, 65_537, 300_001, 2_100_001};
 
   private static Parameter parameter(int elements) {
     return new Parameter(
@@ -62,7 +62,7 @@ class HostWorkTest {
   @Test
   void resultsAreInTheOrderOfTheParameters() {
     assertThat(HostWork.map(parameters(), Parameter::elements))
-        .containsExactly(1, 4095, 4096, 65_535, 65_536, 65_537, 300_001);
+        .containsExactly(1, 4095, 4096, 65_535, 65_536, 65_537, 300_001, 2_100_001);
     assertThat(HostWork.map(List.of(), Parameter::elements)).isEmpty();
   }
 
