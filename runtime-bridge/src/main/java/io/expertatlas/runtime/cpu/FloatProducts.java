@@ -37,12 +37,7 @@ public final class FloatProducts {
 
     FloatBuffer room(int operand, int count) {
       if (rooms[operand] == null || rooms[operand].capacity() < count) {
-        rooms[operand] =
-            ByteBuffer.allocateDirect(
-                    Math.addExact(2 * LINE, Math.multiplyExact(count, Float.BYTES)))
-                .alignedSlice(LINE)
-                .order(ByteOrder.nativeOrder())
-                .asFloatBuffer();
+        rooms[operand] = allocate(count);
       }
 
       return rooms[operand];
@@ -60,6 +55,16 @@ public final class FloatProducts {
         numbers.put(numbers.position(), rooms[operand], 0, count);
       }
     }
+  }
+
+  /** So many zeros outside the heap, from the beginning of a cache line on. */
+  public static FloatBuffer allocate(int count) {
+    int bytes = Math.multiplyExact(count, Float.BYTES);
+    return ByteBuffer.allocateDirect(Math.addExact(2 * LINE, bytes))
+        .alignedSlice(LINE)
+        .order(ByteOrder.nativeOrder())
+        .asFloatBuffer()
+        .slice(0, count);
   }
 
   /**
@@ -114,10 +119,10 @@ public final class FloatProducts {
     FloatPointer right = pointer(rooms.in(1, b, n * k));
     FloatBuffer out = rooms.room(2, c, m * n).slice();
     if (turnB == CblasTrans) {
-      FloatBuffer room = rooms.room(3, SharedProducts.roomByTransposed(m, n, k));
+      FloatBuffer room = rooms.room(3, SharedProducts.roomOfByTransposed(m, n, k));
       SharedProducts.byTransposed(m, n, k, left, right, out, room);
     } else {
-      FloatBuffer room = rooms.room(3, SharedProducts.room(m, n, k));
+      FloatBuffer room = rooms.room(3, SharedProducts.roomOfPlain(m, n, k));
       SharedProducts.plain(m, n, k, left, right, out, room);
     }
 

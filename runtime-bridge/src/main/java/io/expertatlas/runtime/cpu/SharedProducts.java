@@ -50,7 +50,7 @@ final class SharedProducts {
   }
 
   /** Numbers of room for {@link #byTransposed}. */
-  static int roomByTransposed(int m, int n, int k) {
+  static int roomOfByTransposed(int m, int n, int k) {
     return m <= FEW_ROWS || m > MOST_TURNED
         ? 0
         : Math.multiplyExact(Math.addExact(k, n), filled(m));
@@ -59,7 +59,7 @@ final class SharedProducts {
   /**
    * {@code c = a transposed(b)}; a {@code [m, k]}, b {@code [n, k]}, c {@code [m, n]}.
    *
-   * @param room for so many numbers as {@link #roomByTransposed} says
+   * @param room for so many numbers as {@link #roomOfByTransposed} says
    */
   static void byTransposed(
       int m, int n, int k, FloatBuffer a, FloatPointer b, FloatBuffer c, FloatBuffer room) {
@@ -72,11 +72,25 @@ final class SharedProducts {
       return;
     }
 
+    inBlocks(
+        m,
+        n,
+        k,
+        a,
+        c,
+        (some, x, out) -> turnedByTransposed(some, filled(m), n, k, x, b, out, room));
+  }
+
+  /** Work on rows of a product. */
+  private interface Block {
+    void run(int rows, FloatBuffer a, FloatBuffer c);
+  }
+
+  private static void inBlocks(int m, int n, int k, FloatBuffer a, FloatBuffer c, Block work) {
     int block = block(m);
     for (int row = 0; row < m; row += block) {
       int some = Math.min(block, m - row);
-      turnedByTransposed(
-          some, filled(m), n, k, rows(a, row, some, k), b, rows(c, row, some, n), room);
+      work.run(some, rows(a, row, some, k), rows(c, row, some, n));
     }
   }
 
@@ -167,7 +181,7 @@ final class SharedProducts {
   }
 
   /** Numbers of room for {@link #plain}. */
-  static int room(int m, int n, int k) {
+  static int roomOfPlain(int m, int n, int k) {
     if (m > MOST_TURNED) {
       return 0;
     }
@@ -186,7 +200,7 @@ final class SharedProducts {
   /**
    * {@code c = a b}; a {@code [m, k]}, b {@code [k, n]}, c {@code [m, n]}.
    *
-   * @param room for so many numbers as {@link #room} says
+   * @param room for so many numbers as {@link #roomOfPlain} says
    */
   static void plain(
       int m, int n, int k, FloatBuffer a, FloatPointer b, FloatBuffer c, FloatBuffer room) {
@@ -197,11 +211,7 @@ final class SharedProducts {
       return;
     }
 
-    int block = block(m);
-    for (int row = 0; row < m; row += block) {
-      int some = Math.min(block, m - row);
-      turnedPlain(some, filled(m), n, k, rows(a, row, some, k), b, rows(c, row, some, n), room);
-    }
+    inBlocks(m, n, k, a, c, (some, x, out) -> turnedPlain(some, filled(m), n, k, x, b, out, room));
   }
 
   /** So many outputs of n, of many rows. */

@@ -1,7 +1,6 @@
 package io.expertatlas.runtime.matrix;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
+import io.expertatlas.runtime.cpu.FloatProducts;
 import java.nio.FloatBuffer;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -31,9 +30,7 @@ final class FloatPool {
     }
 
     if (used == null) {
-      return ByteBuffer.allocateDirect(Math.multiplyExact(count, Float.BYTES))
-          .order(ByteOrder.nativeOrder())
-          .asFloatBuffer();
+      return FloatProducts.allocate(count);
     }
 
     float[] zeros = new float[LARGE];

@@ -29,7 +29,8 @@ import java.util.function.Consumer;
  */
 public final class LayerProfiler {
   /** Measurements that the observer is told of. */
-  public static final int MEASUREMENTS = 8 + Piece.values().length;
+  public static final int MEASUREMENTS =
+      8 + Piece.values().length; // the step, curves of six kinds, loads, and pieces
 
   private static final int TURNS = 4; // experts that take turns
   private static final int STEADY_ROWS = 16;

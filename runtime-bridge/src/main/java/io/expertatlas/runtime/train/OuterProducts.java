@@ -2,8 +2,6 @@ package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.cpu.FloatProducts;
 import io.expertatlas.runtime.matrix.Matrix;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -85,9 +83,9 @@ final class OuterProducts {
     private int first; // output
     private float[] some = new float[0];
     private float[] zeros = new float[0];
-    private FloatBuffer factors = room(0); // [row, line]
-    private FloatBuffer inputs = room(0); // strips of [row, column]
-    private FloatBuffer strips = room(0); // of [line, column]
+    private FloatBuffer factors = FloatBuffer.allocate(0); // [row, line]
+    private FloatBuffer inputs = FloatBuffer.allocate(0); // strips of [row, column]
+    private FloatBuffer strips = FloatBuffer.allocate(0); // of [line, column]
 
     /** Adds numbers of an output, within a strip; returns how many. */
     int addTo(float[] into, int at, int most, OuterProducts from, int number) {
@@ -156,13 +154,7 @@ final class OuterProducts {
     }
 
     private static FloatBuffer room(FloatBuffer room, int count) {
-      return room.capacity() < count ? room(count) : room;
-    }
-
-    private static FloatBuffer room(int count) {
-      return ByteBuffer.allocateDirect(Math.multiplyExact(count, Float.BYTES))
-          .order(ByteOrder.nativeOrder())
-          .asFloatBuffer();
+      return room.capacity() < count ? FloatProducts.allocate(count) : room;
     }
   }
 }
