@@ -115,9 +115,10 @@ public final class FloatProducts {
   private static void shared(
       int m, int n, int k, FloatBuffer a, FloatBuffer b, int turnB, FloatBuffer c) {
     Rooms rooms = ROOMS.get();
-    FloatBuffer left = rooms.in(0, a, m * k).slice();
+    boolean isTurned = SharedProducts.isTurned(m);
+    FloatBuffer left = isTurned ? a.slice() : rooms.in(0, a, m * k).slice();
     FloatPointer right = pointer(rooms.in(1, b, n * k));
-    FloatBuffer out = rooms.room(2, c, m * n).slice();
+    FloatBuffer out = isTurned ? c.slice() : rooms.room(2, c, m * n).slice();
     if (turnB == CblasTrans) {
       FloatBuffer room = rooms.room(3, SharedProducts.roomOfByTransposed(m, n, k));
       SharedProducts.byTransposed(m, n, k, left, right, out, room);
@@ -126,12 +127,23 @@ public final class FloatProducts {
       SharedProducts.plain(m, n, k, left, right, out, room);
     }
 
-    rooms.out(2, c, m * n);
+    if (!isTurned) {
+      rooms.out(2, c, m * n);
+    }
   }
 
   /** Of a buffer outside the heap; the presets take no account of its position. */
   private static FloatPointer pointer(FloatBuffer numbers) {
     return new FloatPointer(numbers.slice());
+  }
+
+  /**
+   * {@code c = transposed(a) b}, on the thread that asks; a {@code [k, m]}, b {@code [k, n]}, c
+   * {@code [m, n]}, all outside the heap.
+   */
+  public static void transposedBy(
+      int m, int n, int k, FloatBuffer a, FloatBuffer b, FloatBuffer c) {
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, k, 1, a, m, b, n, 0, c, n);
   }
 
   /** {@code c += transposed(a) b}; a {@code [k, m]}, b {@code [k, n]}, c {@code [m, n]}. */

@@ -49,11 +49,17 @@ final class SharedProducts {
     return (long) n * k >= LEAST_WEIGHTS;
   }
 
+  /**
+   * Whether a product of m rows is computed turned: operands other than the weights are then turned
+   * to and from room of its own, and may be on the heap.
+   */
+  static boolean isTurned(int m) {
+    return m > FEW_ROWS && m <= MOST_TURNED;
+  }
+
   /** Numbers of room for {@link #byTransposed}. */
   static int roomOfByTransposed(int m, int n, int k) {
-    return m <= FEW_ROWS || m > MOST_TURNED
-        ? 0
-        : Math.multiplyExact(Math.addExact(k, n), filled(m));
+    return isTurned(m) ? Math.multiplyExact(Math.addExact(k, n), filled(m)) : 0;
   }
 
   /**
@@ -63,7 +69,7 @@ final class SharedProducts {
    */
   static void byTransposed(
       int m, int n, int k, FloatBuffer a, FloatPointer b, FloatBuffer c, FloatBuffer room) {
-    if (m <= FEW_ROWS || m > MOST_TURNED) {
+    if (!isTurned(m)) {
       long small = Math.min(Products.MOST_OUTPUTS, SMALL / ((long) m * k));
       int each = m <= FEW_ROWS ? (int) Math.max(1, small) : OUTPUTS;
       FloatPointer x = new FloatPointer(a);
@@ -123,8 +129,11 @@ final class SharedProducts {
             float beta = input == 0 ? 0 : 1;
             multiply(CblasNoTrans, count, rows, inputs, weights, k, numbers, beta, out);
           }
+
+          float[] made = new float[count * rows];
+          room.get((k + first) * rows, made);
+          turnBack(m, n, first, made, rows, c);
         });
-    sum(m, n, rows, 1, room.slice(k * rows, n * rows), c);
   }
 
   /** Rows that are turned at a time: blocks are about as high as each other. */
@@ -320,14 +329,21 @@ final class SharedProducts {
             }
           }
 
-          float[] line = new float[count];
-          for (int row = 0; row < m; row++) {
-            for (int i = 0; i < count; i++) {
-              line[i] = sum[i * rows + row];
-            }
-
-            c.put(row * n + first, line);
-          }
+          turnBack(m, n, first, sum, rows, c);
         });
+  }
+
+  /**
+   * So many outputs from a first one on: {@code c = transposed(turned)}; turned [outputs, rows].
+   */
+  private static void turnBack(int m, int n, int first, float[] turned, int rows, FloatBuffer c) {
+    float[] line = new float[turned.length / rows];
+    for (int row = 0; row < m; row++) {
+      for (int i = 0; i < line.length; i++) {
+        line[i] = turned[i * rows + row];
+      }
+
+      c.put(row * n + first, line);
+    }
   }
 }

@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.matrix;
 
 import io.expertatlas.runtime.cpu.FloatProducts;
+import io.expertatlas.runtime.cpu.SharedWork;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 
@@ -110,57 +111,86 @@ final class FloatMatrix implements Matrix {
     FloatProducts.addTransposedBy(rows, columns, in.rows, down.values, in.values, values);
   }
 
-  @Override
-  public Matrix add(Matrix other) {
-    FloatMatrix more = of(other);
-    checkSame(more);
-    float[] x = new float[columns];
-    float[] y = new float[columns];
-    for (int row = 0; row < rows; row++) {
-      read(row, x);
-      more.read(row, y);
-      for (int i = 0; i < columns; i++) {
-        x[i] += y[i];
-      }
+  /** What happens to a row, given one of another matrix. */
+  private interface RowChange {
+    void apply(float[] row, float[] other);
+  }
 
-      write(row, x);
-    }
-
+  /** Changes each row, given the same of another matrix, or its only one. */
+  private Matrix change(FloatMatrix other, RowChange change) {
+    SharedWork.forEach(
+        rows,
+        columns,
+        (first, end) -> {
+          float[] x = new float[columns];
+          float[] y = new float[columns];
+          for (int row = first; row < end; row++) {
+            read(row, x);
+            other.read(other.rows == 1 ? 0 : row, y);
+            change.apply(x, y);
+            write(row, x);
+          }
+        });
     return this;
   }
 
   @Override
+  public Matrix add(Matrix other) {
+    FloatMatrix more = of(other);
+    checkSame(more);
+    return change(more, FloatMatrix::addTo);
+  }
+
+  @Override
   public Matrix addRow(Matrix row) {
-    FloatMatrix more = of(row);
-    check(more.rows * more.columns == columns, more);
-    float[] y = more.toArray();
-    float[] x = new float[columns];
-    for (int t = 0; t < rows; t++) {
-      read(t, x);
-      for (int i = 0; i < columns; i++) {
-        x[i] += y[i];
-      }
+    return change(asRow(row), FloatMatrix::addTo);
+  }
 
-      write(t, x);
+  private static void addTo(float[] x, float[] y) {
+    for (int i = 0; i < x.length; i++) {
+      x[i] += y[i];
     }
+  }
 
-    return this;
+  @Override
+  public Matrix addRowRelu(Matrix row) {
+    return change(
+        asRow(row),
+        (x, y) -> {
+          for (int i = 0; i < x.length; i++) {
+            x[i] = Math.max(0, x[i] + y[i]);
+          }
+        });
+  }
+
+  /** A vector as one row of as many columns as here. */
+  private FloatMatrix asRow(Matrix vector) {
+    FloatMatrix row = of(vector);
+    check(row.rows * row.columns == columns, row);
+    return new FloatMatrix(1, columns, row.values, false);
   }
 
   @Override
   public void addRowsOf(Matrix other) {
     FloatMatrix more = of(other);
     check(rows * columns == more.columns, more);
-    double[] sums = new double[more.columns];
-    float[] x = new float[more.columns];
-    for (int row = 0; row < more.rows; row++) {
-      more.read(row, x);
-      for (int i = 0; i < x.length; i++) {
-        sums[i] += x[i];
-      }
-    }
+    SharedWork.forEach(
+        more.columns,
+        more.rows,
+        (first, end) -> {
+          double[] sums = new double[end - first];
+          float[] x = new float[end - first];
+          for (int row = 0; row < more.rows; row++) {
+            more.values.get(row * more.columns + first, x);
+            for (int i = 0; i < x.length; i++) {
+              sums[i] += x[i];
+            }
+          }
 
-    addAll(sums);
+          for (int i = 0; i < x.length; i++) {
+            values.put(first + i, (float) (values.get(first + i) + sums[i]));
+          }
+        });
   }
 
   /** Adds as many numbers as this matrix has. */
@@ -216,17 +246,13 @@ final class FloatMatrix implements Matrix {
 
   @Override
   public Matrix relu() {
-    float[] x = new float[columns];
-    for (int row = 0; row < rows; row++) {
-      read(row, x);
-      for (int i = 0; i < columns; i++) {
-        x[i] = Math.max(0, x[i]);
-      }
-
-      write(row, x);
-    }
-
-    return this;
+    return change(
+        this,
+        (x, y) -> {
+          for (int i = 0; i < x.length; i++) {
+            x[i] = Math.max(0, x[i]);
+          }
+        });
   }
 
   @Override
@@ -234,41 +260,51 @@ final class FloatMatrix implements Matrix {
     FloatMatrix right = of(other);
     check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
     FloatMatrix out = new FloatMatrix(rows, 1);
-    float[] x = new float[columns];
-    float[] y = new float[columns];
-    for (int row = 0; row < rows; row++) {
-      read(row, x);
-      right.read(right.rows == 1 ? 0 : row, y);
-      double sum = 0;
-      for (int i = 0; i < columns; i++) {
-        sum += (double) x[i] * y[i];
-      }
+    SharedWork.forEach(
+        rows,
+        columns,
+        (first, end) -> {
+          float[] x = new float[columns];
+          float[] y = new float[columns];
+          for (int row = first; row < end; row++) {
+            read(row, x);
+            right.read(right.rows == 1 ? 0 : row, y);
+            out.values.put(row, (float) product(x, y));
+          }
+        });
+    return out;
+  }
 
-      out.values.put(row, (float) sum);
+  /** In four sums, so that no addition waits for the last one. */
+  private static double product(float[] x, float[] y) {
+    double[] sums = new double[4];
+    int even = x.length / 4 * 4;
+    for (int i = 0; i < even; i += 4) {
+      for (int lane = 0; lane < 4; lane++) {
+        sums[lane] += (double) x[i + lane] * y[i + lane];
+      }
     }
 
-    return out;
+    for (int i = even; i < x.length; i++) {
+      sums[0] += (double) x[i] * y[i];
+    }
+
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
   }
 
   @Override
   public Matrix reluBackward(Matrix result) {
     FloatMatrix inner = of(result);
     checkSame(inner);
-    float[] x = new float[columns];
-    float[] y = new float[columns];
-    for (int row = 0; row < rows; row++) {
-      read(row, x);
-      inner.read(row, y);
-      for (int i = 0; i < columns; i++) {
-        int kept =
-            Float.floatToRawIntBits(0 - y[i]) >> 31; // all bits above 0, else none: no branch
-        x[i] = Float.intBitsToFloat(Float.floatToRawIntBits(x[i]) & kept);
-      }
-
-      write(row, x);
-    }
-
-    return this;
+    return change(
+        inner,
+        (x, y) -> {
+          for (int i = 0; i < x.length; i++) {
+            int kept =
+                Float.floatToRawIntBits(0 - y[i]) >> 31; // all bits above 0, else none: no branch
+            x[i] = Float.intBitsToFloat(Float.floatToRawIntBits(x[i]) & kept);
+          }
+        });
   }
 
   @Override

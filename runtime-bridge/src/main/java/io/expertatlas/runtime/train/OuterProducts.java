@@ -4,6 +4,7 @@ import io.expertatlas.runtime.cpu.FloatProducts;
 import io.expertatlas.runtime.matrix.Matrix;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -16,8 +17,9 @@ final class OuterProducts {
   private static final ThreadLocal<Block> BLOCKS = ThreadLocal.withInitial(Block::new);
 
   private final int columns;
-  private final List<float[]> gradients = new ArrayList<>(); // [out] of each row
-  private final List<float[]> inputs = new ArrayList<>(); // [in] of each row
+  private final List<Matrix> gradients = new ArrayList<>(); // [row, out] each
+  private final List<Matrix> inputs = new ArrayList<>(); // [row, in] each
+  private int rows;
 
   OuterProducts(int columns) {
     this.columns = columns;
@@ -25,11 +27,11 @@ final class OuterProducts {
 
   /** Rows that it is made of. */
   int rows() {
-    return inputs.size();
+    return rows;
   }
 
   /**
-   * Adds {@code transposed(gradient) input}; the matrices may change afterwards.
+   * Adds {@code transposed(gradient) input}; the matrices, of the host, must not change afterwards.
    *
    * @param gradient {@code [row, out]}
    * @param input {@code [row, in]}
@@ -42,27 +44,21 @@ final class OuterProducts {
                   gradient.rows(), gradient.columns(), input.rows(), input.columns(), columns));
     }
 
-    for (int row = 0; row < input.rows(); row++) {
-      gradients.add(row(gradient, row));
-      inputs.add(row(input, row));
-    }
+    gradients.add(gradient);
+    inputs.add(input);
+    rows += input.rows();
   }
 
-  private static float[] row(Matrix matrix, int row) {
-    float[] numbers = new float[matrix.columns()];
-    matrix.copyInto(FloatBuffer.wrap(numbers), row * matrix.columns());
-    return numbers;
-  }
-
-  /** Adds so many of the gradient's numbers, row-major from a first one on, to an array's. */
-  void addTo(float[] sums, int first, int count) {
-    if (rows() == 0) {
+  /** Reads so many of the gradient's numbers, row-major from a first one on. */
+  void read(int first, float[] into, int count) {
+    if (rows == 0) {
+      Arrays.fill(into, 0, count, 0);
       return;
     }
 
     Block block = BLOCKS.get();
     for (int at = 0; at < count; ) {
-      at += block.addTo(sums, at, count - at, this, first + at);
+      at += block.read(this, first + at, into, at, count - at);
     }
   }
 
@@ -81,17 +77,15 @@ final class OuterProducts {
     private int width; // of a strip
     private int lines;
     private int first; // output
-    private float[] some = new float[0];
-    private float[] zeros = new float[0];
-    private FloatBuffer factors = FloatBuffer.allocate(0); // [row, line]
+    private FloatBuffer factors = FloatBuffer.allocate(0); // [row, output]
     private FloatBuffer inputs = FloatBuffer.allocate(0); // strips of [row, column]
     private FloatBuffer strips = FloatBuffer.allocate(0); // of [line, column]
 
-    /** Adds numbers of an output, within a strip; returns how many. */
-    int addTo(float[] into, int at, int most, OuterProducts from, int number) {
+    /** Reads numbers of an output, within a strip; returns how many. */
+    int read(OuterProducts from, int number, float[] into, int at, int most) {
       int output = number / from.columns;
       int column = number % from.columns;
-      if (of != from || rows != from.rows()) {
+      if (of != from || rows != from.rows) {
         take(from);
         compute(output);
       } else if (output < first || output >= first + lines) {
@@ -101,49 +95,44 @@ final class OuterProducts {
       int strip = column / width * width;
       int wide = Math.min(width, from.columns - strip);
       int count = Math.min(most, strip + wide - column);
-      if (some.length < at + count) {
-        some = new float[into.length];
-      }
-
-      strips.get(strip * lines + (output - first) * wide + column - strip, some, at, count);
-      for (int i = at; i < at + count; i++) { // one index, so that it becomes vector code
-        into[i] += some[i];
-      }
-
+      strips.get(strip * lines + (output - first) * wide + column - strip, into, at, count);
       return count;
     }
 
     private void take(OuterProducts from) {
       of = from;
-      rows = from.rows();
+      rows = from.rows;
       lines = Math.max(LINES, NUMBERS / from.columns);
       width = Math.max(1, Math.min(from.columns, Integer.highestOneBit(SMALL / (lines * rows))));
       factors = room(factors, lines * rows);
       inputs = room(inputs, rows * from.columns);
       strips = room(strips, lines * from.columns);
-      zeros = new float[lines * from.columns];
-      for (int strip = 0; strip < from.columns; strip += width) {
-        int wide = Math.min(width, from.columns - strip);
-        for (int row = 0; row < rows; row++) {
-          inputs.put(strip * rows + row * wide, from.inputs.get(row), strip, wide);
+      int row = 0;
+      for (Matrix matrix : from.inputs) {
+        for (int i = 0; i < matrix.rows(); i++, row++) {
+          for (int strip = 0; strip < from.columns; strip += width) {
+            int wide = Math.min(width, from.columns - strip);
+            matrix.copyInto(
+                inputs.slice(strip * rows + row * wide, wide), i * from.columns + strip);
+          }
         }
       }
     }
 
     private void compute(int output) {
       first = output;
-      for (int row = 0; row < rows; row++) {
-        float[] gradient = of.gradients.get(row);
-        for (int line = 0; line < lines; line++) {
-          int one = output + line;
-          factors.put(row * lines + line, one < gradient.length ? gradient[one] : 0);
+      int row = 0;
+      for (Matrix matrix : of.gradients) {
+        int outputs = matrix.columns();
+        int some = Math.min(lines, outputs - output); // what is behind them is not read
+        for (int i = 0; i < matrix.rows(); i++, row++) {
+          matrix.copyInto(factors.slice(row * lines, some), i * outputs + output);
         }
       }
 
-      strips.put(0, zeros);
       for (int strip = 0; strip < of.columns; strip += width) {
         int wide = Math.min(width, of.columns - strip);
-        FloatProducts.addTransposedBy(
+        FloatProducts.transposedBy(
             lines,
             wide,
             rows,

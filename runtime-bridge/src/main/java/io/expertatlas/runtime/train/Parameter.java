@@ -134,20 +134,28 @@ public final class Parameter {
   private void readUnscaled(int first, float[] into, int count) {
     if (written) {
       gradient.get(first, into, 0, count);
+    } else if (outer != null) {
+      outer.read(first, into, count);
     } else {
       Arrays.fill(into, 0, count, 0);
     }
 
-    if (outer != null) {
-      outer.addTo(into, first, count);
+    if (written && outer != null) {
+      float[] more = new float[count];
+      outer.read(first, more, count);
+      add(more, into);
     }
 
     if (second != null) {
       float[] more = new float[count];
       second.readUnscaled(first, more, count);
-      for (int i = 0; i < count; i++) {
-        into[i] += more[i];
-      }
+      add(more, into);
+    }
+  }
+
+  private static void add(float[] more, float[] into) {
+    for (int i = 0; i < more.length; i++) {
+      into[i] += more[i];
     }
   }
 

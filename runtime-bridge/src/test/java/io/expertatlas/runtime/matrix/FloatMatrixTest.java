@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.expertatlas.runtime.cpu.FloatProducts;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -45,7 +47,7 @@ class FloatMatrixTest extends MatrixContract {
     FloatBuffer host = FloatBuffer.allocate(1024 * 513);
     FloatDevice.INSTANCE.store(first, host);
     assertThat(host.get(1024 * 513 - 1)).isEqualTo(513);
-    assertThatThrownBy(() -> first.add(first)).isInstanceOf(IndexOutOfBoundsException.class);
+    assertThatThrownBy(first::toHost).isInstanceOf(IndexOutOfBoundsException.class);
     FloatDevice.INSTANCE.release(first); // a second time: nothing is left
     Matrix second = FloatDevice.INSTANCE.zeros(513, 1024);
     assertThat(FloatMatrix.of(second).values).isSameAs(memory);
@@ -67,6 +69,40 @@ class FloatMatrixTest extends MatrixContract {
     assertThat(host.get(0)).isZero();
     assertThat(loaded.toHost()).containsOnly(0);
     FloatDevice.INSTANCE.release(other);
+  }
+
+  /** Rows that are shared out, beside doubles on one thread. */
+  @Test
+  void largeMatricesAreThoseOfTheTwinWithSeveralThreads() {
+    int rows = 70;
+    int columns = 1003;
+    List<double[]> values =
+        IntStream.range(0, 2)
+            .mapToObj(
+                i -> IntStream.range(0, rows * columns).mapToDouble(n -> Math.sin(n + i)).toArray())
+            .toList();
+    double[] expected = rowWork(DoubleDevice.INSTANCE, rows, columns, values);
+    FloatProducts.useThreads(1);
+    double[] alone = rowWork(FloatDevice.INSTANCE, rows, columns, values);
+    FloatProducts.useThreads(3);
+    double[] together = rowWork(FloatDevice.INSTANCE, rows, columns, values);
+    FloatProducts.useThreads(1);
+    assertThat(together).isEqualTo(alone);
+    assertThat(alone).usingComparatorWithPrecision(1e-4).containsExactly(expected);
+  }
+
+  private static double[] rowWork(
+      MatrixDevice device, int rows, int columns, List<double[]> values) {
+    Matrix x = device.of(rows, columns, values.get(0));
+    Matrix y = device.of(rows, columns, values.get(1));
+    Matrix sums = device.zeros(1, columns);
+    sums.addRowsOf(x);
+    Matrix first = x.rowProducts(y);
+    Matrix second = x.add(y).addRow(sums).addRowRelu(sums).rowProducts(sums);
+    Matrix third = y.reluBackward(x).relu().rowProducts(x);
+    return Stream.of(sums, first, second, third)
+        .flatMapToDouble(matrix -> Arrays.stream(matrix.toHost()))
+        .toArray();
   }
 
   @Test

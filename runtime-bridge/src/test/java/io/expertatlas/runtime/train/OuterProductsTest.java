@@ -54,14 +54,14 @@ class OuterProductsTest {
 
     int first = random.nextInt(out * in);
     int count = random.nextInt(out * in - first + 1);
-    float[] sums = new float[count + 2];
-    Arrays.fill(sums, 1);
-    outer.addTo(sums, first, count);
+    float[] read = new float[count + 2];
+    Arrays.fill(read, 1);
+    outer.read(first, read, count);
     for (int i = 0; i < count; i++) {
-      assertThat((double) sums[i]).isCloseTo(1 + expected[first + i], within(1e-5));
+      assertThat((double) read[i]).isCloseTo(expected[first + i], within(1e-5));
     }
 
-    assertThat(sums[count]).isEqualTo(1);
+    assertThat(read[count]).isEqualTo(1);
   }
 
   @ParameterizedTest
