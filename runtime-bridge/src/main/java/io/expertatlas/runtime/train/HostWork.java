@@ -21,8 +21,13 @@ final class HostWork {
    */
   static final int PIECE = 1024;
 
-  /** Numbers that a thread takes at a time: they share rows of gradients that are not written. */
+  /**
+   * Numbers that a thread takes at a time, at most: they share rows of gradients that are not
+   * written.
+   */
   private static final int RANGE = 1024 * PIECE;
+
+  private static final int TURNS = 32; // times that a thread takes some, at least
 
   private static final int THREADS = Runtime.getRuntime().availableProcessors();
 
@@ -48,10 +53,12 @@ final class HostWork {
    */
   static void forEachRange(
       List<Parameter> parameters, Supplier<RangeWork> works, boolean isBeside) {
+    long all = parameters.stream().mapToLong(Parameter::elements).sum();
+    int most = (int) Math.max(PIECE, Math.min(RANGE, all / (TURNS * THREADS) / PIECE * PIECE));
     List<Range> ranges = new ArrayList<>();
     for (Parameter parameter : parameters) {
-      for (long first = 0; first < parameter.elements(); first += RANGE) {
-        int end = (int) Math.min(first + RANGE, parameter.elements());
+      for (long first = 0; first < parameter.elements(); first += most) {
+        int end = (int) Math.min(first + most, parameter.elements());
         ranges.add(new Range(parameter, (int) first, end));
       }
     }
