@@ -211,6 +211,67 @@ extern "C" __global__ void train_turn(float* x, int rows, int length, int heads,
   }
 }
 
+// Where the heads' matrices of a batch begin, batch by batch: out[batch][j * units + unit] is of query head j of the
+// unit's group. Of each batch: the address of its matrix, numbers of a row there, and what it holds: 0 queries, 1 keys
+// (of all query heads of a group the same), 2 scores, `slot` numbers each. Grid: (ceil(units * group / block), batches).
+extern "C" __global__ void train_head_addresses(
+    const unsigned long long* batches, unsigned long long* out, int first, int units, int group, int key_heads, int length, int dim, size_t slot) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= units * group) {
+    return;
+  }
+  const unsigned long long* batch = batches + 3 * blockIdx.y;
+  const int unit = first + i % units;
+  const size_t token = (size_t)(unit / key_heads) * length;
+  const int key_head = unit % key_heads;
+  const int head = batch[2] == 1 ? key_head : key_head * group + i / units;
+  const size_t number = batch[2] == 2 ? i * slot : token * batch[1] + (size_t)head * dim;
+  out[(size_t)blockIdx.y * units * group + i] = batch[0] + number * sizeof(float);
+}
+
+// What a lane has of a row of up to `COUNT` * 128 numbers, four neighbours at a time, `rest` from place `end` on.
+template <int COUNT> static __device__ void row_in(const float* row, int end, float rest, int lane, float4 (&x)[COUNT]) {
+  for (int i = 0; i < COUNT; i++) {
+    const int j = 4 * (i * WARP + lane);
+    x[i] = j < end ? *reinterpret_cast<const float4*>(row + j) : make_float4(rest, rest, rest, rest);
+    x[i].y = j + 1 < end ? x[i].y : rest;
+    x[i].z = j + 2 < end ? x[i].z : rest;
+    x[i].w = j + 3 < end ? x[i].w : rest;
+  }
+}
+
+template <int COUNT> static __device__ void row_out(float* row, int length, int lane, const float4 (&x)[COUNT]) {
+  for (int i = 0; i < COUNT; i++) {
+    const int j = 4 * (i * WARP + lane);
+    if (j < length) {
+      *reinterpret_cast<float4*>(row + j) = x[i];
+    }
+  }
+}
+
+template <int COUNT> static __device__ void softmax_row(float* row, int end, int length, float scale, int lane) {
+  float4 x[COUNT];
+  row_in(row, end, -INFINITY, lane, x);
+  float most = -INFINITY;
+  for (int i = 0; i < COUNT; i++) {
+    most = fmaxf(most, fmaxf(fmaxf(x[i].x, x[i].y), fmaxf(x[i].z, x[i].w)));
+  }
+  most = warp_max(most);
+  float sum = 0;
+  for (int i = 0; i < COUNT; i++) {
+    x[i].x = expf((x[i].x - most) * scale);
+    x[i].y = expf((x[i].y - most) * scale);
+    x[i].z = expf((x[i].z - most) * scale);
+    x[i].w = expf((x[i].w - most) * scale);
+    sum += (x[i].x + x[i].y) + (x[i].z + x[i].w);
+  }
+  sum = warp_sum(sum);
+  for (int i = 0; i < COUNT; i++) {
+    x[i] = make_float4(x[i].x / sum, x[i].y / sum, x[i].z / sum, x[i].w / sum);
+  }
+  row_out(row, length, lane, x);
+}
+
 // Scores to probabilities in place: softmax(scale * scores) over the places up to the row's own, 0 after them. Matrices
 // [length, length], each `stride` numbers after the one before; a warp a row. Grid: ceil(rows / warps of a block).
 extern "C" __global__ void train_causal_softmax(float* scores, size_t rows, int length, size_t stride, float scale) {
@@ -221,6 +282,14 @@ extern "C" __global__ void train_causal_softmax(float* scores, size_t rows, int 
   const int lane = threadIdx.x % WARP;
   const int last = n % length;
   float* row = scores + n / length * stride + (size_t)last * length;
+  if (length % 4 == 0 && length <= 128) {
+    softmax_row<1>(row, last + 1, length, scale, lane);
+    return;
+  }
+  if (length % 4 == 0 && length <= 512) {
+    softmax_row<4>(row, last + 1, length, scale, lane);
+    return;
+  }
   float most = -INFINITY;
   for (int j = lane; j <= last; j += WARP) {
     most = fmaxf(most, row[j]);
@@ -236,6 +305,26 @@ extern "C" __global__ void train_causal_softmax(float* scores, size_t rows, int 
   }
 }
 
+template <int COUNT>
+static __device__ void softmax_back_row(const float* shares, float* down, int end, int length, float scale, int lane) {
+  float4 p[COUNT];
+  float4 d[COUNT];
+  row_in(shares, end, 0, lane, p);
+  row_in(down, end, 0, lane, d);
+  float along = 0;
+  for (int i = 0; i < COUNT; i++) {
+    along += (p[i].x * d[i].x + p[i].y * d[i].y) + (p[i].z * d[i].z + p[i].w * d[i].w);
+  }
+  along = warp_sum(along);
+  for (int i = 0; i < COUNT; i++) {
+    d[i].x = p[i].x * (d[i].x - along) * scale;
+    d[i].y = p[i].y * (d[i].y - along) * scale;
+    d[i].z = p[i].z * (d[i].z - along) * scale;
+    d[i].w = p[i].w * (d[i].w - along) * scale;
+  }
+  row_out(down, length, lane, d);
+}
+
 // Gradients of probabilities to those of scores in place: scale p (dp - sum(p dp)), 0 above the diagonal. As above.
 extern "C" __global__ void train_causal_softmax_backward(
     const float* probabilities, float* gradient, size_t rows, int length, size_t stride, float scale) {
@@ -248,6 +337,14 @@ extern "C" __global__ void train_causal_softmax_backward(
   const size_t at = n / length * stride + (size_t)last * length;
   const float* shares = probabilities + at;
   float* down = gradient + at;
+  if (length % 4 == 0 && length <= 128) {
+    softmax_back_row<1>(shares, down, last + 1, length, scale, lane);
+    return;
+  }
+  if (length % 4 == 0 && length <= 512) {
+    softmax_back_row<4>(shares, down, last + 1, length, scale, lane);
+    return;
+  }
   float along = 0;
   for (int j = lane; j <= last; j += WARP) {
     along += shares[j] * down[j];

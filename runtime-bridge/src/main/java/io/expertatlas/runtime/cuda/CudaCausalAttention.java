@@ -43,61 +43,99 @@ final class CudaCausalAttention {
     this.unitsAtOnce = (int) Math.max(1, Math.min(units, fit));
   }
 
-  /** Matrices of one kind, a query head each: addresses here and on the GPU. */
-  private final class Batch {
-    final long[] addresses;
-    final int stride;
-    long onDevice;
+  /** What a matrix holds of heads: as {@code train_head_addresses} numbers it. */
+  private enum Holds {
+    QUERIES,
+    KEYS, // of all query heads of a group the same
+    SCORES // a slot each
+  }
 
-    /** Heads of a matrix {@code [tokens, heads * D]}; those of keys stand for their group. */
-    Batch(CudaMatrix matrix, int first, int count, boolean isOfKeys) {
-      stride = matrix.columns();
-      addresses = new long[count * group];
-      for (int unit = 0; unit < count; unit++) {
-        long token = (long) ((first + unit) / keyHeads) * length;
-        int keyHead = (first + unit) % keyHeads;
-        for (int j = 0; j < group; j++) {
-          long head = isOfKeys ? keyHead : keyHead * group + j;
-          addresses[j * count + unit] = matrix.address() + 4 * (token * stride + head * headSize);
-        }
-      }
+  /** The heads of some units, matrices of one kind: those of query head j of all units together. */
+  private final class Batch {
+    final CudaMatrix matrix;
+    final Holds holds;
+    final int first; // unit
+    final int count; // of units
+    long addresses; // on the GPU
+
+    Batch(CudaMatrix matrix, Holds holds, int first, int count) {
+      this.matrix = matrix;
+      this.holds = holds;
+      this.first = first;
+      this.count = count;
     }
 
-    /** Slots of scores. */
-    Batch(CudaMatrix scores, int count) {
-      stride = length;
-      addresses = new long[count * group];
-      for (int i = 0; i < addresses.length; i++) {
-        addresses[i] = scores.address() + 4L * i * slot;
-      }
+    int heads() {
+      return count * group;
+    }
+
+    /** Numbers of a row. */
+    int stride() {
+      return holds == Holds.SCORES ? length : matrix.columns();
+    }
+
+    /** Where a head begins. */
+    long address(int i) {
+      int unit = first + i % count;
+      long token = (long) (unit / keyHeads) * length;
+      int keyHead = unit % keyHeads;
+      long head = holds == Holds.KEYS ? keyHead : (long) keyHead * group + i / count;
+      long number =
+          holds == Holds.SCORES ? (long) i * slot : token * matrix.columns() + head * headSize;
+      return matrix.address() + Float.BYTES * number;
     }
 
     Operand plain() {
-      return new Operand(onDevice, stride, false);
+      return new Operand(addresses, stride(), false);
     }
 
     Operand transposed() {
-      return new Operand(onDevice, stride, true);
+      return new Operand(addresses, stride(), true);
     }
   }
 
-  private void send(Batch... batches) {
-    int each = batches[0].addresses.length;
-    long[] all = new long[batches.length * each];
-    for (int i = 0; i < batches.length; i++) {
-      System.arraycopy(batches[i].addresses, 0, all, i * each, each);
+  /** Lets the GPU compute where the heads of batches, of the same units, begin. */
+  private void locate(Batch... batches) {
+    if (!isBatched()) {
+      return;
     }
 
-    long at = device.uploads().send(all, new double[0]).longs();
+    long[] told = new long[3 * batches.length];
     for (int i = 0; i < batches.length; i++) {
-      batches[i].onDevice = at + 8L * i * each;
+      told[3 * i] = batches[i].matrix.address();
+      told[3 * i + 1] = batches[i].matrix.columns();
+      told[3 * i + 2] = batches[i].holds.ordinal();
     }
+
+    int heads = batches[0].heads();
+    CudaMatrix addresses = device.make(2 * batches.length, heads); // 8 bytes each
+    long at = device.uploads().send(told, new double[0]).longs();
+    device
+        .on("train_head_addresses", (heads + 255) / 256, batches.length, 256)
+        .with(at)
+        .with(addresses.address())
+        .with(batches[0].first)
+        .with(batches[0].count)
+        .with(group)
+        .with(keyHeads)
+        .with(length)
+        .with(headSize)
+        .with((long) slot)
+        .run();
+    for (int i = 0; i < batches.length; i++) {
+      batches[i].addresses = addresses.address() + 8L * i * heads;
+    }
+  }
+
+  /** Whether heads begin where batches of cuBLAS may rely on. */
+  private boolean isBatched() {
+    return headSize % 4 == 0;
   }
 
   /** Products of a batch, each {@code c = a b}. */
   private void products(
       int m, int n, int k, Batch a, boolean turnA, Batch b, boolean turnB, Batch c) {
-    products(m, n, k, a, turnA, b, turnB, c, false, 0, a.addresses.length);
+    products(m, n, k, a, turnA, b, turnB, c, false, 0, a.heads());
   }
 
   /** Those {@code from} to before {@code to}, maybe added to c. */
@@ -116,7 +154,7 @@ final class CudaCausalAttention {
     Operand left = turnA ? a.transposed() : a.plain();
     Operand right = turnB ? b.transposed() : b.plain();
     Operand out = c.plain();
-    if (headSize % 4 == 0) { // addresses that batches of cuBLAS may rely on
+    if (isBatched()) {
       device
           .blas()
           .products(
@@ -135,20 +173,14 @@ final class CudaCausalAttention {
       device
           .blas()
           .product(
-              m,
-              n,
-              k,
-              left.at(a.addresses[i]),
-              right.at(b.addresses[i]),
-              out.at(c.addresses[i]),
-              add);
+              m, n, k, left.at(a.address(i)), right.at(b.address(i)), out.at(c.address(i)), add);
     }
   }
 
   /** Probabilities of a batch. */
   private void probabilities(Batch q, Batch k, Batch scores, CudaMatrix memory) {
     products(length, length, headSize, q, false, k, true, scores);
-    long rows = (long) scores.addresses.length * length;
+    long rows = (long) scores.heads() * length;
     device
         .on("train_causal_softmax", (rows + ROWS_OF_BLOCK - 1) / ROWS_OF_BLOCK, 32 * ROWS_OF_BLOCK)
         .with(memory.address())
@@ -169,12 +201,12 @@ final class CudaCausalAttention {
       CudaMatrix memory = device.make(Math.min(units, unitsAtOnce) * group, slot);
       for (int first = 0; first < units; first += unitsAtOnce) {
         int count = Math.min(unitsAtOnce, units - first);
-        Batch queries = new Batch(q, first, count, false);
-        Batch keys = new Batch(k, first, count, true);
-        Batch values = new Batch(v, first, count, true);
-        Batch seen = new Batch(out, first, count, false);
-        Batch scores = new Batch(memory, count);
-        send(queries, keys, values, seen, scores);
+        Batch queries = new Batch(q, Holds.QUERIES, first, count);
+        Batch keys = new Batch(k, Holds.KEYS, first, count);
+        Batch values = new Batch(v, Holds.KEYS, first, count);
+        Batch seen = new Batch(out, Holds.QUERIES, first, count);
+        Batch scores = new Batch(memory, Holds.SCORES, first, count);
+        locate(queries, keys, values, seen, scores);
         probabilities(queries, keys, scores, memory);
         products(length, headSize, length, scores, false, values, false, seen);
       }
@@ -194,19 +226,19 @@ final class CudaCausalAttention {
       CudaMatrix second = device.make(memory.rows(), slot);
       for (int first = 0; first < units; first += unitsAtOnce) {
         int count = Math.min(unitsAtOnce, units - first);
-        Batch queries = new Batch(q, first, count, false);
-        Batch keys = new Batch(k, first, count, true);
-        Batch values = new Batch(v, first, count, true);
-        Batch down = new Batch(gradient, first, count, false);
-        Batch queriesOut = new Batch(queryOut, first, count, false);
-        Batch keysOut = new Batch(keyOut, first, count, true);
-        Batch valuesOut = new Batch(valueOut, first, count, true);
-        Batch shares = new Batch(memory, count);
-        Batch scores = new Batch(second, count);
-        send(queries, keys, values, down, queriesOut, keysOut, valuesOut, shares, scores);
+        Batch queries = new Batch(q, Holds.QUERIES, first, count);
+        Batch keys = new Batch(k, Holds.KEYS, first, count);
+        Batch values = new Batch(v, Holds.KEYS, first, count);
+        Batch down = new Batch(gradient, Holds.QUERIES, first, count);
+        Batch queriesOut = new Batch(queryOut, Holds.QUERIES, first, count);
+        Batch keysOut = new Batch(keyOut, Holds.KEYS, first, count);
+        Batch valuesOut = new Batch(valueOut, Holds.KEYS, first, count);
+        Batch shares = new Batch(memory, Holds.SCORES, first, count);
+        Batch scores = new Batch(second, Holds.SCORES, first, count);
+        locate(queries, keys, values, down, queriesOut, keysOut, valuesOut, shares, scores);
         probabilities(queries, keys, shares, memory);
         products(length, length, headSize, down, false, values, true, scores);
-        long rows = (long) scores.addresses.length * length;
+        long rows = (long) scores.heads() * length;
         device
             .on(
                 "train_causal_softmax_backward",
