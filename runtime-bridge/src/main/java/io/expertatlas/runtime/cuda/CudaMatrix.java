@@ -178,6 +178,16 @@ final class CudaMatrix implements Matrix {
     product(rows, columns, in.rows, down.transposed(), in.plain(), this, true);
   }
 
+  @Override
+  public Matrix addTimes(Matrix left, Matrix right) {
+    CudaMatrix a = device.mine(left);
+    CudaMatrix b = device.mine(right);
+    a.check(a.columns == b.rows, b);
+    check(rows == a.rows && columns == b.columns, b);
+    product(rows, columns, a.columns, a.plain(), b.plain(), this, true);
+    return this;
+  }
+
   private Operand plain() {
     return new Operand(address(), columns, false);
   }

@@ -80,6 +80,11 @@ public interface Matrix {
   /** Adds another of the same shape to this one, which is returned. */
   Matrix add(Matrix other);
 
+  /** Adds left [rows, k] times right [k, columns] to this one, which is returned. */
+  default Matrix addTimes(Matrix left, Matrix right) {
+    return add(left.times(right));
+  }
+
   /** Adds a row [1, columns] to each row of this one, which is returned. */
   Matrix addRow(Matrix row);
 

@@ -36,7 +36,7 @@ enum ExpertMath {
       copies.addOuter(p.get(0), back.gate(), tape.x);
       copies.addOuter(p.get(2), back.up(), tape.x);
       Matrix input =
-          back.gate().times(copies.value(p.get(0))).add(back.up().times(copies.value(p.get(2))));
+          back.gate().times(copies.value(p.get(0))).addTimes(back.up(), copies.value(p.get(2)));
       return new Gradients(input, along);
     }
   },

@@ -173,6 +173,10 @@ public abstract class MatrixContract {
         x.expected().times(other.expected()),
         productTolerance(),
         Math.sqrt(k));
+    Pair both = random(m, n, 1);
+    assertThat(both.real().addTimes(x.real(), other.real())).isSameAs(both.real());
+    both.expected().addTimes(x.expected(), other.expected());
+    agree(both.real(), both.expected(), productTolerance(), Math.sqrt(k));
     Pair gradient = random(m, n, 1);
     Pair sum = random(n, k, 1);
     sum.real().addOuter(gradient.real(), x.real());
@@ -185,6 +189,9 @@ public abstract class MatrixContract {
     Pair x = random(3, 0, 1);
     agree(x.real().linear(device.of(2, 0, new double[0])), twin.zeros(3, 2));
     agree(x.real().times(device.of(0, 2, new double[0])), twin.zeros(3, 2));
+    Pair sum = random(3, 2, 1);
+    sum.real().addTimes(x.real(), device.of(0, 2, new double[0]));
+    agree(sum.real(), sum.expected(), 0, 0);
   }
 
   @Test
@@ -196,6 +203,7 @@ public abstract class MatrixContract {
             () -> x.linear(y),
             () -> x.times(y),
             () -> x.addOuter(x, y),
+            () -> x.addTimes(x, y),
             () -> x.add(y),
             () -> x.addRow(y),
             () -> x.rowProducts(y),
