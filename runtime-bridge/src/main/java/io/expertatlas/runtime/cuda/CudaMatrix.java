@@ -13,6 +13,7 @@ final class CudaMatrix implements Matrix {
   private static final int COLUMNS_OF_BLOCK = 32; // of kernels that add up rows, 1024 threads
   private static final int ROWS_OF_PART = 1024; // that such a block adds up, of many rows
   private static final int MOST_PARTS = 16;
+  private static final int UNITS_OF_THREAD = 4; // EACH of the kernels that add
 
   private final CudaMatrixDevice device;
   private final int rows;
@@ -214,19 +215,44 @@ final class CudaMatrix implements Matrix {
   public Matrix add(Matrix other) {
     CudaMatrix more = device.mine(other);
     checkSame(more);
-    return addValues(more, 0);
+    int unit = unit(count);
+    int units = count / unit;
+    device
+        .on("train_add_" + unit * Float.BYTES, blocks(ofThreads(units)), THREADS)
+        .with(more.address())
+        .with(address())
+        .with(units)
+        .run();
+    return this;
   }
 
   @Override
   public Matrix addRow(Matrix row) {
-    CudaMatrix more = device.mine(row);
-    check(more.count == columns, more);
-    return addValues(more, columns);
+    return addRow("train_add_row_", row);
   }
 
-  private Matrix addValues(CudaMatrix more, int period) {
-    elements("add_ff").with(more.address()).with(address()).with((long) count).with(period).run();
+  private Matrix addRow(String kernel, Matrix row) {
+    CudaMatrix more = row(row);
+    int unit = unit(columns);
+    int width = columns / unit;
+    device
+        .on(kernel + unit * Float.BYTES, blocks(ofThreads(rows) * width), THREADS)
+        .with(more.address())
+        .with(address())
+        .with(rows)
+        .with(width)
+        .run();
     return this;
+  }
+
+  /** Numbers of a unit that so many side by side are taken in. */
+  private static int unit(int numbers) {
+    return numbers % 4 == 0 ? 4 : 1;
+  }
+
+  /** A thread takes several units. */
+  private static long ofThreads(long units) {
+    return (units + UNITS_OF_THREAD - 1) / UNITS_OF_THREAD;
   }
 
   /** A thread for each number. */
@@ -363,13 +389,7 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public Matrix addRowRelu(Matrix row) {
-    elements("train_add_row_relu")
-        .with(row(row).address())
-        .with(address())
-        .with((long) count)
-        .with(columns)
-        .run();
-    return this;
+    return addRow("train_add_row_relu_", row);
   }
 
   @Override

@@ -206,6 +206,7 @@ public abstract class MatrixContract {
             () -> x.addTimes(x, y),
             () -> x.add(y),
             () -> x.addRow(y),
+            () -> x.addRowRelu(y),
             () -> x.rowProducts(y),
             () -> x.reluBackward(y),
             () -> x.swiglu(y))) {
@@ -300,6 +301,16 @@ public abstract class MatrixContract {
     assertThat(gradient.real().reluBackward(x.real())).isSameAs(gradient.real());
     gradient.expected().reluBackward(x.expected());
     agree(gradient.real(), gradient.expected(), 0, 0);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void rowsThroughReluAreThoseOfTheTwin(int[] size) {
+    Pair x = random(size[0], size[1], 1);
+    Pair row = random(1, size[1], 1);
+    assertThat(x.real().addRowRelu(row.real())).isSameAs(x.real());
+    x.expected().addRowRelu(row.expected());
+    agree(x, 1);
   }
 
   @Test
