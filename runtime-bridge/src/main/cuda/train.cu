@@ -157,6 +157,46 @@ extern "C" __global__ void train_relu_backward(float* gradient, const float* res
   }
 }
 
+// The same; then into += the sum of the gradient's rows, as train_add_rows_of, and products[b][row] = the gradient's row times the
+// result's, of the COLUMNS columns from b * COLUMNS on. Grid: (ceil(width / COLUMNS), parts), 1024 threads.
+extern "C" __global__ void __launch_bounds__(1024, 2) train_add_row_relu_backward(
+    float* gradient, const float* result, float* into, float* products, int rows, int width) {
+  const int lane = threadIdx.x % WARP;
+  const int column = blockIdx.x * COLUMNS + lane;
+  const int end = first_row(rows, blockIdx.y + 1);
+  products += (size_t)blockIdx.x * rows;
+  float sum = 0;
+  for (int first = first_row(rows, blockIdx.y) + threadIdx.x / WARP; first < end; first += EACH * WARP) {
+    float down[EACH], inner[EACH];
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      const int row = first + k * WARP;
+      const bool there = row < end && column < width;
+      down[k] = there ? gradient[(size_t)row * width + column] : 0.0f;
+      inner[k] = there ? result[(size_t)row * width + column] : 0.0f;
+    }
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      const int row = first + k * WARP;
+      const float kept = inner[k] > 0.0f ? down[k] : 0.0f;
+      if (row < end && column < width) {
+        gradient[(size_t)row * width + column] = kept;
+      }
+      sum += kept;
+      inner[k] *= kept;
+    }
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      const int row = first + k * WARP;
+      const float product = warp_sum(inner[k]);
+      if (row < end && lane == 0) {
+        products[row] = product;
+      }
+    }
+  }
+  add_columns(sum, into, width);
+}
+
 // out = silu(gate) * up. Grid: ceil(count / block).
 extern "C" __global__ void train_swiglu(const float* gate, const float* up, float* out, size_t count) {
   const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;

@@ -307,7 +307,11 @@ final class CudaMatrix implements Matrix {
 
   /** A warp for each column of a part of the rows. */
   private Kernels.Launch columns(String kernel, int parts) {
-    return device.on(kernel, (columns + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK, parts, 1024);
+    return device.on(kernel, blocksOfColumns(), parts, 1024);
+  }
+
+  private int blocksOfColumns() {
+    return (columns + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK;
   }
 
   @Override
@@ -417,6 +421,36 @@ final class CudaMatrix implements Matrix {
     checkSame(inner);
     elements("train_relu_backward").with(address()).with(inner.address()).with((long) count).run();
     return this;
+  }
+
+  @Override
+  public Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
+    CudaMatrix inner = device.mine(result);
+    checkSame(inner);
+    CudaMatrix sum = row(rowGradient);
+    CudaMatrix out = device.make(rows, 1);
+    device.clear(out);
+    if (count == 0) {
+      return out;
+    }
+
+    try (Scope scratch = device.scope()) {
+      int parts = parts();
+      CudaMatrix sums = sum.roomForSums(parts);
+      CudaMatrix products = device.make(blocksOfColumns(), rows);
+      columns("train_add_row_relu_backward", parts)
+          .with(address())
+          .with(inner.address())
+          .with(sums.address())
+          .with(products.address())
+          .with(rows)
+          .with(columns)
+          .run();
+      sum.addSums(sums);
+      products.sumColumns(out, 1);
+    }
+
+    return out;
   }
 
   @Override

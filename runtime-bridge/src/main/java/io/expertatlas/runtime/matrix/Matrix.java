@@ -114,6 +114,19 @@ public interface Matrix {
   /** Clears this gradient, which is returned, where relu's result is 0. */
   Matrix reluBackward(Matrix result);
 
+  /**
+   * Backward of {@link #addRowRelu}: clears this gradient where the result is 0, then adds the sum
+   * of its rows to the gradient of the row.
+   *
+   * @param rowGradient {@code [1, columns]}
+   * @return products of this gradient's rows with those of the result: [rows, 1]
+   */
+  default Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
+    Matrix products = reluBackward(result).rowProducts(result);
+    rowGradient.addRowsOf(this);
+    return products;
+  }
+
   /** {@code silu(this) * up}; silu(x) is x / (1 + exp(-x)). */
   Matrix swiglu(Matrix up);
 

@@ -209,6 +209,7 @@ public abstract class MatrixContract {
             () -> x.addRowRelu(y),
             () -> x.rowProducts(y),
             () -> x.reluBackward(y),
+            () -> x.addRowReluBackward(y, y),
             () -> x.swiglu(y))) {
       assertThatThrownBy(operation::run)
           .isInstanceOf(IllegalArgumentException.class)
@@ -305,12 +306,39 @@ public abstract class MatrixContract {
 
   @ParameterizedTest
   @MethodSource("sizes")
-  void rowsThroughReluAreThoseOfTheTwin(int[] size) {
+  void rowsThroughReluAndTheirGradientsAreThoseOfTheTwin(int[] size) {
     Pair x = random(size[0], size[1], 1);
     Pair row = random(1, size[1], 1);
     assertThat(x.real().addRowRelu(row.real())).isSameAs(x.real());
     x.expected().addRowRelu(row.expected());
     agree(x, 1);
+    reluGradientsAreThoseOfTheTwin(size[0], size[1]);
+  }
+
+  /** More rows than one part of a sum has. */
+  @ParameterizedTest
+  @ValueSource(ints = {7, 100})
+  void gradientsOfManyRowsThroughReluAreThoseOfTheTwin(int columns) {
+    reluGradientsAreThoseOfTheTwin(5000, columns);
+  }
+
+  /** Of a result with numbers above 0, zeros of both signs, and, though relu makes none, below. */
+  private void reluGradientsAreThoseOfTheTwin(int rows, int columns) {
+    double[] some = numbers(rows * columns, 1);
+    for (int i = 0; i < some.length; i++) {
+      some[i] = i % 5 == 0 ? 0 : i % 7 == 0 ? -0.0 : some[i];
+    }
+
+    Pair result = of(rows, columns, some);
+    Pair gradient = random(rows, columns, 1);
+    Pair sums = random(1, columns, 1);
+    agree(
+        gradient.real().addRowReluBackward(result.real(), sums.real()),
+        gradient.expected().addRowReluBackward(result.expected(), sums.expected()),
+        EXACT,
+        Math.sqrt(columns));
+    agree(gradient.real(), gradient.expected(), 0, 0);
+    agree(sums, Math.sqrt(rows + 1));
   }
 
   @Test
@@ -693,6 +721,9 @@ public abstract class MatrixContract {
           Matrix row = x.real().gather(new int[] {0});
           out.add(x.real().rmsNormBackward(gain.real(), 1e-5, x.real(), row).toHost());
           row.addRowsOf(x.real());
+          out.add(row.toHost());
+          Matrix down = x.real().gather(IntStream.range(0, 129).toArray());
+          out.add(down.addRowReluBackward(x.real(), row).toHost());
           out.add(row.toHost());
           AttentionGradients gradients =
               x.real().attendBackward(heads, keys.real(), keys.real(), 43, x.real());
