@@ -3,6 +3,7 @@
 #include "numbers.cuh"
 
 constexpr int COLUMNS = 32; // of a block that adds up rows; so many threads share a column
+constexpr int EACH = 4;     // units of a thread: it asks for all of them before it waits for any
 
 // out = in, between the GPU's memory and page-locked memory of the host. Grid: ceil(count / block).
 extern "C" __global__ void train_copy(const uint32_t* in, uint32_t* out, size_t count) {
@@ -12,13 +13,76 @@ extern "C" __global__ void train_copy(const uint32_t* in, uint32_t* out, size_t 
   }
 }
 
-// x = max(x + row, 0), with the row added to each row of x, of fewer than 2^32 numbers. Grid: ceil(count / block).
-extern "C" __global__ void train_add_row_relu(const float* row, float* x, size_t count, int width) {
-  const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count) {
-    x[i] = fmaxf(x[i] + row[(uint32_t)i % (uint32_t)width], 0.0f);
+__device__ __forceinline__ float plus(float a, float b) { return a + b; }
+__device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
+
+__device__ __forceinline__ float above_zero(float a) { return fmaxf(a, 0.0f); }
+__device__ __forceinline__ float4 above_zero(float4 a) {
+  return make_float4(fmaxf(a.x, 0.0f), fmaxf(a.y, 0.0f), fmaxf(a.z, 0.0f), fmaxf(a.w, 0.0f));
+}
+
+// out += x, `count` units of type V, in all fewer than 2^31 numbers.
+template <typename V>
+__device__ void add_values(const V* x, V* out, uint32_t count) {
+  const uint32_t step = (count + EACH - 1) / EACH;
+  const uint32_t first = blockIdx.x * blockDim.x + threadIdx.x;
+  if (first >= step) {
+    return;
+  }
+  V sums[EACH], more[EACH];
+#pragma unroll
+  for (int k = 0; k < EACH; k++) {
+    const uint32_t i = first + k * step;
+    if (i < count) {
+      sums[k] = out[i];
+      more[k] = x[i];
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < EACH; k++) {
+    const uint32_t i = first + k * step;
+    if (i < count) {
+      out[i] = plus(sums[k], more[k]);
+    }
   }
 }
+
+// x = x + row or max(x + row, 0), with the row added to each row of x, `width` units of type V, in all fewer than 2^31 numbers.
+// A thread's units are of one column, a quarter of the rows apart.
+template <typename V, bool RELU>
+__device__ void add_row(const V* row, V* x, uint32_t rows, uint32_t width) {
+  const size_t count = (size_t)rows * width;
+  const uint32_t step = (rows + EACH - 1) / EACH * width;
+  const uint32_t first = blockIdx.x * blockDim.x + threadIdx.x;
+  if (first >= step) {
+    return;
+  }
+  V sums[EACH];
+#pragma unroll
+  for (int k = 0; k < EACH; k++) {
+    const size_t i = first + (size_t)k * step;
+    if (i < count) {
+      sums[k] = x[i];
+    }
+  }
+  const V more = row[first % width];
+#pragma unroll
+  for (int k = 0; k < EACH; k++) {
+    const size_t i = first + (size_t)k * step;
+    if (i < count) {
+      const V sum = plus(sums[k], more);
+      x[i] = RELU ? above_zero(sum) : sum;
+    }
+  }
+}
+
+// Units of 16 and 4 bytes. Grid: ceil(ceil(count / EACH) / block), or ceil(ceil(rows / EACH) * width / block).
+extern "C" __global__ void train_add_16(const float4* x, float4* out, int count) { add_values(x, out, count); }
+extern "C" __global__ void train_add_4(const float* x, float* out, int count) { add_values(x, out, count); }
+extern "C" __global__ void train_add_row_16(const float4* row, float4* x, int rows, int width) { add_row<float4, false>(row, x, rows, width); }
+extern "C" __global__ void train_add_row_4(const float* row, float* x, int rows, int width) { add_row<float, false>(row, x, rows, width); }
+extern "C" __global__ void train_add_row_relu_16(const float4* row, float4* x, int rows, int width) { add_row<float4, true>(row, x, rows, width); }
+extern "C" __global__ void train_add_row_relu_4(const float* row, float* x, int rows, int width) { add_row<float, true>(row, x, rows, width); }
 
 // out[row] = in[index[row]] * weights[row]
 extern "C" __global__ void train_gather(
@@ -91,6 +155,46 @@ extern "C" __global__ void train_relu_backward(float* gradient, const float* res
   if (i < count && !(result[i] > 0.0f)) {
     gradient[i] = 0.0f;
   }
+}
+
+// The same; then into += the sum of the gradient's rows, as train_add_rows_of, and products[b][row] = the gradient's row times the
+// result's, of the COLUMNS columns from b * COLUMNS on. Grid: (ceil(width / COLUMNS), parts), 1024 threads.
+extern "C" __global__ void __launch_bounds__(1024, 2) train_add_row_relu_backward(
+    float* gradient, const float* result, float* into, float* products, int rows, int width) {
+  const int lane = threadIdx.x % WARP;
+  const int column = blockIdx.x * COLUMNS + lane;
+  const int end = first_row(rows, blockIdx.y + 1);
+  products += (size_t)blockIdx.x * rows;
+  float sum = 0;
+  for (int first = first_row(rows, blockIdx.y) + threadIdx.x / WARP; first < end; first += EACH * WARP) {
+    float down[EACH], inner[EACH];
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      const int row = first + k * WARP;
+      const bool there = row < end && column < width;
+      down[k] = there ? gradient[(size_t)row * width + column] : 0.0f;
+      inner[k] = there ? result[(size_t)row * width + column] : 0.0f;
+    }
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      const int row = first + k * WARP;
+      const float kept = inner[k] > 0.0f ? down[k] : 0.0f;
+      if (row < end && column < width) {
+        gradient[(size_t)row * width + column] = kept;
+      }
+      sum += kept;
+      inner[k] *= kept;
+    }
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      const int row = first + k * WARP;
+      const float product = warp_sum(inner[k]);
+      if (row < end && lane == 0) {
+        products[row] = product;
+      }
+    }
+  }
+  add_columns(sum, into, width);
 }
 
 // out = silu(gate) * up. Grid: ceil(count / block).

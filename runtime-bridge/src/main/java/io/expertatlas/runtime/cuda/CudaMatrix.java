@@ -13,6 +13,7 @@ final class CudaMatrix implements Matrix {
   private static final int COLUMNS_OF_BLOCK = 32; // of kernels that add up rows, 1024 threads
   private static final int ROWS_OF_PART = 1024; // that such a block adds up, of many rows
   private static final int MOST_PARTS = 16;
+  private static final int UNITS_OF_THREAD = 4; // EACH of the kernels that add
 
   private final CudaMatrixDevice device;
   private final int rows;
@@ -178,6 +179,16 @@ final class CudaMatrix implements Matrix {
     product(rows, columns, in.rows, down.transposed(), in.plain(), this, true);
   }
 
+  @Override
+  public Matrix addTimes(Matrix left, Matrix right) {
+    CudaMatrix a = device.mine(left);
+    CudaMatrix b = device.mine(right);
+    a.check(a.columns == b.rows, b);
+    check(rows == a.rows && columns == b.columns, b);
+    product(rows, columns, a.columns, a.plain(), b.plain(), this, true);
+    return this;
+  }
+
   private Operand plain() {
     return new Operand(address(), columns, false);
   }
@@ -204,19 +215,44 @@ final class CudaMatrix implements Matrix {
   public Matrix add(Matrix other) {
     CudaMatrix more = device.mine(other);
     checkSame(more);
-    return addValues(more, 0);
+    int unit = unit(count);
+    int units = count / unit;
+    device
+        .on("train_add_" + unit * Float.BYTES, blocks(ofThreads(units)), THREADS)
+        .with(more.address())
+        .with(address())
+        .with(units)
+        .run();
+    return this;
   }
 
   @Override
   public Matrix addRow(Matrix row) {
-    CudaMatrix more = device.mine(row);
-    check(more.count == columns, more);
-    return addValues(more, columns);
+    return addRow("train_add_row_", row);
   }
 
-  private Matrix addValues(CudaMatrix more, int period) {
-    elements("add_ff").with(more.address()).with(address()).with((long) count).with(period).run();
+  private Matrix addRow(String kernel, Matrix row) {
+    CudaMatrix more = row(row);
+    int unit = unit(columns);
+    int width = columns / unit;
+    device
+        .on(kernel + unit * Float.BYTES, blocks(ofThreads(rows) * width), THREADS)
+        .with(more.address())
+        .with(address())
+        .with(rows)
+        .with(width)
+        .run();
     return this;
+  }
+
+  /** Numbers of a unit that so many side by side are taken in. */
+  private static int unit(int numbers) {
+    return numbers % 4 == 0 ? 4 : 1;
+  }
+
+  /** A thread takes several units. */
+  private static long ofThreads(long units) {
+    return (units + UNITS_OF_THREAD - 1) / UNITS_OF_THREAD;
   }
 
   /** A thread for each number. */
@@ -271,7 +307,11 @@ final class CudaMatrix implements Matrix {
 
   /** A warp for each column of a part of the rows. */
   private Kernels.Launch columns(String kernel, int parts) {
-    return device.on(kernel, (columns + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK, parts, 1024);
+    return device.on(kernel, blocksOfColumns(), parts, 1024);
+  }
+
+  private int blocksOfColumns() {
+    return (columns + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK;
   }
 
   @Override
@@ -353,13 +393,7 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public Matrix addRowRelu(Matrix row) {
-    elements("train_add_row_relu")
-        .with(row(row).address())
-        .with(address())
-        .with((long) count)
-        .with(columns)
-        .run();
-    return this;
+    return addRow("train_add_row_relu_", row);
   }
 
   @Override
@@ -387,6 +421,36 @@ final class CudaMatrix implements Matrix {
     checkSame(inner);
     elements("train_relu_backward").with(address()).with(inner.address()).with((long) count).run();
     return this;
+  }
+
+  @Override
+  public Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
+    CudaMatrix inner = device.mine(result);
+    checkSame(inner);
+    CudaMatrix sum = row(rowGradient);
+    CudaMatrix out = device.make(rows, 1);
+    device.clear(out);
+    if (count == 0) {
+      return out;
+    }
+
+    try (Scope scratch = device.scope()) {
+      int parts = parts();
+      CudaMatrix sums = sum.roomForSums(parts);
+      CudaMatrix products = device.make(blocksOfColumns(), rows);
+      columns("train_add_row_relu_backward", parts)
+          .with(address())
+          .with(inner.address())
+          .with(sums.address())
+          .with(products.address())
+          .with(rows)
+          .with(columns)
+          .run();
+      sum.addSums(sums);
+      products.sumColumns(out, 1);
+    }
+
+    return out;
   }
 
   @Override

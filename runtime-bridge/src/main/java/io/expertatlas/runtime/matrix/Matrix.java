@@ -80,6 +80,11 @@ public interface Matrix {
   /** Adds another of the same shape to this one, which is returned. */
   Matrix add(Matrix other);
 
+  /** Adds left [rows, k] times right [k, columns] to this one, which is returned. */
+  default Matrix addTimes(Matrix left, Matrix right) {
+    return add(left.times(right));
+  }
+
   /** Adds a row [1, columns] to each row of this one, which is returned. */
   Matrix addRow(Matrix row);
 
@@ -108,6 +113,19 @@ public interface Matrix {
 
   /** Clears this gradient, which is returned, where relu's result is 0. */
   Matrix reluBackward(Matrix result);
+
+  /**
+   * Backward of {@link #addRowRelu}: clears this gradient where the result is 0, then adds the sum
+   * of its rows to the gradient of the row.
+   *
+   * @param rowGradient {@code [1, columns]}
+   * @return products of this gradient's rows with those of the result: [rows, 1]
+   */
+  default Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
+    Matrix products = reluBackward(result).rowProducts(result);
+    rowGradient.addRowsOf(this);
+    return products;
+  }
 
   /** {@code silu(this) * up}; silu(x) is x / (1 + exp(-x)). */
   Matrix swiglu(Matrix up);

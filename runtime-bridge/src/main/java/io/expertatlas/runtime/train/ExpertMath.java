@@ -36,7 +36,7 @@ enum ExpertMath {
       copies.addOuter(p.get(0), back.gate(), tape.x);
       copies.addOuter(p.get(2), back.up(), tape.x);
       Matrix input =
-          back.gate().times(copies.value(p.get(0))).add(back.up().times(copies.value(p.get(2))));
+          back.gate().times(copies.value(p.get(0))).addTimes(back.up(), copies.value(p.get(2)));
       return new Gradients(input, along);
     }
   },
@@ -64,10 +64,11 @@ enum ExpertMath {
       Matrix inner = tape.inner.get(0);
       copies.addOuter(p.get(2), gradient, inner);
       copies.gradient(p.get(3)).addRowsOf(gradient);
-      Matrix down = gradient.times(copies.value(p.get(2))).reluBackward(inner);
-      Matrix along = down.rowProducts(inner).add(gradient.rowProducts(copies.value(p.get(3))));
+      Matrix down = gradient.times(copies.value(p.get(2)));
+      Matrix along =
+          down.addRowReluBackward(inner, copies.gradient(p.get(1)))
+              .add(gradient.rowProducts(copies.value(p.get(3))));
       copies.addOuter(p.get(0), down, tape.x);
-      copies.gradient(p.get(1)).addRowsOf(down);
       return new Gradients(down.times(copies.value(p.get(0))), along);
     }
   };

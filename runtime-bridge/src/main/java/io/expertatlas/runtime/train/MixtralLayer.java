@@ -137,8 +137,8 @@ record MixtralLayer(
     Matrix normed =
         back.queries()
             .times(copies.value(query))
-            .add(back.keys().times(copies.value(key)))
-            .add(back.values().times(copies.value(value)));
+            .addTimes(back.keys(), copies.value(key))
+            .addTimes(back.values(), copies.value(value));
     return kept.x
         .rmsNormBackward(
             copies.value(attentionNorm), epsilon, normed, copies.gradient(attentionNorm))

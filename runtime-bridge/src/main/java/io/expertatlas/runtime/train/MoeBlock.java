@@ -143,9 +143,7 @@ record MoeBlock(
       taped.finish();
       Matrix logits = tape.routing.logitsGradient(along, x.device());
       copies.gradient(router).addOuter(logits, x);
-      return tape.routing
-          .sum(made, x.columns(), x.device())
-          .add(logits.times(copies.value(router)));
+      return tape.routing.sum(made, x.columns(), x.device()).addTimes(logits, copies.value(router));
     }
 
     @Override

@@ -121,12 +121,16 @@ record PostNormLayer(
     Values of = kept.values.orElseGet(() -> attend(kept.x, length, copies));
     Matrix middle = experts.finish(of.given).add(added);
     Matrix attended = normBackward(of.attended, attentionNorm, middle, copies);
-    Matrix seen = linearBackward(of.seen, output, attended, copies);
+    addGradients(of.seen, output, attended, copies);
+    Matrix seen = attended.times(copies.value(output.get(0)));
     Matrix.AttentionGradients back = of.q.attendBackward(heads, of.k, of.v, length, seen);
-    return linearBackward(kept.x, query, back.queries(), copies)
-        .add(linearBackward(kept.x, key, back.keys(), copies))
-        .add(linearBackward(kept.x, value, back.values(), copies))
-        .add(attended);
+    addGradients(kept.x, query, back.queries(), copies);
+    addGradients(kept.x, key, back.keys(), copies);
+    addGradients(kept.x, value, back.values(), copies);
+    return attended
+        .addTimes(back.queries(), copies.value(query.get(0)))
+        .addTimes(back.keys(), copies.value(key.get(0)))
+        .addTimes(back.values(), copies.value(value.get(0)));
   }
 
   private Matrix normBackward(Matrix x, List<Parameter> norm, Matrix gradient, Copies copies) {
@@ -138,10 +142,9 @@ record PostNormLayer(
         copies.gradient(norm.get(1)));
   }
 
-  private static Matrix linearBackward(
+  private static void addGradients(
       Matrix x, List<Parameter> layer, Matrix gradient, Copies copies) {
     copies.gradient(layer.get(0)).addOuter(gradient, x);
     copies.gradient(layer.get(1)).addRowsOf(gradient);
-    return gradient.times(copies.value(layer.get(0)));
   }
 }

@@ -173,6 +173,10 @@ public abstract class MatrixContract {
         x.expected().times(other.expected()),
         productTolerance(),
         Math.sqrt(k));
+    Pair both = random(m, n, 1);
+    assertThat(both.real().addTimes(x.real(), other.real())).isSameAs(both.real());
+    both.expected().addTimes(x.expected(), other.expected());
+    agree(both.real(), both.expected(), productTolerance(), Math.sqrt(k));
     Pair gradient = random(m, n, 1);
     Pair sum = random(n, k, 1);
     sum.real().addOuter(gradient.real(), x.real());
@@ -185,6 +189,9 @@ public abstract class MatrixContract {
     Pair x = random(3, 0, 1);
     agree(x.real().linear(device.of(2, 0, new double[0])), twin.zeros(3, 2));
     agree(x.real().times(device.of(0, 2, new double[0])), twin.zeros(3, 2));
+    Pair sum = random(3, 2, 1);
+    sum.real().addTimes(x.real(), device.of(0, 2, new double[0]));
+    agree(sum.real(), sum.expected(), 0, 0);
   }
 
   @Test
@@ -196,10 +203,13 @@ public abstract class MatrixContract {
             () -> x.linear(y),
             () -> x.times(y),
             () -> x.addOuter(x, y),
+            () -> x.addTimes(x, y),
             () -> x.add(y),
             () -> x.addRow(y),
+            () -> x.addRowRelu(y),
             () -> x.rowProducts(y),
             () -> x.reluBackward(y),
+            () -> x.addRowReluBackward(y, y),
             () -> x.swiglu(y))) {
       assertThatThrownBy(operation::run)
           .isInstanceOf(IllegalArgumentException.class)
@@ -292,6 +302,43 @@ public abstract class MatrixContract {
     assertThat(gradient.real().reluBackward(x.real())).isSameAs(gradient.real());
     gradient.expected().reluBackward(x.expected());
     agree(gradient.real(), gradient.expected(), 0, 0);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void rowsThroughReluAndTheirGradientsAreThoseOfTheTwin(int[] size) {
+    Pair x = random(size[0], size[1], 1);
+    Pair row = random(1, size[1], 1);
+    assertThat(x.real().addRowRelu(row.real())).isSameAs(x.real());
+    x.expected().addRowRelu(row.expected());
+    agree(x, 1);
+    reluGradientsAreThoseOfTheTwin(size[0], size[1]);
+  }
+
+  /** More rows than one part of a sum has. */
+  @ParameterizedTest
+  @ValueSource(ints = {7, 100})
+  void gradientsOfManyRowsThroughReluAreThoseOfTheTwin(int columns) {
+    reluGradientsAreThoseOfTheTwin(5000, columns);
+  }
+
+  /** Of a result with numbers above 0, zeros of both signs, and, though relu makes none, below. */
+  private void reluGradientsAreThoseOfTheTwin(int rows, int columns) {
+    double[] some = numbers(rows * columns, 1);
+    for (int i = 0; i < some.length; i++) {
+      some[i] = i % 5 == 0 ? 0 : i % 7 == 0 ? -0.0 : some[i];
+    }
+
+    Pair result = of(rows, columns, some);
+    Pair gradient = random(rows, columns, 1);
+    Pair sums = random(1, columns, 1);
+    agree(
+        gradient.real().addRowReluBackward(result.real(), sums.real()),
+        gradient.expected().addRowReluBackward(result.expected(), sums.expected()),
+        EXACT,
+        Math.sqrt(columns));
+    agree(gradient.real(), gradient.expected(), 0, 0);
+    agree(sums, Math.sqrt(rows + 1));
   }
 
   @Test
@@ -677,6 +724,9 @@ public abstract class MatrixContract {
           Matrix row = x.real().gather(new int[] {0});
           out.add(x.real().rmsNormBackward(gain.real(), 1e-5, x.real(), row).toHost());
           row.addRowsOf(x.real());
+          out.add(row.toHost());
+          Matrix down = x.real().gather(IntStream.range(0, 129).toArray());
+          out.add(down.addRowReluBackward(x.real(), row).toHost());
           out.add(row.toHost());
           AttentionGradients gradients =
               x.real().attendBackward(heads, keys.real(), keys.real(), 43, x.real());
