@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
+import java.util.stream.IntStream;
 
 /**
  * Rows of numbers on a device, and what training computes of them. Operands are of one device;
@@ -91,6 +92,14 @@ public interface Matrix {
 
   /** Rows by their index, each times a weight. */
   Matrix gather(int[] indices, double[] weights);
+
+  /**
+   * Consecutive rows: [count, columns]. A copy, or a view of this one's numbers, so that neither is
+   * written while the other is in use.
+   */
+  default Matrix rows(int first, int count) {
+    return gather(IntStream.range(first, first + count).toArray());
+  }
 
   /** Adds each row of another to a row of this one, in order: the gradient of {@link #gather}. */
   void addRowsAt(int[] indices, Matrix rows);

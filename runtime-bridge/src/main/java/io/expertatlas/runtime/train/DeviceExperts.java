@@ -87,8 +87,27 @@ final class DeviceExperts implements ExpertRunner {
 
     void start() throws InterruptedException {
       memory.ask(() -> assign(layer, counts, pass, here, elsewhere));
-      for (int expert : elsewhere) {
-        onPool.add(send(layer, expert, work));
+      send(elsewhere);
+    }
+
+    /** Gives the CPU experts: the device waits once, for a copy of the rows of all. */
+    private void send(List<Integer> experts) {
+      if (experts.isEmpty()) {
+        return;
+      }
+
+      List<Matrix> rows = rowsOnCpu(experts, work);
+      memory.ask(
+          () -> {
+            onCpu += experts.size();
+            idleAsked = false;
+          });
+      int first = 0;
+      for (int expert : experts) {
+        int from = first;
+        List<Matrix> own = rows.stream().map(all -> all.rows(from, counts[expert])).toList();
+        onPool.add(pool.submit(() -> computeOnCpu(layer, expert, own, work)));
+        first += counts[expert];
       }
     }
 
@@ -100,7 +119,7 @@ final class DeviceExperts implements ExpertRunner {
         if (sooner >= 0) {
           here.remove((Integer) sooner);
           elsewhere.add(sooner);
-          onPool.add(send(layer, sooner, work));
+          send(List.of(sooner));
           continue;
         }
 
@@ -127,14 +146,13 @@ final class DeviceExperts implements ExpertRunner {
     }
   }
 
-  private Future<List<Matrix>> send(int layer, int expert, Work work) {
-    List<Matrix> inputs = work.inputs(expert).stream().map(cpu.device()::take).toList();
-    memory.ask(
-        () -> {
-          onCpu++;
-          idleAsked = false;
-        });
-    return pool.submit(() -> computeOnCpu(layer, expert, inputs, work));
+  /** What experts are given, on the CPU; the device gives it up once it is copied. */
+  private List<Matrix> rowsOnCpu(List<Integer> experts, Work work) {
+    try (MatrixDevice.Scope scope = memory.device().scope()) {
+      List<Matrix> rows = work.inputs(experts).stream().map(cpu.device()::take).toList();
+      rows.forEach(scope::keep); // where the CPU is the device
+      return rows;
+    }
   }
 
   /** Whichever ends first: the expert that the CPU, if it is idle, takes; -1: none. */

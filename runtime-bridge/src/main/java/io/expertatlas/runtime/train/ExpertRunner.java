@@ -8,8 +8,10 @@ import java.util.List;
 interface ExpertRunner {
   /** The work of a layer's experts. */
   interface Work {
-    /** What an expert is given, on the layer's device. */
-    List<Matrix> inputs(int expert);
+    /**
+     * What experts are given, on the layer's device: rows of one behind those of the one before.
+     */
+    List<Matrix> inputs(List<Integer> experts);
 
     /**
      * Computes an expert where its copies are; different experts may run at the same time.
@@ -24,7 +26,7 @@ interface ExpertRunner {
 
     /** All of it where the layer is. */
     default void run(int expert, Copies copies) {
-      outputs(expert, compute(expert, inputs(expert), copies));
+      outputs(expert, compute(expert, inputs(List.of(expert)), copies));
     }
   }
 

@@ -310,7 +310,7 @@ public final class LayerProfiler {
         () -> {
           for (int expert = 0; expert < counts.length; expert++) {
             if (counts[expert] > 0) {
-              Matrix rows = work.inputs(expert).get(0);
+              Matrix rows = work.inputs(List.of(expert)).get(0);
               work.outputs(
                   expert,
                   pass == ExpertRunner.Pass.FORWARD ? List.of(rows) : List.of(rows, along[expert]));

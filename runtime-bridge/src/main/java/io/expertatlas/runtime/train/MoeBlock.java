@@ -72,8 +72,8 @@ record MoeBlock(
     ExpertRunner.Work work =
         new ExpertRunner.Work() {
           @Override
-          public List<Matrix> inputs(int expert) {
-            return List.of(x.gather(routing.tokens(expert)));
+          public List<Matrix> inputs(List<Integer> given) {
+            return List.of(x.gather(routing.tokens(given)));
           }
 
           @Override
@@ -149,10 +149,10 @@ record MoeBlock(
     }
 
     @Override
-    public List<Matrix> inputs(int expert) {
-      Matrix rows = tape.routing.outputGradient(expert, gradient);
-      return tape.experts[expert] == null
-          ? List.of(rows, x.gather(tape.routing.tokens(expert)))
+    public List<Matrix> inputs(List<Integer> given) {
+      Matrix rows = tape.routing.outputGradient(given, gradient);
+      return tape.experts[given.get(0)] == null // as all that start together
+          ? List.of(rows, x.gather(tape.routing.tokens(given)))
           : List.of(rows);
     }
 
@@ -171,7 +171,7 @@ record MoeBlock(
     @Override
     public void run(int expert, Copies own) {
       try (MatrixDevice.Scope scope = own.device().scope()) {
-        List<Matrix> both = compute(expert, inputs(expert), own);
+        List<Matrix> both = compute(expert, inputs(List.of(expert)), own);
         both.forEach(scope::keep);
         outputs(expert, both);
       }

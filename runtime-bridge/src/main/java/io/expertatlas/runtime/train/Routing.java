@@ -4,6 +4,7 @@ import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
@@ -128,9 +129,16 @@ final class Routing {
     return Arrays.stream(tokens).mapToInt(rows -> rows.length).toArray();
   }
 
-  /** The tokens of an expert, ascending. */
-  int[] tokens(int expert) {
-    return tokens[expert];
+  /** The tokens of experts, each one's ascending, behind those of the one before. */
+  int[] tokens(List<Integer> of) {
+    int[] all = new int[of.stream().mapToInt(expert -> tokens[expert].length).sum()];
+    int first = 0;
+    for (int expert : of) {
+      System.arraycopy(tokens[expert], 0, all, first, tokens[expert].length);
+      first += tokens[expert].length;
+    }
+
+    return all;
   }
 
   private Choices choices() {
@@ -151,11 +159,21 @@ final class Routing {
     return device.combine(inputs, columns, choices(), null);
   }
 
-  /** The gradient of an expert's output: its tokens' gradients times their weights. */
-  Matrix outputGradient(int expert, Matrix gradient) {
-    double[] weightsOfRows = new double[tokens[expert].length];
-    Arrays.setAll(weightsOfRows, row -> weights[choice(expert, row)]);
-    return gradient.gather(tokens[expert], weightsOfRows);
+  /**
+   * The gradients of experts' outputs, one's rows behind those of the one before: their tokens'
+   * gradients times their weights.
+   */
+  Matrix outputGradient(List<Integer> of, Matrix gradient) {
+    int[] rows = tokens(of);
+    double[] weightsOfRows = new double[rows.length];
+    int at = 0;
+    for (int expert : of) {
+      for (int row = 0; row < tokens[expert].length; row++) {
+        weightsOfRows[at++] = weights[choice(expert, row)];
+      }
+    }
+
+    return gradient.gather(rows, weightsOfRows);
   }
 
   private int choice(int expert, int row) {

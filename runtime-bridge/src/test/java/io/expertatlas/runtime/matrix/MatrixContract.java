@@ -277,6 +277,26 @@ public abstract class MatrixContract {
 
   @ParameterizedTest
   @MethodSource("sizes")
+  void consecutiveRowsAreThoseOfTheTwin(int[] size) {
+    Pair x = random(size[0], size[1], 1);
+    Pair weight = random(5, size[1], 1);
+    for (int first : new int[] {0, size[0] / 3, size[0]}) {
+      for (int count : new int[] {0, (size[0] - first) / 2, size[0] - first}) {
+        Matrix rows = x.real().rows(first, count);
+        agree(rows, x.expected().rows(first, count), 0, 0);
+        int[] indices = IntStream.range(first, first + count).toArray();
+        assertThat(rows.toHost()).isEqualTo(x.real().gather(indices).toHost());
+        agree(
+            rows.linear(weight.real()),
+            x.expected().rows(first, count).linear(weight.expected()),
+            productTolerance(),
+            Math.sqrt(size[1]));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
   void activationsAreThoseOfTheTwin(int[] size) {
     Pair x = random(size[0], size[1], 3);
     Pair up = random(size[0], size[1], 1);
