@@ -1,6 +1,7 @@
 package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
+import java.util.List;
 import java.util.stream.IntStream;
 
 /**
@@ -66,6 +67,25 @@ public interface Matrix {
     double[] numbers = toHost();
     for (int i = 0; i < into.remaining(); i++) {
       into.put(into.position() + i, (float) numbers[first + i]);
+    }
+  }
+
+  /**
+   * Writes numbers of matrices, one's behind those of the one before, from the {@code first}-th on,
+   * rounded to floats, to a buffer's rest, whose position stays.
+   */
+  static void copyInto(List<Matrix> matrices, FloatBuffer into, int first) {
+    int end = first + into.remaining();
+    int begin = 0; // of a matrix
+    for (Matrix one : matrices) {
+      int count = one.rows() * one.columns();
+      int from = Math.max(first, begin);
+      int to = Math.min(end, begin + count);
+      if (from < to) {
+        one.copyInto(into.slice(into.position() + from - first, to - from), from - begin);
+      }
+
+      begin += count;
     }
   }
 

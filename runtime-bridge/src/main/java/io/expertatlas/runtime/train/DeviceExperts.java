@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 
 /**
  * Runs the experts of a device's layers: those that are on the device, or belong there, on its own
@@ -131,9 +132,15 @@ final class DeviceExperts implements ExpertRunner {
         }
       }
 
-      for (int i = 0; i < onPool.size(); i++) {
-        List<Matrix> made = await(layer, onPool.get(i));
-        work.outputs(elsewhere.get(i), made.stream().map(memory.device()::take).toList());
+      for (int end = 0; end < onPool.size(); ) {
+        int first = end;
+        List<List<Matrix>> made = new ArrayList<>(); // [expert]
+        do {
+          made.add(await(layer, onPool.get(end)));
+          end++;
+        } while (end < onPool.size() && onPool.get(end).isDone());
+
+        work.outputs(elsewhere.subList(first, end), onDevice(made));
       }
 
       if (splits && pass == Pass.FORWARD) {
@@ -153,6 +160,13 @@ final class DeviceExperts implements ExpertRunner {
       rows.forEach(scope::keep); // where the CPU is the device
       return rows;
     }
+  }
+
+  /** What experts made, on the device: of each kind the rows of all in one copy. */
+  private List<Matrix> onDevice(List<List<Matrix>> made) {
+    return IntStream.range(0, made.get(0).size())
+        .mapToObj(kind -> memory.device().join(made.stream().map(of -> of.get(kind)).toList()))
+        .toList();
   }
 
   /** Whichever ends first: the expert that the CPU, if it is idle, takes; -1: none. */

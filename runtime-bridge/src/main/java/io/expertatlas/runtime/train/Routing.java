@@ -141,22 +141,47 @@ final class Routing {
     return all;
   }
 
-  private Choices choices() {
-    return new Choices(topK, chosen, slots);
+  /** Rows of the experts' tokens, of some experts in a matrix or of each in its own. */
+  final class Rows {
+    private final Matrix[] matrices = new Matrix[experts];
+    private final int[] firsts = new int[experts]; // an expert's first row of its matrix
+
+    private Rows() {}
+
+    /** Adds those of experts, one's behind those of the one before. */
+    void put(List<Integer> of, Matrix rows) {
+      int first = 0;
+      for (int expert : of) {
+        matrices[expert] = rows;
+        firsts[expert] = first;
+        first += tokens[expert].length;
+      }
+    }
+
+    private Choices choices() {
+      int[] places = new int[slots.length];
+      Arrays.setAll(places, j -> firsts[chosen[j]] + slots[j]);
+      return new Choices(topK, chosen, places);
+    }
+  }
+
+  /** Nobody's rows yet. */
+  Rows rows() {
+    return new Rows();
   }
 
   /**
    * Each token's sum of its experts' outputs, in order of its choices.
    *
-   * @param outputs {@code [expert]} of {@code [row, H]}
+   * @param outputs {@code [row, H]}
    */
-  Matrix combine(Matrix[] outputs, int columns, MatrixDevice device) {
-    return device.combine(outputs, columns, choices(), weights);
+  Matrix combine(Rows outputs, int columns, MatrixDevice device) {
+    return device.combine(outputs.matrices, columns, outputs.choices(), weights);
   }
 
   /** Each token's sum of its experts' rows, unweighted: gradients of what they were given. */
-  Matrix sum(Matrix[] inputs, int columns, MatrixDevice device) {
-    return device.combine(inputs, columns, choices(), null);
+  Matrix sum(Rows inputs, int columns, MatrixDevice device) {
+    return device.combine(inputs.matrices, columns, inputs.choices(), null);
   }
 
   /**
@@ -190,10 +215,10 @@ final class Routing {
    * gradient with choice j's output: {@code w_j (g_j - sum of w g)} for the chosen if renormalized,
    * else {@code p_e ([e chosen] g_e - sum of w g)} for all.
    *
-   * @param along {@code [expert]} of {@code [row, 1]}: w g of its rows
+   * @param along {@code [row, 1]}: w g
    */
-  Matrix logitsGradient(Matrix[] along, MatrixDevice device) {
+  Matrix logitsGradient(Rows along, MatrixDevice device) {
     double[] shares = renormalizes ? weights : probabilities;
-    return device.logitsGradient(along, choices(), shares, renormalizes);
+    return device.logitsGradient(along.matrices, along.choices(), shares, renormalizes);
   }
 }

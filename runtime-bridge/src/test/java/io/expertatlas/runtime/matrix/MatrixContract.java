@@ -624,6 +624,40 @@ public abstract class MatrixContract {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void rowsThatAreJoinedFollowEachOther(int[] size) {
+    Pair first = random(size[0], size[1], 1);
+    Pair second = random(5, size[1], 1);
+    Matrix host = FloatDevice.INSTANCE.take(first.expected());
+    Matrix fewer = FloatDevice.INSTANCE.take(second.expected());
+    Matrix joined = device.join(List.of(fewer, host, second.expected(), host));
+    assertThat(joined.device()).isSameAs(device);
+    agree(
+        joined,
+        twin.join(
+            List.of(second.expected(), first.expected(), second.expected(), first.expected())),
+        0,
+        0);
+    agree(device.join(List.of(host)), first.expected(), 0, 0);
+    assertThat(device.join(List.of(first.real()))).isSameAs(first.real());
+    Matrix wider = FloatDevice.INSTANCE.zeros(3, size[1] + 1);
+    assertThatThrownBy(() -> device.join(List.of(host, wider)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("Cannot join rows of %d and %d numbers", size[1], size[1] + 1);
+  }
+
+  @Test
+  void manyNumbersThatAreJoinedFollowEachOther() {
+    double[] values = IntStream.range(0, 3_000_000).mapToDouble(i -> i % 65_521).toArray();
+    Matrix some = FloatDevice.INSTANCE.of(1000, 3000, values);
+    Matrix one = FloatDevice.INSTANCE.of(1, 3000, Arrays.copyOf(values, 3000));
+    double[] joined = device.join(List.of(one, some, one)).toHost();
+    assertThat(Arrays.copyOf(joined, 3000)).isEqualTo(one.toHost());
+    assertThat(Arrays.copyOfRange(joined, 3000, 3_003_000)).isEqualTo(values);
+    assertThat(Arrays.copyOfRange(joined, 3_003_000, 3_006_000)).isEqualTo(one.toHost());
+  }
+
   /** Buffers of the host of a kind, with room after the numbers and a position that is not 0. */
   private static List<FloatBuffer> buffers(int numbers) {
     FloatBuffer direct =
