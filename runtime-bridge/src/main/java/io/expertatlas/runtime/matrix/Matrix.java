@@ -32,13 +32,19 @@ public interface Matrix {
    *
    * @param columns {@code [row * k]}, of equal numbers the lower column first
    * @param numbers {@code [row * k]}, falling
+   * @param all the numbers, row by row; nothing if they were not asked for
    */
-  record Largest(int[] columns, double[] numbers) {}
+  record Largest(int[] columns, double[] numbers, double[] all) {}
 
-  /** The k largest numbers of each row, k at most as many as it has. */
-  default Largest largest(int k) {
+  /**
+   * The k largest numbers of each row, k at most as many as it has.
+   *
+   * @param withAll whether all numbers are asked for, which come in the same copy
+   */
+  default Largest largest(int k, boolean withAll) {
     double[] all = toHost();
-    Largest largest = new Largest(new int[rows() * k], new double[rows() * k]);
+    Largest largest =
+        new Largest(new int[rows() * k], new double[rows() * k], withAll ? all : new double[0]);
     for (int row = 0; row < rows(); row++) {
       boolean[] isTaken = new boolean[columns()];
       for (int j = row * k; j < (row + 1) * k; j++) {
@@ -197,4 +203,9 @@ public interface Matrix {
    * @return the sum of losses, nats, without the scale
    */
   double crossEntropy(int[] targets, double scale);
+
+  /** {@link #crossEntropy} without the sum, which nobody waits for. */
+  default void crossEntropyGradient(int[] targets, double scale) {
+    crossEntropy(targets, scale);
+  }
 }

@@ -42,12 +42,11 @@ final class Routing {
 
   /** Routes tokens by their logits {@code [token, expert]}. */
   static Routing of(Matrix logits, int topK, boolean renormalizes) {
-    Matrix.Largest largest = logits.largest(topK);
-    double[] all = renormalizes ? new double[0] : logits.toHost();
+    Matrix.Largest largest = logits.largest(topK, !renormalizes);
     int experts = logits.columns();
     Routing routing = new Routing(topK, renormalizes, logits.rows(), experts, largest.columns());
     int[] counts = new int[experts];
-    inParts(logits.rows(), token -> routing.weigh(largest.numbers(), all, token));
+    inParts(logits.rows(), token -> routing.weigh(largest.numbers(), largest.all(), token));
     for (int j = 0; j < routing.chosen.length; j++) {
       routing.slots[j] = counts[routing.chosen[j]]++;
     }

@@ -445,10 +445,13 @@ public abstract class MatrixContract {
     Pair logits = random(size[0], size[1], 8);
     int[] targets = random.ints(size[0], -1, size[1]).toArray();
     double scale = 0.125;
+    Matrix same = logits.real().gather(IntStream.range(0, size[0]).toArray());
     double loss = logits.real().crossEntropy(targets, scale);
     double expected = logits.expected().crossEntropy(targets, scale);
     assertThat(Math.abs(loss - expected)).isLessThanOrEqualTo(EXACT * Math.max(1, expected));
     agree(logits, scale);
+    same.crossEntropyGradient(targets, scale);
+    assertThat(same.toHost()).isEqualTo(logits.real().toHost());
   }
 
   @Test
@@ -477,9 +480,10 @@ public abstract class MatrixContract {
     }
 
     Pair x = of(rows, columns, some);
-    Matrix.Largest real = x.real().largest(k);
+    Matrix.Largest real = x.real().largest(k, seed % 3 == 0);
     int[][] sorted = new int[rows][];
     double[] numbers = x.real().toHost();
+    assertThat(real.all()).isEqualTo(seed % 3 == 0 ? numbers : new double[0]);
     for (int row = 0; row < rows; row++) {
       int at = row * columns;
       sorted[row] =
