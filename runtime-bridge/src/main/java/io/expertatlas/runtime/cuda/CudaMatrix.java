@@ -111,30 +111,43 @@ final class CudaMatrix implements Matrix {
   }
 
   @Override
-  public Largest largest(int k) {
+  public Largest largest(int k, boolean withAll) {
     int found = rows * k;
     int[] at = new int[found];
     double[] numbers = new double[found];
+    double[] all = new double[withAll ? count : 0];
     if (found > 0) {
-      CudaMatrix both = device.make(2, found); // columns, then numbers
+      CudaMatrix read = device.make(1, 2 * found + all.length); // columns, numbers, all
       device
           .on("train_largest", (rows + 127) / 128, 128)
           .with(address())
-          .with(both.address())
+          .with(read.address())
           .with(rows)
           .with(columns)
           .with(k)
           .run();
-      float[] floats = new float[2 * found];
-      both.copyInto(FloatBuffer.wrap(floats), 0);
-      device.release(both);
+      if (withAll) {
+        elements("train_copy")
+            .with(address())
+            .with(read.address() + 4L * (2 * found))
+            .with((long) count)
+            .run();
+      }
+
+      float[] floats = new float[read.count];
+      read.copyInto(FloatBuffer.wrap(floats), 0);
+      device.release(read);
       for (int i = 0; i < found; i++) {
         at[i] = (int) floats[i];
         numbers[i] = floats[found + i];
       }
+
+      for (int i = 0; i < all.length; i++) {
+        all[i] = floats[2 * found + i];
+      }
     }
 
-    return new Largest(at, numbers);
+    return new Largest(at, numbers, all);
   }
 
   @Override
@@ -644,6 +657,23 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public double crossEntropy(int[] targets, double scale) {
+    CudaMatrix losses = losses(targets, scale);
+    double sum = 0;
+    for (double loss : device.readDoubles(losses, rows)) {
+      sum += loss;
+    }
+
+    device.release(losses);
+    return sum;
+  }
+
+  @Override
+  public void crossEntropyGradient(int[] targets, double scale) {
+    device.release(losses(targets, scale));
+  }
+
+  /** Turns this into the gradient; each row's loss, a double. */
+  private CudaMatrix losses(int[] targets, double scale) {
     if (targets.length != rows) {
       throw new IllegalArgumentException(
           "Invalid targets: %d, of %d rows".formatted(targets.length, rows));
@@ -655,26 +685,19 @@ final class CudaMatrix implements Matrix {
       }
     }
 
-    if (count == 0) {
-      return 0;
-    }
-
     CudaMatrix losses = device.make(rows, 2); // doubles
-    device
-        .on("train_cross_entropy", rows, 512)
-        .with(address())
-        .with(device.uploads().send(new long[0], new double[0], targets).ints()[0])
-        .with((float) scale)
-        .with(losses.address())
-        .with(columns)
-        .run();
-    double sum = 0;
-    for (double loss : device.readDoubles(losses, rows)) {
-      sum += loss;
+    if (rows > 0) {
+      device
+          .on("train_cross_entropy", rows, 512)
+          .with(address())
+          .with(device.uploads().send(new long[0], new double[0], targets).ints()[0])
+          .with((float) scale)
+          .with(losses.address())
+          .with(columns)
+          .run();
     }
 
-    device.release(losses);
-    return sum;
+    return losses;
   }
 
   private void checkSame(CudaMatrix other) {

@@ -240,6 +240,18 @@ public final class CudaMatrixDevice implements MatrixDevice {
     return copy;
   }
 
+  @Override
+  public Matrix join(List<Matrix> matrices) {
+    if (matrices.size() == 1) {
+      return take(matrices.get(0));
+    }
+
+    CudaMatrix out = make(MatrixDevice.joinedRows(matrices), matrices.get(0).columns());
+    use();
+    uploads.fill(out, (into, first) -> Matrix.copyInto(matrices, into, first));
+    return out;
+  }
+
   /** Copies from another GPU, or device of this one, and waits. */
   private void fetch(CudaMatrix into, CudaMatrix from) {
     CudaMatrixDevice sender = from.device();

@@ -3,6 +3,7 @@ package io.expertatlas.runtime.matrix;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -59,6 +60,17 @@ public final class FloatDevice implements MatrixDevice {
     FloatMatrix copy = new FloatMatrix(matrix.rows(), matrix.columns());
     matrix.copyInto(copy.values, 0);
     return copy;
+  }
+
+  @Override
+  public Matrix join(List<Matrix> matrices) {
+    if (matrices.size() == 1) {
+      return take(matrices.get(0));
+    }
+
+    FloatMatrix out = new FloatMatrix(MatrixDevice.joinedRows(matrices), matrices.get(0).columns());
+    Matrix.copyInto(matrices, out.values, 0);
+    return out;
   }
 
   @Override

@@ -227,6 +227,12 @@ final class FloatMatrix implements Matrix {
     return out;
   }
 
+  /** A view. */
+  @Override
+  public Matrix rows(int first, int count) {
+    return new FloatMatrix(count, columns, values.slice(first * columns, count * columns), false);
+  }
+
   @Override
   public void addRowsAt(int[] indices, Matrix rowsOf) {
     FloatMatrix more = of(rowsOf);

@@ -1,6 +1,8 @@
 package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
+import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Rows of numbers on a device, and what training computes of them. Operands are of one device;
@@ -30,13 +32,19 @@ public interface Matrix {
    *
    * @param columns {@code [row * k]}, of equal numbers the lower column first
    * @param numbers {@code [row * k]}, falling
+   * @param all the numbers, row by row; nothing if they were not asked for
    */
-  record Largest(int[] columns, double[] numbers) {}
+  record Largest(int[] columns, double[] numbers, double[] all) {}
 
-  /** The k largest numbers of each row, k at most as many as it has. */
-  default Largest largest(int k) {
+  /**
+   * The k largest numbers of each row, k at most as many as it has.
+   *
+   * @param withAll whether all numbers are asked for, which come in the same copy
+   */
+  default Largest largest(int k, boolean withAll) {
     double[] all = toHost();
-    Largest largest = new Largest(new int[rows() * k], new double[rows() * k]);
+    Largest largest =
+        new Largest(new int[rows() * k], new double[rows() * k], withAll ? all : new double[0]);
     for (int row = 0; row < rows(); row++) {
       boolean[] isTaken = new boolean[columns()];
       for (int j = row * k; j < (row + 1) * k; j++) {
@@ -68,6 +76,25 @@ public interface Matrix {
     }
   }
 
+  /**
+   * Writes numbers of matrices, one's behind those of the one before, from the {@code first}-th on,
+   * rounded to floats, to a buffer's rest, whose position stays.
+   */
+  static void copyInto(List<Matrix> matrices, FloatBuffer into, int first) {
+    int end = first + into.remaining();
+    int begin = 0; // of a matrix
+    for (Matrix one : matrices) {
+      int count = one.rows() * one.columns();
+      int from = Math.max(first, begin);
+      int to = Math.min(end, begin + count);
+      if (from < to) {
+        one.copyInto(into.slice(into.position() + from - first, to - from), from - begin);
+      }
+
+      begin += count;
+    }
+  }
+
   /** This [t, in] through a linear layer [n, in]: [t, n]. */
   Matrix linear(Matrix weight);
 
@@ -96,6 +123,14 @@ public interface Matrix {
 
   /** Rows by their index, each times a weight. */
   Matrix gather(int[] indices, double[] weights);
+
+  /**
+   * Consecutive rows: [count, columns]. A copy, or a view of this one's numbers, so that neither is
+   * written while the other is in use.
+   */
+  default Matrix rows(int first, int count) {
+    return gather(IntStream.range(first, first + count).toArray());
+  }
 
   /** Adds each row of another to a row of this one, in order: the gradient of {@link #gather}. */
   void addRowsAt(int[] indices, Matrix rows);
@@ -186,4 +221,9 @@ public interface Matrix {
    * @return the sum of losses, nats, without the scale
    */
   double crossEntropy(int[] targets, double scale);
+
+  /** {@link #crossEntropy} without the sum, which nobody waits for. */
+  default void crossEntropyGradient(int[] targets, double scale) {
+    crossEntropy(targets, scale);
+  }
 }

@@ -29,6 +29,32 @@ public interface MatrixDevice extends AutoCloseable {
   Matrix take(Matrix matrix);
 
   /**
+   * Rows of matrices of one width, one's behind those of the one before: a new matrix, or {@link
+   * #take} of the only one; what their devices were asked for must be done.
+   *
+   * @param matrices at least one
+   * @throws IllegalArgumentException if they are not of one width
+   */
+  Matrix join(List<Matrix> matrices);
+
+  /**
+   * The rows of matrices that {@link #join} is given.
+   *
+   * @throws IllegalArgumentException if they are not of one width
+   */
+  static int joinedRows(List<Matrix> matrices) {
+    int columns = matrices.get(0).columns();
+    for (Matrix one : matrices) {
+      if (one.columns() != columns) {
+        throw new IllegalArgumentException(
+            "Cannot join rows of %d and %d numbers".formatted(columns, one.columns()));
+      }
+    }
+
+    return matrices.stream().mapToInt(Matrix::rows).reduce(0, Math::addExact);
+  }
+
+  /**
    * Begins a lasting copy of a host's numbers, once there is memory; it is there when {@link
    * #awaitLoads} returns. The host's stay as they are while it is in use: a device that computes
    * from them directly makes none.

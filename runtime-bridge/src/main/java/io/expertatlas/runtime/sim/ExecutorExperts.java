@@ -11,15 +11,16 @@ import io.expertatlas.runtime.pipeline.TrainingProfile;
 import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
  * The experts of a layer and chunk as the executor runs them: those for the CPU are sent their rows
- * one by one; then the device computes its own as their weights arrive, and gives the CPU one more
- * where that ends sooner; then it takes what the CPU made, in order. Backward begins with those of
- * which the host has what forward computed.
+ * together; then the device computes its own as their weights arrive, and gives the CPU one more
+ * where that ends sooner; then it takes what the CPU made, in order, together what is there.
+ * Backward begins with those of which the host has what forward computed.
  */
 final class ExecutorExperts {
   private final DeviceContext context;
@@ -133,21 +134,29 @@ final class ExecutorExperts {
 
     /** Rows of the experts that the CPU has not been given yet; of gradients, and what they see. */
     private void send() {
-      int place = made.size();
-      if (place == elsewhere.size()) {
+      int first = made.size();
+      if (first == elsewhere.size()) {
         done.run();
         return;
       }
 
-      int expert = elsewhere.get(place);
+      int end = elsewhere.size();
+      made.addAll(Collections.nCopies(end - first, false));
       int matrices = isBackward && !isTaped ? 2 : 1;
-      made.add(false);
       context.busy(
-          matrices * times().curve(Curve.COPY_ACTIVATION, counts[expert]),
+          matrices * times().curve(Curve.COPY_ACTIVATION, rows(first, end)),
           () -> {
-            compute(place, expert);
-            send();
+            for (int place = first; place < end; place++) {
+              compute(place, elsewhere.get(place));
+            }
+
+            done.run();
           });
+    }
+
+    /** Rows of experts elsewhere. */
+    private int rows(int first, int end) {
+      return elsewhere.subList(first, end).stream().mapToInt(expert -> counts[expert]).sum();
     }
 
     private void compute(int place, int expert) {
@@ -254,9 +263,9 @@ final class ExecutorExperts {
 
         done.run();
       } else if (made.get(place)) {
-        context.busy(
-            times().curve(Curve.RETURN_ACTIVATION, counts[elsewhere.get(place)]),
-            () -> take(place + 1));
+        int found = made.subList(place, made.size()).indexOf(false);
+        int end = found < 0 ? made.size() : place + found;
+        context.busy(times().curve(Curve.RETURN_ACTIVATION, rows(place, end)), () -> take(end));
       } else {
         awaits = () -> take(place);
       }

@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 
 /**
  * Runs the experts of a device's layers: those that are on the device, or belong there, on its own
@@ -87,8 +88,27 @@ final class DeviceExperts implements ExpertRunner {
 
     void start() throws InterruptedException {
       memory.ask(() -> assign(layer, counts, pass, here, elsewhere));
-      for (int expert : elsewhere) {
-        onPool.add(send(layer, expert, work));
+      send(elsewhere);
+    }
+
+    /** Gives the CPU experts: the device waits once, for a copy of the rows of all. */
+    private void send(List<Integer> experts) {
+      if (experts.isEmpty()) {
+        return;
+      }
+
+      List<Matrix> rows = rowsOnCpu(experts, work);
+      memory.ask(
+          () -> {
+            onCpu += experts.size();
+            idleAsked = false;
+          });
+      int first = 0;
+      for (int expert : experts) {
+        int from = first;
+        List<Matrix> own = rows.stream().map(all -> all.rows(from, counts[expert])).toList();
+        onPool.add(pool.submit(() -> computeOnCpu(layer, expert, own, work)));
+        first += counts[expert];
       }
     }
 
@@ -100,7 +120,7 @@ final class DeviceExperts implements ExpertRunner {
         if (sooner >= 0) {
           here.remove((Integer) sooner);
           elsewhere.add(sooner);
-          onPool.add(send(layer, sooner, work));
+          send(List.of(sooner));
           continue;
         }
 
@@ -112,9 +132,15 @@ final class DeviceExperts implements ExpertRunner {
         }
       }
 
-      for (int i = 0; i < onPool.size(); i++) {
-        List<Matrix> made = await(layer, onPool.get(i));
-        work.outputs(elsewhere.get(i), made.stream().map(memory.device()::take).toList());
+      for (int end = 0; end < onPool.size(); ) {
+        int first = end;
+        List<List<Matrix>> made = new ArrayList<>(); // [expert]
+        do {
+          made.add(await(layer, onPool.get(end)));
+          end++;
+        } while (end < onPool.size() && onPool.get(end).isDone());
+
+        work.outputs(elsewhere.subList(first, end), onDevice(made));
       }
 
       if (splits && pass == Pass.FORWARD) {
@@ -127,14 +153,20 @@ final class DeviceExperts implements ExpertRunner {
     }
   }
 
-  private Future<List<Matrix>> send(int layer, int expert, Work work) {
-    List<Matrix> inputs = work.inputs(expert).stream().map(cpu.device()::take).toList();
-    memory.ask(
-        () -> {
-          onCpu++;
-          idleAsked = false;
-        });
-    return pool.submit(() -> computeOnCpu(layer, expert, inputs, work));
+  /** What experts are given, on the CPU; the device gives it up once it is copied. */
+  private List<Matrix> rowsOnCpu(List<Integer> experts, Work work) {
+    try (MatrixDevice.Scope scope = memory.device().scope()) {
+      List<Matrix> rows = work.inputs(experts).stream().map(cpu.device()::take).toList();
+      rows.forEach(scope::keep); // where the CPU is the device
+      return rows;
+    }
+  }
+
+  /** What experts made, on the device: of each kind the rows of all in one copy. */
+  private List<Matrix> onDevice(List<List<Matrix>> made) {
+    return IntStream.range(0, made.get(0).size())
+        .mapToObj(kind -> memory.device().join(made.stream().map(of -> of.get(kind)).toList()))
+        .toList();
   }
 
   /** Whichever ends first: the expert that the CPU, if it is idle, takes; -1: none. */

@@ -8,8 +8,10 @@ import java.util.List;
 interface ExpertRunner {
   /** The work of a layer's experts. */
   interface Work {
-    /** What an expert is given, on the layer's device. */
-    List<Matrix> inputs(int expert);
+    /**
+     * What experts are given, on the layer's device: rows of one behind those of the one before.
+     */
+    List<Matrix> inputs(List<Integer> experts);
 
     /**
      * Computes an expert where its copies are; different experts may run at the same time.
@@ -19,12 +21,15 @@ interface ExpertRunner {
      */
     List<Matrix> compute(int expert, List<Matrix> inputs, Copies copies);
 
-    /** Takes what an expert made, on the layer's device. */
-    void outputs(int expert, List<Matrix> made);
+    /**
+     * Takes what experts made, on the layer's device: rows of one behind those of the one before.
+     */
+    void outputs(List<Integer> experts, List<Matrix> made);
 
     /** All of it where the layer is. */
     default void run(int expert, Copies copies) {
-      outputs(expert, compute(expert, inputs(expert), copies));
+      List<Integer> one = List.of(expert);
+      outputs(one, compute(expert, inputs(one), copies));
     }
   }
 

@@ -310,9 +310,10 @@ public final class LayerProfiler {
         () -> {
           for (int expert = 0; expert < counts.length; expert++) {
             if (counts[expert] > 0) {
-              Matrix rows = work.inputs(expert).get(0);
+              List<Integer> one = List.of(expert);
+              Matrix rows = work.inputs(one).get(0);
               work.outputs(
-                  expert,
+                  one,
                   pass == ExpertRunner.Pass.FORWARD ? List.of(rows) : List.of(rows, along[expert]));
             }
           }

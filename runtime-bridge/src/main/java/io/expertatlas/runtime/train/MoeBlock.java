@@ -68,12 +68,12 @@ record MoeBlock(
   Result forward(Matrix x, Copies copies, ExpertRunner runner) throws InterruptedException {
     Routing routing = Routing.of(x.linear(copies.value(router)), topK, renormalizes);
     ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
-    Matrix[] outputs = new Matrix[experts.size()];
+    Routing.Rows outputs = routing.rows();
     ExpertRunner.Work work =
         new ExpertRunner.Work() {
           @Override
-          public List<Matrix> inputs(int expert) {
-            return List.of(x.gather(routing.tokens(expert)));
+          public List<Matrix> inputs(List<Integer> given) {
+            return List.of(x.gather(routing.tokens(given)));
           }
 
           @Override
@@ -84,8 +84,8 @@ record MoeBlock(
           }
 
           @Override
-          public void outputs(int expert, List<Matrix> made) {
-            outputs[expert] = made.get(0);
+          public void outputs(List<Integer> given, List<Matrix> made) {
+            outputs.put(given, made.get(0));
           }
         };
     boolean[] beside =
@@ -107,8 +107,8 @@ record MoeBlock(
     private final Copies copies;
     private final ExpertRunner runner;
     private final ExpertRunner.Running taped;
-    private final Matrix[] made = new Matrix[experts.size()]; // gradients of inputs
-    private final Matrix[] along = new Matrix[experts.size()];
+    private final Routing.Rows made; // gradients of inputs
+    private final Routing.Rows along;
     private Matrix x;
 
     private Backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
@@ -117,6 +117,8 @@ record MoeBlock(
       this.gradient = gradient;
       this.copies = copies;
       this.runner = runner;
+      this.made = tape.routing.rows();
+      this.along = tape.routing.rows();
       this.taped = start(true);
     }
 
@@ -147,10 +149,10 @@ record MoeBlock(
     }
 
     @Override
-    public List<Matrix> inputs(int expert) {
-      Matrix rows = tape.routing.outputGradient(expert, gradient);
-      return tape.experts[expert] == null
-          ? List.of(rows, x.gather(tape.routing.tokens(expert)))
+    public List<Matrix> inputs(List<Integer> given) {
+      Matrix rows = tape.routing.outputGradient(given, gradient);
+      return tape.experts[given.get(0)] == null // as all that start together
+          ? List.of(rows, x.gather(tape.routing.tokens(given)))
           : List.of(rows);
     }
 
@@ -169,16 +171,17 @@ record MoeBlock(
     @Override
     public void run(int expert, Copies own) {
       try (MatrixDevice.Scope scope = own.device().scope()) {
-        List<Matrix> both = compute(expert, inputs(expert), own);
+        List<Integer> one = List.of(expert);
+        List<Matrix> both = compute(expert, inputs(one), own);
         both.forEach(scope::keep);
-        outputs(expert, both);
+        outputs(one, both);
       }
     }
 
     @Override
-    public void outputs(int expert, List<Matrix> both) {
-      made[expert] = both.get(0);
-      along[expert] = both.get(1);
+    public void outputs(List<Integer> given, List<Matrix> both) {
+      made.put(given, both.get(0));
+      along.put(given, both.get(1));
     }
   }
 }

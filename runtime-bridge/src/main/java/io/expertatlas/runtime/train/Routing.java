@@ -4,6 +4,7 @@ import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
@@ -41,12 +42,11 @@ final class Routing {
 
   /** Routes tokens by their logits {@code [token, expert]}. */
   static Routing of(Matrix logits, int topK, boolean renormalizes) {
-    Matrix.Largest largest = logits.largest(topK);
-    double[] all = renormalizes ? new double[0] : logits.toHost();
+    Matrix.Largest largest = logits.largest(topK, !renormalizes);
     int experts = logits.columns();
     Routing routing = new Routing(topK, renormalizes, logits.rows(), experts, largest.columns());
     int[] counts = new int[experts];
-    inParts(logits.rows(), token -> routing.weigh(largest.numbers(), all, token));
+    inParts(logits.rows(), token -> routing.weigh(largest.numbers(), largest.all(), token));
     for (int j = 0; j < routing.chosen.length; j++) {
       routing.slots[j] = counts[routing.chosen[j]]++;
     }
@@ -128,34 +128,76 @@ final class Routing {
     return Arrays.stream(tokens).mapToInt(rows -> rows.length).toArray();
   }
 
-  /** The tokens of an expert, ascending. */
-  int[] tokens(int expert) {
-    return tokens[expert];
+  /** The tokens of experts, each one's ascending, behind those of the one before. */
+  int[] tokens(List<Integer> of) {
+    int[] all = new int[of.stream().mapToInt(expert -> tokens[expert].length).sum()];
+    int first = 0;
+    for (int expert : of) {
+      System.arraycopy(tokens[expert], 0, all, first, tokens[expert].length);
+      first += tokens[expert].length;
+    }
+
+    return all;
   }
 
-  private Choices choices() {
-    return new Choices(topK, chosen, slots);
+  /** Rows of the experts' tokens, of some experts in a matrix or of each in its own. */
+  final class Rows {
+    private final Matrix[] matrices = new Matrix[experts];
+    private final int[] firsts = new int[experts]; // an expert's first row of its matrix
+
+    private Rows() {}
+
+    /** Adds those of experts, one's behind those of the one before. */
+    void put(List<Integer> of, Matrix rows) {
+      int first = 0;
+      for (int expert : of) {
+        matrices[expert] = rows;
+        firsts[expert] = first;
+        first += tokens[expert].length;
+      }
+    }
+
+    private Choices choices() {
+      int[] places = new int[slots.length];
+      Arrays.setAll(places, j -> firsts[chosen[j]] + slots[j]);
+      return new Choices(topK, chosen, places);
+    }
+  }
+
+  /** Nobody's rows yet. */
+  Rows rows() {
+    return new Rows();
   }
 
   /**
    * Each token's sum of its experts' outputs, in order of its choices.
    *
-   * @param outputs {@code [expert]} of {@code [row, H]}
+   * @param outputs {@code [row, H]}
    */
-  Matrix combine(Matrix[] outputs, int columns, MatrixDevice device) {
-    return device.combine(outputs, columns, choices(), weights);
+  Matrix combine(Rows outputs, int columns, MatrixDevice device) {
+    return device.combine(outputs.matrices, columns, outputs.choices(), weights);
   }
 
   /** Each token's sum of its experts' rows, unweighted: gradients of what they were given. */
-  Matrix sum(Matrix[] inputs, int columns, MatrixDevice device) {
-    return device.combine(inputs, columns, choices(), null);
+  Matrix sum(Rows inputs, int columns, MatrixDevice device) {
+    return device.combine(inputs.matrices, columns, inputs.choices(), null);
   }
 
-  /** The gradient of an expert's output: its tokens' gradients times their weights. */
-  Matrix outputGradient(int expert, Matrix gradient) {
-    double[] weightsOfRows = new double[tokens[expert].length];
-    Arrays.setAll(weightsOfRows, row -> weights[choice(expert, row)]);
-    return gradient.gather(tokens[expert], weightsOfRows);
+  /**
+   * The gradients of experts' outputs, one's rows behind those of the one before: their tokens'
+   * gradients times their weights.
+   */
+  Matrix outputGradient(List<Integer> of, Matrix gradient) {
+    int[] rows = tokens(of);
+    double[] weightsOfRows = new double[rows.length];
+    int at = 0;
+    for (int expert : of) {
+      for (int row = 0; row < tokens[expert].length; row++) {
+        weightsOfRows[at++] = weights[choice(expert, row)];
+      }
+    }
+
+    return gradient.gather(rows, weightsOfRows);
   }
 
   private int choice(int expert, int row) {
@@ -172,10 +214,10 @@ final class Routing {
    * gradient with choice j's output: {@code w_j (g_j - sum of w g)} for the chosen if renormalized,
    * else {@code p_e ([e chosen] g_e - sum of w g)} for all.
    *
-   * @param along {@code [expert]} of {@code [row, 1]}: w g of its rows
+   * @param along {@code [row, 1]}: w g
    */
-  Matrix logitsGradient(Matrix[] along, MatrixDevice device) {
+  Matrix logitsGradient(Rows along, MatrixDevice device) {
     double[] shares = renormalizes ? weights : probabilities;
-    return device.logitsGradient(along, choices(), shares, renormalizes);
+    return device.logitsGradient(along.matrices, along.choices(), shares, renormalizes);
   }
 }

@@ -271,7 +271,7 @@ record Stage(TrainableModel model, int first, int end) {
 
   private Matrix logitsAgain(Tape tape, long targets, Copies copies) {
     Matrix logits = model.logits(tape.output, copies);
-    logits.crossEntropy(tape.batch.next(), 1.0 / targets);
+    logits.crossEntropyGradient(tape.batch.next(), 1.0 / targets);
     return logits;
   }
 }

@@ -287,6 +287,26 @@ public abstract class MatrixContract {
 
   @ParameterizedTest
   @MethodSource("sizes")
+  void consecutiveRowsAreThoseOfTheTwin(int[] size) {
+    Pair x = random(size[0], size[1], 1);
+    Pair weight = random(5, size[1], 1);
+    for (int first : new int[] {0, size[0] / 3, size[0]}) {
+      for (int count : new int[] {0, (size[0] - first) / 2, size[0] - first}) {
+        Matrix rows = x.real().rows(first, count);
+        agree(rows, x.expected().rows(first, count), 0, 0);
+        int[] indices = IntStream.range(first, first + count).toArray();
+        assertThat(rows.toHost()).isEqualTo(x.real().gather(indices).toHost());
+        agree(
+            rows.linear(weight.real()),
+            x.expected().rows(first, count).linear(weight.expected()),
+            productTolerance(),
+            Math.sqrt(size[1]));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
   void activationsAreThoseOfTheTwin(int[] size) {
     Pair x = random(size[0], size[1], 3);
     Pair up = random(size[0], size[1], 1);
@@ -475,10 +495,13 @@ public abstract class MatrixContract {
     Pair logits = random(size[0], size[1], 8);
     int[] targets = random.ints(size[0], -1, size[1]).toArray();
     double scale = 0.125;
+    Matrix same = logits.real().gather(IntStream.range(0, size[0]).toArray());
     double loss = logits.real().crossEntropy(targets, scale);
     double expected = logits.expected().crossEntropy(targets, scale);
     assertThat(Math.abs(loss - expected)).isLessThanOrEqualTo(EXACT * Math.max(1, expected));
     agree(logits, scale);
+    same.crossEntropyGradient(targets, scale);
+    assertThat(same.toHost()).isEqualTo(logits.real().toHost());
   }
 
   @Test
@@ -507,9 +530,10 @@ public abstract class MatrixContract {
     }
 
     Pair x = of(rows, columns, some);
-    Matrix.Largest real = x.real().largest(k);
+    Matrix.Largest real = x.real().largest(k, seed % 3 == 0);
     int[][] sorted = new int[rows][];
     double[] numbers = x.real().toHost();
+    assertThat(real.all()).isEqualTo(seed % 3 == 0 ? numbers : new double[0]);
     for (int row = 0; row < rows; row++) {
       int at = row * columns;
       sorted[row] =
@@ -652,6 +676,40 @@ public abstract class MatrixContract {
     for (int i = 0; i < 10; i++) {
       assertThat(some.clear().get(i)).isEqualTo(i < 2 || i > 5 ? 0 : (float) values[6988 + i]);
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void rowsThatAreJoinedFollowEachOther(int[] size) {
+    Pair first = random(size[0], size[1], 1);
+    Pair second = random(5, size[1], 1);
+    Matrix host = FloatDevice.INSTANCE.take(first.expected());
+    Matrix fewer = FloatDevice.INSTANCE.take(second.expected());
+    Matrix joined = device.join(List.of(fewer, host, second.expected(), host));
+    assertThat(joined.device()).isSameAs(device);
+    agree(
+        joined,
+        twin.join(
+            List.of(second.expected(), first.expected(), second.expected(), first.expected())),
+        0,
+        0);
+    agree(device.join(List.of(host)), first.expected(), 0, 0);
+    assertThat(device.join(List.of(first.real()))).isSameAs(first.real());
+    Matrix wider = FloatDevice.INSTANCE.zeros(3, size[1] + 1);
+    assertThatThrownBy(() -> device.join(List.of(host, wider)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("Cannot join rows of %d and %d numbers", size[1], size[1] + 1);
+  }
+
+  @Test
+  void manyNumbersThatAreJoinedFollowEachOther() {
+    double[] values = IntStream.range(0, 3_000_000).mapToDouble(i -> i % 65_521).toArray();
+    Matrix some = FloatDevice.INSTANCE.of(1000, 3000, values);
+    Matrix one = FloatDevice.INSTANCE.of(1, 3000, Arrays.copyOf(values, 3000));
+    double[] joined = device.join(List.of(one, some, one)).toHost();
+    assertThat(Arrays.copyOf(joined, 3000)).isEqualTo(one.toHost());
+    assertThat(Arrays.copyOfRange(joined, 3000, 3_003_000)).isEqualTo(values);
+    assertThat(Arrays.copyOfRange(joined, 3_003_000, 3_006_000)).isEqualTo(one.toHost());
   }
 
   /** Buffers of the host of a kind, with room after the numbers and a position that is not 0. */

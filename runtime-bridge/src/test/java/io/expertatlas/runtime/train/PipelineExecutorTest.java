@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -281,6 +282,48 @@ class PipelineExecutorTest {
 
     assertThat(onCpu.get(1.0)).isGreaterThan(onCpu.get(1e12));
     assertThat(losses.get(1.0)).isEqualTo(losses.get(1e12));
+  }
+
+  /** The CPU in doubles; counts weights that are loaded, and copies that a device waits for. */
+  private static MatrixDevice counting(AtomicInteger loads, AtomicInteger copies) {
+    return (MatrixDevice)
+        Proxy.newProxyInstance(
+            MatrixDevice.class.getClassLoader(),
+            new Class<?>[] {MatrixDevice.class},
+            (proxy, method, arguments) -> {
+              boolean isOfDevice = Thread.currentThread().getName().equals("device");
+              if (method.getName().equals("take") && isOfDevice) {
+                copies.incrementAndGet();
+              } else if (method.getName().equals("load")) {
+                loads.incrementAndGet();
+              }
+
+              return method.invoke(DoubleDevice.INSTANCE, arguments);
+            });
+  }
+
+  @Test
+  void theCpusExpertsOfALayerGetTheirRowsInOneCopy() throws InterruptedException {
+    AtomicInteger loads = new AtomicInteger();
+    AtomicInteger copies = new AtomicInteger();
+    Backend backend = new Backend(slowCopies().devices(), counting(loads, copies), true);
+    PipelineOptions options =
+        new PipelineOptions(
+            StagePlan.equal(PipelineKind.APTMOE, 1, LAYERS, LAYERS),
+            1,
+            AffinityPolicy.EQUATION_1,
+            costs(1), // all are the CPU's that are not there
+            1L << 30,
+            1,
+            3);
+    TrainableModel model = model("mixtral");
+    try (PipelineExecutor executor =
+        new PipelineExecutor(model, options, backend, TOKENS, LENGTH)) {
+      executor.loss(TinyModels.batch(19, 4, 6, 1));
+    }
+
+    assertThat(copies.get()).isBetween(1, LAYERS);
+    assertThat(loads.get()).isGreaterThan(3 * 2 * LAYERS); // weights of more than 2 in a layer
   }
 
   @Test
