@@ -27,6 +27,7 @@ final class Routing {
   private final double[] weights; // [token][k]
   private final int[] slots; // [token][k] row among its expert's
   private final int[][] tokens; // [expert][row]
+  private final int[][] places; // [expert][row] in chosen
 
   private Routing(int topK, boolean renormalizes, int rows, int experts, int[] chosen) {
     this.topK = topK;
@@ -38,6 +39,7 @@ final class Routing {
     this.weights = new double[rows * topK];
     this.slots = new int[rows * topK];
     this.tokens = new int[experts][];
+    this.places = new int[experts][];
   }
 
   /** Routes tokens by their logits {@code [token, expert]}. */
@@ -53,10 +55,12 @@ final class Routing {
 
     for (int expert = 0; expert < experts; expert++) {
       routing.tokens[expert] = new int[counts[expert]];
+      routing.places[expert] = new int[counts[expert]];
     }
 
     for (int j = 0; j < routing.chosen.length; j++) {
       routing.tokens[routing.chosen[j]][routing.slots[j]] = j / topK;
+      routing.places[routing.chosen[j]][routing.slots[j]] = j;
     }
 
     return routing;
@@ -116,11 +120,11 @@ final class Routing {
 
   /**
    * Bytes for so many tokens: probabilities, if they are needed, and of each choice expert, row,
-   * token and weight.
+   * token, place and weight.
    */
   static long bytes(int tokens, int experts, int topK, boolean renormalizes) {
     int probabilities = renormalizes ? 0 : experts * Double.BYTES;
-    return (long) tokens * (probabilities + topK * (3 * Integer.BYTES + Double.BYTES));
+    return (long) tokens * (probabilities + topK * (4 * Integer.BYTES + Double.BYTES));
   }
 
   /** Tokens of each expert. */
@@ -192,21 +196,12 @@ final class Routing {
     double[] weightsOfRows = new double[rows.length];
     int at = 0;
     for (int expert : of) {
-      for (int row = 0; row < tokens[expert].length; row++) {
-        weightsOfRows[at++] = weights[choice(expert, row)];
+      for (int place : places[expert]) {
+        weightsOfRows[at++] = weights[place];
       }
     }
 
     return gradient.gather(rows, weightsOfRows);
-  }
-
-  private int choice(int expert, int row) {
-    int j = tokens[expert][row] * topK;
-    while (chosen[j] != expert) {
-      j++;
-    }
-
-    return j;
   }
 
   /**
