@@ -29,7 +29,8 @@ final class HostWork {
 
   private static final int TURNS = 32; // times that a thread takes some, at least
 
-  private static final int THREADS = Runtime.getRuntime().availableProcessors();
+  /** Threads at most. */
+  static final int THREADS = Runtime.getRuntime().availableProcessors();
 
   /** Not the common pool: who routes tokens there does not wait for an optimizer. */
   private static final ForkJoinPool POOL = new ForkJoinPool(THREADS);

@@ -37,6 +37,7 @@ public final class LayerProfiler {
   private static final long STEADY_NANOS = 500_000_000; // until loops of the CPU are compiled
   private static final long UNCACHED_BYTES = 512L << 20; // more than caches hold
   private static final int MOST_LAYERS = 64;
+  private static final long MOVED = 32 << 20; // numbers of a thread of the optimizer
 
   private final TrainableModel model;
   private final Backend backend;
@@ -142,7 +143,7 @@ public final class LayerProfiler {
                     settings.tokens(),
                     settings.sequenceLength(),
                     peak,
-                    moved.stream().mapToLong(Parameter::elements).sum()),
+                    elements(moved)),
                 pieces)));
   }
 
@@ -173,16 +174,29 @@ public final class LayerProfiler {
 
   /**
    * What the optimizer moves at once: in a step it passes over all layers, so that none of it is in
-   * a cache when it comes again. Of a small layer there are as many as take so much memory.
+   * a cache when it comes again. Of a small layer there are as many as take so much memory. They
+   * are moved several times in a row where threads are many: what it takes until all are at work,
+   * and all have ended, is little of a step.
    */
   private List<Parameter> moved() {
-    List<Parameter> moved = new ArrayList<>();
+    List<Parameter> once = new ArrayList<>(model.parameters());
     for (int i = layersMoved(model.size()); i > 1; i--) {
-      model.parameters().forEach(parameter -> moved.add(parameter.blank()));
+      model.parameters().forEach(parameter -> once.add(parameter.blank()));
     }
 
-    moved.addAll(model.parameters());
+    List<Parameter> moved = new ArrayList<>(once);
+    int layers = layersMoved(model.size());
+    for (int i = 2 * layers;
+        i <= MOST_LAYERS && elements(moved) < MOVED * HostWork.THREADS;
+        i += layers) {
+      moved.addAll(once);
+    }
+
     return moved;
+  }
+
+  private static long elements(List<Parameter> parameters) {
+    return parameters.stream().mapToLong(Parameter::elements).sum();
   }
 
   private static int layersMoved(long size) {
