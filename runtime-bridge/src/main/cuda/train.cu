@@ -333,10 +333,13 @@ extern "C" __global__ void train_head_addresses(
   out[(size_t)blockIdx.y * units * group + i] = batch[0] + number * sizeof(float);
 }
 
-// What a lane has of a row of up to `COUNT` * 128 numbers, four neighbours at a time, `rest` from place `end` on.
-template <int COUNT> static __device__ void row_in(const float* row, int end, float rest, int lane, float4 (&x)[COUNT]) {
+// Rows of attention. `LANES` neighbouring lanes of a warp have a row of up to 4 * LANES * COUNT numbers, a lane four
+// neighbours at a time; `rest` stands for those from place `end` on.
+template <int LANES, int COUNT>
+static __device__ void row_in(const float* row, int end, float rest, int lane, float4 (&x)[COUNT]) {
+#pragma unroll
   for (int i = 0; i < COUNT; i++) {
-    const int j = 4 * (i * WARP + lane);
+    const int j = 4 * (i * LANES + lane);
     x[i] = j < end ? *reinterpret_cast<const float4*>(row + j) : make_float4(rest, rest, rest, rest);
     x[i].y = j + 1 < end ? x[i].y : rest;
     x[i].z = j + 2 < end ? x[i].z : rest;
@@ -344,54 +347,77 @@ template <int COUNT> static __device__ void row_in(const float* row, int end, fl
   }
 }
 
-template <int COUNT> static __device__ void row_out(float* row, int length, int lane, const float4 (&x)[COUNT]) {
+template <int LANES, int COUNT> static __device__ void row_out(float* row, int length, int lane, const float4 (&x)[COUNT]) {
+#pragma unroll
   for (int i = 0; i < COUNT; i++) {
-    const int j = 4 * (i * WARP + lane);
+    const int j = 4 * (i * LANES + lane);
     if (j < length) {
       *reinterpret_cast<float4*>(row + j) = x[i];
     }
   }
 }
 
-template <int COUNT> static __device__ void softmax_row(float* row, int end, int length, float scale, int lane) {
+template <int LANES> static __device__ float lanes_sum(float x) {
+  for (int other = LANES / 2; other > 0; other /= 2) {
+    x += __shfl_xor_sync(0xffffffff, x, other);
+  }
+  return x;
+}
+
+template <int LANES> static __device__ float lanes_max(float x) {
+  for (int other = LANES / 2; other > 0; other /= 2) {
+    x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, other));
+  }
+  return x;
+}
+
+template <int LANES, int COUNT> static __device__ void softmax_row(float* row, int end, int length, float scale, int lane) {
   float4 x[COUNT];
-  row_in(row, end, -INFINITY, lane, x);
+  row_in<LANES>(row, end, -INFINITY, lane, x);
   float most = -INFINITY;
+#pragma unroll
   for (int i = 0; i < COUNT; i++) {
     most = fmaxf(most, fmaxf(fmaxf(x[i].x, x[i].y), fmaxf(x[i].z, x[i].w)));
   }
-  most = warp_max(most);
+  most = lanes_max<LANES>(most);
+  const float in_bits = scale * 1.44269504f; // exp(scale x) = 2^(in_bits x)
   float sum = 0;
+#pragma unroll
   for (int i = 0; i < COUNT; i++) {
-    x[i].x = expf((x[i].x - most) * scale);
-    x[i].y = expf((x[i].y - most) * scale);
-    x[i].z = expf((x[i].z - most) * scale);
-    x[i].w = expf((x[i].w - most) * scale);
+    x[i].x = exp2f((x[i].x - most) * in_bits);
+    x[i].y = exp2f((x[i].y - most) * in_bits);
+    x[i].z = exp2f((x[i].z - most) * in_bits);
+    x[i].w = exp2f((x[i].w - most) * in_bits);
     sum += (x[i].x + x[i].y) + (x[i].z + x[i].w);
   }
-  sum = warp_sum(sum);
+  const float share = 1 / lanes_sum<LANES>(sum);
+#pragma unroll
   for (int i = 0; i < COUNT; i++) {
-    x[i] = make_float4(x[i].x / sum, x[i].y / sum, x[i].z / sum, x[i].w / sum);
+    x[i] = make_float4(x[i].x * share, x[i].y * share, x[i].z * share, x[i].w * share);
   }
-  row_out(row, length, lane, x);
+  row_out<LANES>(row, length, lane, x);
 }
 
 // Scores to probabilities in place: softmax(scale * scores) over the places up to the row's own, 0 after them. Matrices
-// [length, length], each `stride` numbers after the one before; a warp a row. Grid: ceil(rows / warps of a block).
+// [length, length], each `stride` numbers after the one before. Rows whose length is a multiple of 4 are taken by a quarter
+// of a warp up to 128 numbers, by a warp up to 512; all others by a warp, number by number. Grid: ceil(rows / rows of a block).
 extern "C" __global__ void train_causal_softmax(float* scores, size_t rows, int length, size_t stride, float scale) {
-  const size_t n = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+  const size_t thread = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  const bool quarter = length % 4 == 0 && length <= 128;
+  const size_t n = thread / (quarter ? WARP / 4 : WARP);
+  const size_t own = n < rows ? n : rows - 1; // lanes without a row take part in what is exchanged
+  const int last = own % length;
+  float* row = scores + own / length * stride + (size_t)last * length;
+  if (quarter) {
+    softmax_row<WARP / 4, 4>(row, last + 1, n < rows ? length : 0, scale, threadIdx.x % (WARP / 4));
+    return;
+  }
   if (n >= rows) {
     return;
   }
   const int lane = threadIdx.x % WARP;
-  const int last = n % length;
-  float* row = scores + n / length * stride + (size_t)last * length;
-  if (length % 4 == 0 && length <= 128) {
-    softmax_row<1>(row, last + 1, length, scale, lane);
-    return;
-  }
   if (length % 4 == 0 && length <= 512) {
-    softmax_row<4>(row, last + 1, length, scale, lane);
+    softmax_row<WARP, 4>(row, last + 1, length, scale, lane);
     return;
   }
   float most = -INFINITY;
@@ -409,44 +435,49 @@ extern "C" __global__ void train_causal_softmax(float* scores, size_t rows, int 
   }
 }
 
-template <int COUNT>
+template <int LANES, int COUNT>
 static __device__ void softmax_back_row(const float* shares, float* down, int end, int length, float scale, int lane) {
   float4 p[COUNT];
   float4 d[COUNT];
-  row_in(shares, end, 0, lane, p);
-  row_in(down, end, 0, lane, d);
+  row_in<LANES>(shares, end, 0, lane, p);
+  row_in<LANES>(down, end, 0, lane, d);
   float along = 0;
+#pragma unroll
   for (int i = 0; i < COUNT; i++) {
     along += (p[i].x * d[i].x + p[i].y * d[i].y) + (p[i].z * d[i].z + p[i].w * d[i].w);
   }
-  along = warp_sum(along);
+  along = lanes_sum<LANES>(along);
+#pragma unroll
   for (int i = 0; i < COUNT; i++) {
     d[i].x = p[i].x * (d[i].x - along) * scale;
     d[i].y = p[i].y * (d[i].y - along) * scale;
     d[i].z = p[i].z * (d[i].z - along) * scale;
     d[i].w = p[i].w * (d[i].w - along) * scale;
   }
-  row_out(down, length, lane, d);
+  row_out<LANES>(down, length, lane, d);
 }
 
 // Gradients of probabilities to those of scores in place: scale p (dp - sum(p dp)), 0 above the diagonal. As above.
 extern "C" __global__ void train_causal_softmax_backward(
     const float* probabilities, float* gradient, size_t rows, int length, size_t stride, float scale) {
-  const size_t n = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) / WARP;
+  const size_t thread = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+  const bool quarter = length % 4 == 0 && length <= 128;
+  const size_t n = thread / (quarter ? WARP / 4 : WARP);
+  const size_t own = n < rows ? n : rows - 1;
+  const int last = own % length;
+  const size_t at = own / length * stride + (size_t)last * length;
+  const float* shares = probabilities + at;
+  float* down = gradient + at;
+  if (quarter) {
+    softmax_back_row<WARP / 4, 4>(shares, down, last + 1, n < rows ? length : 0, scale, threadIdx.x % (WARP / 4));
+    return;
+  }
   if (n >= rows) {
     return;
   }
   const int lane = threadIdx.x % WARP;
-  const int last = n % length;
-  const size_t at = n / length * stride + (size_t)last * length;
-  const float* shares = probabilities + at;
-  float* down = gradient + at;
-  if (length % 4 == 0 && length <= 128) {
-    softmax_back_row<1>(shares, down, last + 1, length, scale, lane);
-    return;
-  }
   if (length % 4 == 0 && length <= 512) {
-    softmax_back_row<4>(shares, down, last + 1, length, scale, lane);
+    softmax_back_row<WARP, 4>(shares, down, last + 1, length, scale, lane);
     return;
   }
   float along = 0;

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.LockSupport;
@@ -23,6 +24,7 @@ final class ProductThreads {
   private static final List<Worker> WORKERS = new ArrayList<>(); // under the class's lock
   private static final int PRODUCTS = 4; // at a time that others help with
   private static final AtomicReferenceArray<Deal> CURRENT = new AtomicReferenceArray<>(PRODUCTS);
+  private static final AtomicInteger SLEEPERS = new AtomicInteger();
   private static volatile Worker[] others = new Worker[0]; // that work now
   private static volatile int threads = 1;
 
@@ -126,12 +128,14 @@ final class ProductThreads {
         } else if (System.nanoTime() - since < AWAKE_NANOS) {
           Thread.onSpinWait();
         } else {
+          SLEEPERS.incrementAndGet();
           sleeps = true;
           if (isIdle()) {
             LockSupport.park(this);
           }
 
           sleeps = false;
+          SLEEPERS.decrementAndGet();
           since = System.nanoTime();
         }
       }
@@ -146,13 +150,16 @@ final class ProductThreads {
 
   /** Pieces that threads take some of at a time. */
   private static final class Deal {
+    private static final int LINE = 16; // from one count to the next: each in a line of its own
+    private static final int NEXT = LINE; // piece
+    private static final int DONE = 2 * LINE; // pieces
+    private static final int PLACES = 3 * LINE; // for threads beside the caller
+    private static final int WOKEN = 4 * LINE; // threads
+
     private final int pieces;
     private final int each;
     private final Pieces work;
-    private final AtomicInteger next = new AtomicInteger();
-    private final AtomicInteger done = new AtomicInteger();
-    private final AtomicInteger places = new AtomicInteger(); // for threads beside the caller
-    private final AtomicInteger woken = new AtomicInteger();
+    private final AtomicIntegerArray counts = new AtomicIntegerArray(6 * LINE);
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
     private Worker[] invited = new Worker[0];
     private int place = -1; // among the current ones
@@ -166,7 +173,7 @@ final class ProductThreads {
     /** Lets others help, unless they have enough to do. */
     void invite(Worker[] workers, int count) {
       invited = workers;
-      places.set(count);
+      counts.set(PLACES, count);
       for (int i = 0; i < PRODUCTS; i++) {
         if (CURRENT.compareAndSet(i, null, this)) {
           place = i;
@@ -184,9 +191,9 @@ final class ProductThreads {
 
     /** Two of the others, who wake two each. */
     private void wakeTwo() {
-      for (int i = 0; i < 2; i++) {
-        int worker = woken.getAndIncrement();
-        if (worker < invited.length && next.get() < pieces) {
+      for (int i = 0; i < 2 && SLEEPERS.get() > 0; i++) {
+        int worker = counts.getAndIncrement(WOKEN);
+        if (worker < invited.length && counts.get(NEXT) < pieces) {
           invited[worker].wake();
         }
       }
@@ -194,7 +201,9 @@ final class ProductThreads {
 
     /** A thread that looked out, or was woken; whether it did some. */
     boolean join() {
-      if (next.get() >= pieces || places.get() <= 0 || places.getAndDecrement() <= 0) {
+      if (counts.get(NEXT) >= pieces
+          || counts.get(PLACES) <= 0
+          || counts.getAndDecrement(PLACES) <= 0) {
         return false;
       }
 
@@ -204,21 +213,27 @@ final class ProductThreads {
     }
 
     void run() {
-      for (int from = next.getAndAdd(each); from < pieces; from = next.getAndAdd(each)) {
+      int some = 0;
+      for (int from = next(); from < pieces; from = next()) {
         int to = Math.min(pieces, from + each);
+        some += to - from;
         try {
           work.run(from, to);
         } catch (RuntimeException | Error e) {
           failure.compareAndSet(null, e);
-        } finally {
-          done.addAndGet(to - from);
         }
       }
+
+      counts.addAndGet(DONE, some);
+    }
+
+    private int next() {
+      return counts.getAndAdd(NEXT, each);
     }
 
     /** Others are at their last pieces: they take no longer than waking up would. */
     void await() {
-      for (int spins = 0; done.get() < pieces; spins++) {
+      for (int spins = 0; counts.get(DONE) < pieces; spins++) {
         if (spins < MOST_SPINS) {
           Thread.onSpinWait();
         } else {

@@ -15,7 +15,8 @@ final class CudaCausalAttention {
   static final long SCORE_BYTES = 256L << 20;
 
   private static final int MOST_PRODUCTS = 1 << 15; // of a batch
-  private static final int ROWS_OF_BLOCK = 8; // of softmax, a warp each
+  private static final int WARPS = 8; // of a block of softmax
+  private static final int SHORT = 128; // numbers of a row up to which a warp takes four
 
   private final CudaMatrixDevice device;
   private final int length;
@@ -181,14 +182,18 @@ final class CudaCausalAttention {
   private void probabilities(Batch q, Batch k, Batch scores, CudaMatrix memory) {
     products(length, length, headSize, q, false, k, true, scores);
     long rows = (long) scores.heads() * length;
-    device
-        .on("train_causal_softmax", (rows + ROWS_OF_BLOCK - 1) / ROWS_OF_BLOCK, 32 * ROWS_OF_BLOCK)
+    ofRows("train_causal_softmax", rows)
         .with(memory.address())
         .with(rows)
         .with(length)
         .with((long) slot)
         .with(scale())
         .run();
+  }
+
+  private Kernels.Launch ofRows(String kernel, long rows) {
+    int ofBlock = length % 4 == 0 && length <= SHORT ? 4 * WARPS : WARPS;
+    return device.on(kernel, (rows + ofBlock - 1) / ofBlock, 32 * WARPS);
   }
 
   private float scale() {
@@ -239,11 +244,7 @@ final class CudaCausalAttention {
         probabilities(queries, keys, shares, memory);
         products(length, length, headSize, down, false, values, true, scores);
         long rows = (long) scores.heads() * length;
-        device
-            .on(
-                "train_causal_softmax_backward",
-                (rows + ROWS_OF_BLOCK - 1) / ROWS_OF_BLOCK,
-                32 * ROWS_OF_BLOCK)
+        ofRows("train_causal_softmax_backward", rows)
             .with(memory.address())
             .with(second.address())
             .with(rows)

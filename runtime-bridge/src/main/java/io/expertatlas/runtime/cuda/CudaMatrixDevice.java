@@ -463,22 +463,24 @@ public final class CudaMatrixDevice implements MatrixDevice {
   /** Where sources lie; refuses rows that they do not have. */
   private long[] addresses(Matrix[] sources, int columns, Choices choices) {
     long[] addresses = new long[sources.length];
+    int[] heights = new int[sources.length]; // of those that may be chosen
     for (int i = 0; i < sources.length; i++) {
       if (sources[i] != null && sources[i].rows() > 0) {
         addresses[i] = mine(sources[i]).address();
+        heights[i] = sources[i].columns() == columns ? sources[i].rows() : 0;
       }
     }
 
-    for (int i = 0; i < choices.from().length; i++) {
-      int from = choices.from()[i];
-      int row = choices.rows()[i];
-      Matrix source = sources[from];
-      if (source == null || row < 0 || row >= source.rows() || source.columns() != columns) {
+    int[] from = choices.from();
+    int[] rows = choices.rows();
+    for (int i = 0; i < from.length; i++) {
+      if (rows[i] < 0 || rows[i] >= heights[from[i]]) {
+        Matrix source = sources[from[i]];
         throw new IllegalArgumentException(
             "Invalid row %d of source %d: %s"
                 .formatted(
-                    row,
-                    from,
+                    rows[i],
+                    from[i],
                     source == null
                         ? "none there"
                         : "%d x %d, of width %d"

@@ -86,11 +86,13 @@ final class Uploads {
     host.position(end).slice().order(host.order()).asLongBuffer().put(longs);
     end += 8 * longs.length;
     long floatsAt = memory.value() + end;
-    for (double number : floats) {
-      host.putFloat(end, (float) number);
-      end += 4;
+    float[] rounded = new float[floats.length];
+    for (int i = 0; i < floats.length; i++) {
+      rounded[i] = (float) floats[i];
     }
 
+    host.position(end).slice().order(host.order()).asFloatBuffer().put(rounded);
+    end += 4 * floats.length;
     long[] intsAt = new long[ints.length];
     for (int i = 0; i < ints.length; i++) {
       intsAt[i] = memory.value() + end;

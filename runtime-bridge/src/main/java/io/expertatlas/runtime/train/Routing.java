@@ -162,9 +162,12 @@ final class Routing {
     }
 
     private Choices choices() {
-      int[] places = new int[slots.length];
-      Arrays.setAll(places, j -> firsts[chosen[j]] + slots[j]);
-      return new Choices(topK, chosen, places);
+      int[] rowsOfMatrices = new int[slots.length];
+      for (int j = 0; j < slots.length; j++) {
+        rowsOfMatrices[j] = firsts[chosen[j]] + slots[j];
+      }
+
+      return new Choices(topK, chosen, rowsOfMatrices);
     }
   }
 
