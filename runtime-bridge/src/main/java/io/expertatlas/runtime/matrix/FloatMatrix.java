@@ -4,6 +4,7 @@ import io.expertatlas.runtime.cpu.FloatProducts;
 import io.expertatlas.runtime.cpu.SharedWork;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.function.BiConsumer;
 
 /**
  * A row-major matrix of floats in the memory of the host, on the heap or outside it. Sums over a
@@ -111,13 +112,13 @@ final class FloatMatrix implements Matrix {
     FloatProducts.addTransposedBy(rows, columns, in.rows, down.values, in.values, values);
   }
 
-  /** What happens to a row, given one of another matrix. */
-  private interface RowChange {
-    void apply(float[] row, float[] other);
+  /** Work on a copy of a row, and of one of another matrix. */
+  private interface RowWork {
+    void run(int row, float[] x, float[] y);
   }
 
-  /** Changes each row, given the same of another matrix, or its only one. */
-  private Matrix change(FloatMatrix other, RowChange change) {
+  /** Works on each row and the same of another matrix, or its only one. */
+  private void forEachRow(FloatMatrix other, RowWork work) {
     SharedWork.forEach(
         rows,
         columns,
@@ -127,9 +128,18 @@ final class FloatMatrix implements Matrix {
           for (int row = first; row < end; row++) {
             read(row, x);
             other.read(other.rows == 1 ? 0 : row, y);
-            change.apply(x, y);
-            write(row, x);
+            work.run(row, x, y);
           }
+        });
+  }
+
+  /** Changes each row, given the same of another matrix, or its only one. */
+  private Matrix change(FloatMatrix other, BiConsumer<float[], float[]> change) {
+    forEachRow(
+        other,
+        (row, x, y) -> {
+          change.accept(x, y);
+          write(row, x);
         });
     return this;
   }
@@ -266,18 +276,7 @@ final class FloatMatrix implements Matrix {
     FloatMatrix right = of(other);
     check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
     FloatMatrix out = new FloatMatrix(rows, 1);
-    SharedWork.forEach(
-        rows,
-        columns,
-        (first, end) -> {
-          float[] x = new float[columns];
-          float[] y = new float[columns];
-          for (int row = first; row < end; row++) {
-            read(row, x);
-            right.read(right.rows == 1 ? 0 : row, y);
-            out.values.put(row, (float) product(x, y));
-          }
-        });
+    forEachRow(right, (row, x, y) -> out.values.put(row, (float) product(x, y)));
     return out;
   }
 
@@ -302,15 +301,30 @@ final class FloatMatrix implements Matrix {
   public Matrix reluBackward(Matrix result) {
     FloatMatrix inner = of(result);
     checkSame(inner);
-    return change(
+    return change(inner, FloatMatrix::clearWhereNone);
+  }
+
+  private static void clearWhereNone(float[] x, float[] y) {
+    for (int i = 0; i < x.length; i++) {
+      int kept = Float.floatToRawIntBits(0 - y[i]) >> 31; // all bits above 0, else none: no branch
+      x[i] = Float.intBitsToFloat(Float.floatToRawIntBits(x[i]) & kept);
+    }
+  }
+
+  @Override
+  public Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
+    FloatMatrix inner = of(result);
+    checkSame(inner);
+    FloatMatrix products = new FloatMatrix(rows, 1);
+    forEachRow(
         inner,
-        (x, y) -> {
-          for (int i = 0; i < x.length; i++) {
-            int kept =
-                Float.floatToRawIntBits(0 - y[i]) >> 31; // all bits above 0, else none: no branch
-            x[i] = Float.intBitsToFloat(Float.floatToRawIntBits(x[i]) & kept);
-          }
+        (row, x, y) -> {
+          clearWhereNone(x, y);
+          write(row, x);
+          products.values.put(row, (float) product(x, y));
         });
+    rowGradient.addRowsOf(this);
+    return products;
   }
 
   @Override

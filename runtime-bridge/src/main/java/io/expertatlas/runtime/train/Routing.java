@@ -3,8 +3,9 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
-import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.ForkJoinTask;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
@@ -26,44 +27,53 @@ final class Routing {
   private final int[] chosen; // [token][k]
   private final double[] weights; // [token][k]
   private final int[] slots; // [token][k] row among its expert's
-  private final int[][] tokens; // [expert][row]
-  private final int[][] places; // [expert][row] in chosen
+  private final int[] firsts; // [expert + 1] of the next two
+  private final int[] tokens; // of the first expert, of the second one, ...
+  private final int[] places; // in chosen, of these tokens
+  private final ForkJoinTask<?> weighing; // weights and probabilities, which nobody needs at once
 
-  private Routing(int topK, boolean renormalizes, int rows, int experts, int[] chosen) {
+  private Routing(int topK, boolean renormalizes, int rows, int experts, Matrix.Largest largest) {
     this.topK = topK;
     this.rows = rows;
     this.experts = experts;
     this.renormalizes = renormalizes;
     this.probabilities = new double[renormalizes ? 0 : rows * experts];
-    this.chosen = chosen;
+    this.chosen = largest.columns();
     this.weights = new double[rows * topK];
     this.slots = new int[rows * topK];
-    this.tokens = new int[experts][];
-    this.places = new int[experts][];
+    this.firsts = new int[experts + 1];
+    this.tokens = new int[rows * topK];
+    this.places = new int[rows * topK];
+    weighing =
+        ForkJoinPool.commonPool()
+            .submit(() -> inParts(rows, token -> weigh(largest.numbers(), largest.all(), token)));
+    sort();
   }
 
   /** Routes tokens by their logits {@code [token, expert]}. */
   static Routing of(Matrix logits, int topK, boolean renormalizes) {
     Matrix.Largest largest = logits.largest(topK, !renormalizes);
-    int experts = logits.columns();
-    Routing routing = new Routing(topK, renormalizes, logits.rows(), experts, largest.columns());
+    return new Routing(topK, renormalizes, logits.rows(), logits.columns(), largest);
+  }
+
+  private void sort() {
     int[] counts = new int[experts];
-    inParts(logits.rows(), token -> routing.weigh(largest.numbers(), largest.all(), token));
-    for (int j = 0; j < routing.chosen.length; j++) {
-      routing.slots[j] = counts[routing.chosen[j]]++;
+    for (int place = 0; place < chosen.length; place++) {
+      slots[place] = counts[chosen[place]]++;
     }
 
     for (int expert = 0; expert < experts; expert++) {
-      routing.tokens[expert] = new int[counts[expert]];
-      routing.places[expert] = new int[counts[expert]];
+      firsts[expert + 1] = firsts[expert] + counts[expert];
     }
 
-    for (int j = 0; j < routing.chosen.length; j++) {
-      routing.tokens[routing.chosen[j]][routing.slots[j]] = j / topK;
-      routing.places[routing.chosen[j]][routing.slots[j]] = j;
+    int place = 0;
+    for (int token = 0; token < rows; token++) {
+      for (int j = 0; j < topK; j++, place++) {
+        int at = firsts[chosen[place]] + slots[place];
+        tokens[at] = token;
+        places[at] = place;
+      }
     }
-
-    return routing;
   }
 
   /** Tokens side by side on the JVM's common pool if they are many. */
@@ -113,6 +123,16 @@ final class Routing {
     return sum;
   }
 
+  private double[] weights() {
+    weighing.join();
+    return weights;
+  }
+
+  private double[] probabilities() {
+    weighing.join();
+    return probabilities;
+  }
+
   /** Bytes that it takes. */
   long bytes() {
     return bytes(rows, experts, topK, renormalizes);
@@ -129,16 +149,20 @@ final class Routing {
 
   /** Tokens of each expert. */
   int[] counts() {
-    return Arrays.stream(tokens).mapToInt(rows -> rows.length).toArray();
+    return IntStream.range(0, experts).map(this::count).toArray();
+  }
+
+  private int count(int expert) {
+    return firsts[expert + 1] - firsts[expert];
   }
 
   /** The tokens of experts, each one's ascending, behind those of the one before. */
   int[] tokens(List<Integer> of) {
-    int[] all = new int[of.stream().mapToInt(expert -> tokens[expert].length).sum()];
-    int first = 0;
+    int[] all = new int[of.stream().mapToInt(this::count).sum()];
+    int at = 0;
     for (int expert : of) {
-      System.arraycopy(tokens[expert], 0, all, first, tokens[expert].length);
-      first += tokens[expert].length;
+      System.arraycopy(tokens, firsts[expert], all, at, count(expert));
+      at += count(expert);
     }
 
     return all;
@@ -147,7 +171,7 @@ final class Routing {
   /** Rows of the experts' tokens, of some experts in a matrix or of each in its own. */
   final class Rows {
     private final Matrix[] matrices = new Matrix[experts];
-    private final int[] firsts = new int[experts]; // an expert's first row of its matrix
+    private final int[] firstRows = new int[experts]; // of an expert in its matrix
 
     private Rows() {}
 
@@ -156,15 +180,15 @@ final class Routing {
       int first = 0;
       for (int expert : of) {
         matrices[expert] = rows;
-        firsts[expert] = first;
-        first += tokens[expert].length;
+        firstRows[expert] = first;
+        first += count(expert);
       }
     }
 
     private Choices choices() {
       int[] rowsOfMatrices = new int[slots.length];
       for (int j = 0; j < slots.length; j++) {
-        rowsOfMatrices[j] = firsts[chosen[j]] + slots[j];
+        rowsOfMatrices[j] = firstRows[chosen[j]] + slots[j];
       }
 
       return new Choices(topK, chosen, rowsOfMatrices);
@@ -182,7 +206,7 @@ final class Routing {
    * @param outputs {@code [row, H]}
    */
   Matrix combine(Rows outputs, int columns, MatrixDevice device) {
-    return device.combine(outputs.matrices, columns, outputs.choices(), weights);
+    return device.combine(outputs.matrices, columns, outputs.choices(), weights());
   }
 
   /** Each token's sum of its experts' rows, unweighted: gradients of what they were given. */
@@ -196,11 +220,12 @@ final class Routing {
    */
   Matrix outputGradient(List<Integer> of, Matrix gradient) {
     int[] rows = tokens(of);
+    double[] ofAll = weights();
     double[] weightsOfRows = new double[rows.length];
     int at = 0;
     for (int expert : of) {
-      for (int place : places[expert]) {
-        weightsOfRows[at++] = weights[place];
+      for (int i = firsts[expert]; i < firsts[expert + 1]; i++) {
+        weightsOfRows[at++] = ofAll[places[i]];
       }
     }
 
@@ -215,7 +240,7 @@ final class Routing {
    * @param along {@code [row, 1]}: w g
    */
   Matrix logitsGradient(Rows along, MatrixDevice device) {
-    double[] shares = renormalizes ? weights : probabilities;
+    double[] shares = renormalizes ? weights() : probabilities();
     return device.logitsGradient(along.matrices, along.choices(), shares, renormalizes);
   }
 }
