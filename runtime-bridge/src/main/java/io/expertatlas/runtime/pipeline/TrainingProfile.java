@@ -17,6 +17,8 @@ public final class TrainingProfile {
 
   /** Pieces, timed one by one. */
   public enum Piece {
+    /** An expert to the device, one behind the other, while the CPU computes experts. */
+    LOAD_BESIDE_CPU,
     /** The gradients of an expert from the device to the host. */
     STORE_EXPERT,
     /** Those of the attention with its norms. */

@@ -1,18 +1,27 @@
 package io.expertatlas.runtime.sim;
 
 import java.util.ArrayDeque;
+import java.util.function.IntConsumer;
 
 /** Workers that take work in the order in which it comes. */
 final class CpuPool {
   private final EventQueue events;
   private final ArrayDeque<Work> waiting = new ArrayDeque<>();
+  private final IntConsumer observer;
   private int free;
+  private int busy;
 
   private record Work(Runnable started, long nanos, Runnable done) {}
 
-  CpuPool(EventQueue events, int workers) {
+  /**
+   * A pool.
+   *
+   * @param observer is told how many work, when that changes
+   */
+  CpuPool(EventQueue events, int workers, IntConsumer observer) {
     this.events = events;
     this.free = workers;
+    this.observer = observer;
   }
 
   void submit(double nanos, Runnable started, Runnable done) {
@@ -23,15 +32,21 @@ final class CpuPool {
   private void pump() {
     while (free > 0 && !waiting.isEmpty()) {
       Work work = waiting.poll();
-      free--;
+      change(1);
       work.started().run();
       events.after(
           work.nanos(),
           () -> {
-            free++;
+            change(-1);
             work.done().run();
             pump();
           });
     }
+  }
+
+  private void change(int more) {
+    free -= more;
+    busy += more;
+    observer.accept(busy);
   }
 }

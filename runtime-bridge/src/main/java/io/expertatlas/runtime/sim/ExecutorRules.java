@@ -61,6 +61,15 @@ public record ExecutorRules(
   }
 
   /**
+   * The share of their speed at which weights are loaded: both read the host's memory.
+   *
+   * @param busy workers of the CPU
+   */
+  double loadPace(int busy) {
+    return busy == 0 || hostDevices ? 1 : times.loadPaceBesideCpu();
+  }
+
+  /**
    * Whether there is no room for a next stage beside the one that computes, its gradients and those
    * of the last one, that are on their way.
    */

@@ -138,10 +138,16 @@ public final class PipelineSimulator {
     }
 
     EventQueue events = new EventQueue();
-    Optional<CpuPool> pool = executor.map(rules -> new CpuPool(events, rules.cpuWorkers()));
-    CpuPool updates = new CpuPool(events, 1);
-    List<Span> spans = new ArrayList<>();
     Map<Integer, SharedLink> up = new TreeMap<>();
+    Optional<CpuPool> pool =
+        executor.map(
+            rules ->
+                new CpuPool(
+                    events,
+                    rules.cpuWorkers(),
+                    busy -> up.values().forEach(link -> link.pace(rules.loadPace(busy)))));
+    CpuPool updates = new CpuPool(events, 1, busy -> {});
+    List<Span> spans = new ArrayList<>();
     Map<Integer, SharedLink> down = new TreeMap<>();
     List<DeviceWalk> walks = new ArrayList<>();
     List<DeviceContext> contexts = new ArrayList<>();

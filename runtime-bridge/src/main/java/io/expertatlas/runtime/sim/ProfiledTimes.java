@@ -49,6 +49,11 @@ public final class ProfiledTimes implements WorkTimes {
     return training.nanos(piece);
   }
 
+  /** The share of a load's speed that is left while the CPU computes experts. */
+  double loadPaceBesideCpu() {
+    return Math.min(1, costs.loadExpertNanos() / piece(Piece.LOAD_BESIDE_CPU));
+  }
+
   /** A curve of the profile at so many tokens. */
   double curve(Curve curve, int count) {
     return table.monotone(curve).orElseThrow().nanos(count);

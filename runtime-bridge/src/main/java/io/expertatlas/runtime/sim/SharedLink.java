@@ -11,6 +11,7 @@ final class SharedLink {
   private final EventQueue events;
   private final double capacity; // copies at full speed
   private final List<Copy> running = new ArrayList<>();
+  private double pace = 1;
   private long updated;
   private long version;
 
@@ -41,8 +42,17 @@ final class SharedLink {
     schedule();
   }
 
+  /** From now on all copies run at a share of their speed, above 0. */
+  void pace(double share) {
+    if (share != pace) {
+      advance();
+      pace = share;
+      schedule();
+    }
+  }
+
   private double speed() {
-    return Math.min(1, capacity / running.size());
+    return pace * Math.min(1, capacity / running.size());
   }
 
   private void advance() {

@@ -17,6 +17,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /**
@@ -105,6 +111,7 @@ public final class LayerProfiler {
     final double[] loadExpert = times.load(turns);
     final double[] loadAttention = times.load(List.of(layer.attention()));
     final double[] loadGate = times.load(List.of(layer.gate()));
+    piece(Piece.LOAD_BESIDE_CPU, this::loadsBesideCpu);
     piece(Piece.LOAD_EMBEDDING, () -> times.load(List.of(model.embedding())));
     piece(Piece.LOAD_HEAD, () -> times.load(List.of(model.head())));
     piece(Piece.STORE_EXPERT, () -> times.store(device, turns));
@@ -229,17 +236,46 @@ public final class LayerProfiler {
     return grid;
   }
 
-  @SuppressWarnings("try") // scopes are there to be closed
   private void warmUp(ProfileCopies copies) throws InterruptedException {
-    ExpertMath math = layer.math();
     long begin = System.nanoTime();
-    for (int i = 0; System.nanoTime() - begin < STEADY_NANOS; i++) {
+    computeFewRows(copies, () -> System.nanoTime() - begin < STEADY_NANOS);
+  }
+
+  /** Experts on the CPU, one after the other. */
+  @SuppressWarnings("try") // scopes are there to be closed
+  private void computeFewRows(ProfileCopies copies, BooleanSupplier goesOn)
+      throws InterruptedException {
+    ExpertMath math = layer.math();
+    for (int i = 0; goesOn.getAsBoolean(); i++) {
       try (MatrixDevice.Scope scope = cpu.scope()) {
         Matrix x = random(cpu, Math.min(STEADY_ROWS, settings.tokens()), model.hidden());
         ExpertMath.Tape tape = math.inner(x, turn(i), copies);
         math.output(tape, turn(i), copies);
         math.backward(tape, x, turn(i), copies);
       }
+    }
+  }
+
+  private double[] loadsBesideCpu() throws InterruptedException {
+    AtomicBoolean isDone = new AtomicBoolean();
+    ExecutorService beside = Executors.newSingleThreadExecutor();
+    try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
+      Future<?> computing =
+          beside.submit(
+              () -> {
+                computeFewRows(copies, () -> !isDone.get());
+                return null;
+              });
+      double[] nanos = times.load(turns);
+      isDone.set(true);
+      computing.get();
+      return nanos;
+    } catch (ExecutionException e) {
+      throw new IllegalStateException(
+          "an expert failed on the CPU: " + e.getCause().getMessage(), e.getCause());
+    } finally {
+      isDone.set(true);
+      beside.shutdown();
     }
   }
 

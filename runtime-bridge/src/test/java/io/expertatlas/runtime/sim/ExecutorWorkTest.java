@@ -41,6 +41,11 @@ class ExecutorWorkTest {
   }
 
   private static LookupTable table(int experts, double loadExpert, double cpuForward) {
+    return table(experts, loadExpert, cpuForward, loadExpert);
+  }
+
+  private static LookupTable table(
+      int experts, double loadExpert, double cpuForward, double besideCpu) {
     Map<Curve, TokenCurve> curves = new EnumMap<>(Curve.class);
     curves.put(Curve.CPU_FORWARD, curve(cpuForward));
     curves.put(Curve.CPU_AGAIN, curve(1));
@@ -58,6 +63,7 @@ class ExecutorWorkTest {
     curves.put(Curve.HEAD_FORWARD, curve(2));
     curves.put(Curve.HEAD_BACKWARD, curve(3));
     Map<Piece, double[]> pieces = new EnumMap<>(Piece.class);
+    pieces.put(Piece.LOAD_BESIDE_CPU, new double[] {besideCpu});
     pieces.put(Piece.STORE_EXPERT, new double[] {6});
     pieces.put(Piece.STORE_ATTENTION, new double[] {2});
     pieces.put(Piece.STORE_GATE, new double[] {1});
@@ -342,6 +348,50 @@ class ExecutorWorkTest {
     ProfiledTimes times = new ProfiledTimes(table(), true, TOKENS, 1e9);
     assertThat(times.optimizerNanos(1000)).isEqualTo(500);
     assertThat(times.sendNanos(0, 1)).isEqualTo(TOKENS * 8 * 4);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"5, false, 1", "10, false, 0.5", "4, false, 1", "10, true, 1"})
+  void loadsAreSlowerWhileTheCpuComputesExperts(
+      double besideCpu, boolean hostDevices, double expected) {
+    ExecutorRules rules =
+        new ExecutorRules(
+            new ProfiledTimes(table(1, 5, 2, besideCpu), true, TOKENS, Double.POSITIVE_INFINITY),
+            1,
+            hostDevices,
+            false,
+            false);
+    assertThat(rules.loadPace(0)).isEqualTo(1);
+    assertThat(rules.loadPace(1)).isEqualTo(expected);
+  }
+
+  /**
+   * The CPU has layer 0's expert from 18 to 22. That of layer 1 is copied from 14 on, and takes 5:
+   * at half the speed the last one takes 2.
+   */
+  @ParameterizedTest
+  @CsvSource({"5, 19", "10, 20"})
+  void copiesBesideTheCpusExpertsTakeLonger(double besideCpu, long end) {
+    ExecutorRules rules =
+        new ExecutorRules(
+            new ProfiledTimes(table(1, 5, 4, besideCpu), false, TOKENS, Double.POSITIVE_INFINITY),
+            1,
+            false,
+            false,
+            false);
+    StepResult step =
+        PipelineSimulator.ofExecutor(
+                StagePlan.equal(PipelineKind.APTMOE, 1, 2, 2),
+                1,
+                1,
+                AffinityPolicy.EQUATION_1,
+                1,
+                rules)
+            .step(new StepRouting(new int[][][] {{{TOKENS}}, {{TOKENS}}}, new int[0][][]), true);
+    assertThat(step.timeline().spans())
+        .contains(
+            new Span(0, PipelineSimulator.CPU, "expert 0 of layer 0", 18, 22),
+            new Span(0, "load", "load layer 1 expert 0", 14, end));
   }
 
   @Test

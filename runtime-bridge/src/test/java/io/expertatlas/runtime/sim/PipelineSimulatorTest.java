@@ -211,7 +211,7 @@ class PipelineSimulatorTest {
     assertThat(together).isEqualTo(402);
   }
 
-  /** A slow twin: many small steps of time, each copy gets its share of the link. */
+  /** A slow twin: many small steps of time, each copy gets its share of the link, and its pace. */
   @ParameterizedTest
   @MethodSource("io.expertatlas.trace.Cases#seededHundred")
   void aSharedLinkGivesEachCopyItsShare(long seed) {
@@ -223,6 +223,11 @@ class PipelineSimulatorTest {
     double[] twin = new double[copies];
     EventQueue events = new EventQueue();
     SharedLink link = new SharedLink(events, capacity);
+    double pace = 0.5 + random.nextDouble() / 2;
+    long slow = random.nextInt(1000);
+    long fast = slow + random.nextInt(1000);
+    events.at(slow, () -> link.pace(pace));
+    events.at(fast, () -> link.pace(1));
     long[] ended = new long[copies];
     for (int i = 0; i < copies; i++) {
       int copy = i;
@@ -242,7 +247,8 @@ class PipelineSimulatorTest {
 
       for (int i = 0; i < copies; i++) {
         if (begin[i] <= now && left[i] > 0) {
-          left[i] -= tick * Math.min(1, capacity / running);
+          left[i] -=
+              tick * (slow <= now && now < fast ? pace : 1) * Math.min(1, capacity / running);
           twin[i] = now;
         }
       }
