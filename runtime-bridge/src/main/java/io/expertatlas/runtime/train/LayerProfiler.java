@@ -24,6 +24,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 
 /**
  * Times what a pipeline does with a model's first layer, with the code that trains it: an expert
@@ -238,37 +239,50 @@ public final class LayerProfiler {
 
   private void warmUp(ProfileCopies copies) throws InterruptedException {
     long begin = System.nanoTime();
-    computeFewRows(copies, () -> System.nanoTime() - begin < STEADY_NANOS);
+    computeFewRows(turns, copies, () -> System.nanoTime() - begin < STEADY_NANOS);
   }
 
-  /** Experts on the CPU, one after the other. */
+  /** Few rows of experts on the CPU, one expert after the other. */
   @SuppressWarnings("try") // scopes are there to be closed
-  private void computeFewRows(ProfileCopies copies, BooleanSupplier goesOn)
+  private void computeFewRows(List<Block> experts, ProfileCopies copies, BooleanSupplier goesOn)
       throws InterruptedException {
     ExpertMath math = layer.math();
-    for (int i = 0; goesOn.getAsBoolean(); i++) {
-      try (MatrixDevice.Scope scope = cpu.scope()) {
-        Matrix x = random(cpu, Math.min(STEADY_ROWS, settings.tokens()), model.hidden());
-        ExpertMath.Tape tape = math.inner(x, turn(i), copies);
-        math.output(tape, turn(i), copies);
-        math.backward(tape, x, turn(i), copies);
+    try (MatrixDevice.Scope all = cpu.scope()) {
+      Matrix x = random(cpu, Math.min(STEADY_ROWS, settings.tokens()), model.hidden());
+      for (int i = 0; goesOn.getAsBoolean(); i++) {
+        try (MatrixDevice.Scope scope = cpu.scope()) {
+          List<Parameter> expert = experts.get(i % experts.size()).parameters();
+          ExpertMath.Tape tape = math.inner(x, expert, copies);
+          math.output(tape, expert, copies);
+          math.backward(tape, x, expert, copies);
+        }
       }
     }
   }
 
+  /** As many of the CPU's experts at a time as in a step, each time others. */
   private double[] loadsBesideCpu() throws InterruptedException {
+    List<Block> experts = layer.experts();
+    int workers =
+        Math.min(experts.size(), PipelineExecutor.workers(backend, settings.cpuThreads()));
     AtomicBoolean isDone = new AtomicBoolean();
-    ExecutorService beside = Executors.newSingleThreadExecutor();
-    try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
-      Future<?> computing =
-          beside.submit(
-              () -> {
-                computeFewRows(copies, () -> !isDone.get());
-                return null;
-              });
+    ExecutorService beside = Executors.newFixedThreadPool(workers);
+    try {
+      List<Future<?>> computing = new ArrayList<>();
+      for (int worker = 0; worker < workers; worker++) {
+        List<Block> own =
+            IntStream.iterate(worker, i -> i < experts.size(), i -> i + workers)
+                .mapToObj(experts::get)
+                .toList();
+        computing.add(beside.submit(() -> computeUntil(isDone, own)));
+      }
+
       double[] nanos = times.load(turns);
       isDone.set(true);
-      computing.get();
+      for (Future<?> one : computing) {
+        one.get();
+      }
+
       return nanos;
     } catch (ExecutionException e) {
       throw new IllegalStateException(
@@ -276,6 +290,13 @@ public final class LayerProfiler {
     } finally {
       isDone.set(true);
       beside.shutdown();
+    }
+  }
+
+  private Void computeUntil(AtomicBoolean isDone, List<Block> experts) throws InterruptedException {
+    try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
+      computeFewRows(experts, copies, () -> !isDone.get());
+      return null;
     }
   }
 

@@ -81,8 +81,8 @@ public final class PipelineExecutor implements StepExecutor {
     PipelineNeed.check(options, backend, stages, chunkTokens, length);
     backend.useThreads(options.cpuThreads());
     this.threads = Executors.newFixedThreadPool(plan.devices(), named("device"));
-    int workers = backend.isThreaded() ? SHARING : options.cpuThreads();
-    this.pool = Executors.newFixedThreadPool(workers, named("cpu-experts"));
+    this.pool =
+        Executors.newFixedThreadPool(workers(backend, options.cpuThreads()), named("cpu-experts"));
     this.updates = Executors.newSingleThreadExecutor(named("updates"));
     for (int device = 0; device < plan.devices(); device++) {
       Arena arena = new Arena(options.deviceBytes());
@@ -94,6 +94,11 @@ public final class PipelineExecutor implements StepExecutor {
           new PipelineDevice(
               device, options, backend, stages, arena, pool, spans, 1, false, probe));
     }
+  }
+
+  /** Experts that the CPU computes at a time. */
+  static int workers(Backend backend, int cpuThreads) {
+    return backend.isThreaded() ? SHARING : cpuThreads;
   }
 
   private static ThreadFactory named(String name) {
