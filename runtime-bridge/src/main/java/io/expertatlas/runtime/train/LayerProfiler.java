@@ -242,15 +242,22 @@ public final class LayerProfiler {
     computeFewRows(turns, copies, () -> System.nanoTime() - begin < STEADY_NANOS);
   }
 
-  /** Few rows of experts on the CPU, one expert after the other. */
+  /**
+   * Few rows of experts on the CPU, one expert after the other; not always as many, as loops that
+   * were compiled for one number of rows are slow until they are compiled anew for another.
+   */
   @SuppressWarnings("try") // scopes are there to be closed
   private void computeFewRows(List<Block> experts, ProfileCopies copies, BooleanSupplier goesOn)
       throws InterruptedException {
     ExpertMath math = layer.math();
     try (MatrixDevice.Scope all = cpu.scope()) {
-      Matrix x = random(cpu, Math.min(STEADY_ROWS, settings.tokens()), model.hidden());
+      List<Matrix> inputs =
+          Arrays.stream(grid(Math.min(STEADY_ROWS, settings.tokens())))
+              .mapToObj(rows -> random(cpu, rows, model.hidden()))
+              .toList();
       for (int i = 0; goesOn.getAsBoolean(); i++) {
         try (MatrixDevice.Scope scope = cpu.scope()) {
+          Matrix x = inputs.get(i % inputs.size());
           List<Parameter> expert = experts.get(i % experts.size()).parameters();
           ExpertMath.Tape tape = math.inner(x, expert, copies);
           math.output(tape, expert, copies);
