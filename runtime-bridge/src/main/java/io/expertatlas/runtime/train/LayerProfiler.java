@@ -22,7 +22,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
@@ -40,8 +39,6 @@ public final class LayerProfiler {
       8 + Piece.values().length; // the step, curves of six kinds, loads, and pieces
 
   private static final int TURNS = 4; // experts that take turns
-  private static final int STEADY_ROWS = 16;
-  private static final long STEADY_NANOS = 500_000_000; // until loops of the CPU are compiled
   private static final long UNCACHED_BYTES = 512L << 20; // more than caches hold
   private static final int MOST_LAYERS = 64;
   private static final long MOVED = 32 << 20; // numbers of a thread of the optimizer
@@ -91,7 +88,7 @@ public final class LayerProfiler {
     observer.accept("a layer's step");
     final long peak = peakBytes();
     try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
-      warmUp(copies);
+      FewRows.warmUp(model, turns, copies, settings.tokens());
       experts(
           "experts on the CPU",
           copies,
@@ -237,36 +234,6 @@ public final class LayerProfiler {
     return grid;
   }
 
-  private void warmUp(ProfileCopies copies) throws InterruptedException {
-    long begin = System.nanoTime();
-    computeFewRows(turns, copies, () -> System.nanoTime() - begin < STEADY_NANOS);
-  }
-
-  /**
-   * Few rows of experts on the CPU, one expert after the other; not always as many, as loops that
-   * were compiled for one number of rows are slow until they are compiled anew for another.
-   */
-  @SuppressWarnings("try") // scopes are there to be closed
-  private void computeFewRows(List<Block> experts, ProfileCopies copies, BooleanSupplier goesOn)
-      throws InterruptedException {
-    ExpertMath math = layer.math();
-    try (MatrixDevice.Scope all = cpu.scope()) {
-      List<Matrix> inputs =
-          Arrays.stream(grid(Math.min(STEADY_ROWS, settings.tokens())))
-              .mapToObj(rows -> random(cpu, rows, model.hidden()))
-              .toList();
-      for (int i = 0; goesOn.getAsBoolean(); i++) {
-        try (MatrixDevice.Scope scope = cpu.scope()) {
-          Matrix x = inputs.get(i % inputs.size());
-          List<Parameter> expert = experts.get(i % experts.size()).parameters();
-          ExpertMath.Tape tape = math.inner(x, expert, copies);
-          math.output(tape, expert, copies);
-          math.backward(tape, x, expert, copies);
-        }
-      }
-    }
-  }
-
   /** As many of the CPU's experts at a time as in a step, each time others. */
   private double[] loadsBesideCpu() throws InterruptedException {
     List<Block> experts = layer.experts();
@@ -302,7 +269,7 @@ public final class LayerProfiler {
 
   private Void computeUntil(AtomicBoolean isDone, List<Block> experts) throws InterruptedException {
     try (ProfileCopies copies = ProfileCopies.beside(device, cpu)) {
-      computeFewRows(experts, copies, () -> !isDone.get());
+      FewRows.compute(model, experts, copies, settings.tokens(), () -> !isDone.get());
       return null;
     }
   }

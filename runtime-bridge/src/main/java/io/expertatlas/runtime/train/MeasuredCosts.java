@@ -46,7 +46,13 @@ public final class MeasuredCosts implements ExpertCosts {
     MatrixDevice device = backend.devices().get(0);
     BlockTimes loads = new BlockTimes(device, new Stopwatch(ROUNDS));
     Layer layer = model.layers().get(0);
-    Block expert = model.layers().get(0).experts().get(0);
+    Block expert = layer.experts().get(0);
+    if (backend.cpu() != device) {
+      try (ProfileCopies copies = ProfileCopies.beside(device, backend.cpu())) {
+        FewRows.warmUp(model, List.of(expert), copies, Integer.MAX_VALUE);
+      }
+    }
+
     return new MeasuredCosts(
         curves(model, ProfileCopies.beside(device, backend.cpu()), false),
         curves(model, new ProfileCopies(device, List.of(expert)), backend.recomputes()),
