@@ -74,7 +74,8 @@ final class SharedProducts {
       int each = m <= FEW_ROWS ? (int) Math.max(1, small) : OUTPUTS;
       FloatPointer x = new FloatPointer(a);
       FloatPointer out = new FloatPointer(c);
-      share(n, each, (first, count) -> Products.outputs(x, b, m, k, first, count, n, 0, out));
+      SharedWork.inPieces(
+          n, each, (first, end) -> Products.outputs(x, b, m, k, first, end - first, n, 0, out));
       return;
     }
 
@@ -117,10 +118,11 @@ final class SharedProducts {
     FloatPointer turned = new FloatPointer(room);
     FloatPointer sums = at(turned, (long) k * rows);
     turn(m, k, a, rows, room);
-    share(
+    SharedWork.inPieces(
         n,
         TURNED_OUTPUTS,
-        (first, count) -> {
+        (first, end) -> {
+          int count = end - first;
           FloatPointer out = at(sums, (long) first * rows);
           for (int input = 0; input < k; input += each) {
             int inputs = Math.min(each, k - input);
@@ -146,37 +148,21 @@ final class SharedProducts {
     return m <= FEW_ROWS ? m : pieces(block(m), LANES) * LANES;
   }
 
-  /** Consecutive ones of a length. */
-  private interface Range {
-    void run(int first, int count);
-  }
-
-  /** Deals a length out, so many at a time. */
-  private static void share(int length, int each, Range work) {
-    ProductThreads.split(
-        pieces(length, each),
-        (from, to) -> {
-          for (int first = from * each; first < Math.min(length, to * each); first += each) {
-            work.run(first, Math.min(each, length - first));
-          }
-        });
-  }
-
   private static int pieces(int length, int each) {
     return (length + each - 1) / each;
   }
 
   /** {@code c += transposed(a) b}; a {@code [k, m]}, b {@code [k, n]}, c {@code [m, n]}. */
   static void addTransposedBy(int m, int n, int k, FloatPointer a, FloatPointer b, FloatPointer c) {
-    share(
+    SharedWork.inPieces(
         m,
         OUTPUTS,
-        (first, count) ->
+        (first, end) ->
             cblas_sgemm(
                 CblasRowMajor,
                 CblasTrans,
                 CblasNoTrans,
-                count,
+                end - first,
                 n,
                 k,
                 1,
@@ -216,7 +202,10 @@ final class SharedProducts {
     if (m > MOST_TURNED) {
       FloatPointer x = new FloatPointer(a);
       FloatPointer out = new FloatPointer(c);
-      share(n, OUTPUTS, (first, count) -> copied(m, n, k, x, at(b, first), count, at(out, first)));
+      SharedWork.inPieces(
+          n,
+          OUTPUTS,
+          (first, end) -> copied(m, n, k, x, at(b, first), end - first, at(out, first)));
       return;
     }
 
@@ -296,10 +285,11 @@ final class SharedProducts {
 
   /** {@code turned = transposed(a)}, with columns of zeros behind; turned {@code [k, rows]}. */
   private static void turn(int m, int k, FloatBuffer a, int rows, FloatBuffer turned) {
-    share(
+    SharedWork.inPieces(
         k,
         TURNED,
-        (first, count) -> {
+        (first, end) -> {
+          int count = end - first;
           float[] line = new float[count];
           float[] lines = new float[count * rows];
           for (int row = 0; row < m; row++) {
@@ -315,10 +305,11 @@ final class SharedProducts {
 
   /** {@code c = transposed(the sum of all parts)}, in their order; a part {@code [n, rows]}. */
   private static void sum(int m, int n, int rows, int parts, FloatBuffer sums, FloatBuffer c) {
-    share(
+    SharedWork.inPieces(
         n,
         TURNED,
-        (first, count) -> {
+        (first, end) -> {
+          int count = end - first;
           float[] sum = new float[count * rows];
           float[] more = new float[count * rows];
           sums.get(first * rows, sum);

@@ -21,12 +21,21 @@ public final class SharedWork {
    */
   public static void forEach(int length, int numbers, Range work) {
     int each = Math.max(1, PIECE / Math.max(1, numbers));
-    int pieces = (length + each - 1) / each;
-    if (pieces < 2) {
+    if (length <= each) {
       work.run(0, length);
-      return;
+    } else {
+      inPieces(length, each, work);
     }
+  }
 
-    ProductThreads.split(pieces, (from, to) -> work.run(from * each, Math.min(length, to * each)));
+  /** The same of at least one thing, so many at a time. */
+  static void inPieces(int length, int each, Range work) {
+    ProductThreads.split(
+        (length + each - 1) / each,
+        (from, to) -> {
+          for (int first = from * each; first < Math.min(length, to * each); first += each) {
+            work.run(first, Math.min(length, first + each));
+          }
+        });
   }
 }
