@@ -54,17 +54,18 @@ __device__ __forceinline__ void put_eight(float* at, const float (&x)[8]) {
   *reinterpret_cast<float4*>(at + 4) = make_float4(x[4], x[5], x[6], x[7]);
 }
 
-__device__ __forceinline__ float warp_sum(float x) {
+// The sum over the lanes of a warp, or over each `LANES` neighbours of them; every lane gets it.
+template <int LANES = WARP> __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll
-  for (int step = WARP / 2; step > 0; step /= 2) {
+  for (int step = LANES / 2; step > 0; step /= 2) {
     x += __shfl_xor_sync(0xffffffffu, x, step);
   }
   return x;
 }
 
-__device__ __forceinline__ float warp_max(float x) {
+template <int LANES = WARP> __device__ __forceinline__ float warp_max(float x) {
 #pragma unroll
-  for (int step = WARP / 2; step > 0; step /= 2) {
+  for (int step = LANES / 2; step > 0; step /= 2) {
     x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
   }
   return x;

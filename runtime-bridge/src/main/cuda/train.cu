@@ -357,20 +357,6 @@ template <int LANES, int COUNT> static __device__ void row_out(float* row, int l
   }
 }
 
-template <int LANES> static __device__ float lanes_sum(float x) {
-  for (int other = LANES / 2; other > 0; other /= 2) {
-    x += __shfl_xor_sync(0xffffffff, x, other);
-  }
-  return x;
-}
-
-template <int LANES> static __device__ float lanes_max(float x) {
-  for (int other = LANES / 2; other > 0; other /= 2) {
-    x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, other));
-  }
-  return x;
-}
-
 template <int LANES, int COUNT> static __device__ void softmax_row(float* row, int end, int length, float scale, int lane) {
   float4 x[COUNT];
   row_in<LANES>(row, end, -INFINITY, lane, x);
@@ -379,7 +365,7 @@ template <int LANES, int COUNT> static __device__ void softmax_row(float* row, i
   for (int i = 0; i < COUNT; i++) {
     most = fmaxf(most, fmaxf(fmaxf(x[i].x, x[i].y), fmaxf(x[i].z, x[i].w)));
   }
-  most = lanes_max<LANES>(most);
+  most = warp_max<LANES>(most);
   const float in_bits = scale * 1.44269504f; // exp(scale x) = 2^(in_bits x)
   float sum = 0;
 #pragma unroll
@@ -390,7 +376,7 @@ template <int LANES, int COUNT> static __device__ void softmax_row(float* row, i
     x[i].w = exp2f((x[i].w - most) * in_bits);
     sum += (x[i].x + x[i].y) + (x[i].z + x[i].w);
   }
-  const float share = 1 / lanes_sum<LANES>(sum);
+  const float share = 1 / warp_sum<LANES>(sum);
 #pragma unroll
   for (int i = 0; i < COUNT; i++) {
     x[i] = make_float4(x[i].x * share, x[i].y * share, x[i].z * share, x[i].w * share);
@@ -446,7 +432,7 @@ static __device__ void softmax_back_row(const float* shares, float* down, int en
   for (int i = 0; i < COUNT; i++) {
     along += (p[i].x * d[i].x + p[i].y * d[i].y) + (p[i].z * d[i].z + p[i].w * d[i].w);
   }
-  along = lanes_sum<LANES>(along);
+  along = warp_sum<LANES>(along);
 #pragma unroll
   for (int i = 0; i < COUNT; i++) {
     d[i].x = p[i].x * (d[i].x - along) * scale;
