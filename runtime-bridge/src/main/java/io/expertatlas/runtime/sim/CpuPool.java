@@ -8,7 +8,7 @@ final class CpuPool {
   private final EventQueue events;
   private final ArrayDeque<Work> waiting = new ArrayDeque<>();
   private final IntConsumer observer;
-  private int free;
+  private final int workers;
   private int busy;
 
   private record Work(Runnable started, long nanos, Runnable done) {}
@@ -20,7 +20,7 @@ final class CpuPool {
    */
   CpuPool(EventQueue events, int workers, IntConsumer observer) {
     this.events = events;
-    this.free = workers;
+    this.workers = workers;
     this.observer = observer;
   }
 
@@ -30,7 +30,7 @@ final class CpuPool {
   }
 
   private void pump() {
-    while (free > 0 && !waiting.isEmpty()) {
+    while (busy < workers && !waiting.isEmpty()) {
       Work work = waiting.poll();
       change(1);
       work.started().run();
@@ -45,7 +45,6 @@ final class CpuPool {
   }
 
   private void change(int more) {
-    free -= more;
     busy += more;
     observer.accept(busy);
   }

@@ -10,6 +10,7 @@ import io.expertatlas.runtime.pipeline.TrainingProfile;
 import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
@@ -189,15 +190,12 @@ public final class LayerProfiler {
       model.parameters().forEach(parameter -> once.add(parameter.blank()));
     }
 
-    List<Parameter> moved = new ArrayList<>(once);
-    int layers = layersMoved(model.size());
-    for (int i = 2 * layers;
-        i <= MOST_LAYERS && elements(moved) < MOVED * HostWork.THREADS;
-        i += layers) {
-      moved.addAll(once);
-    }
-
-    return moved;
+    long wanted = MOVED * HostWork.THREADS;
+    long passes = (wanted + elements(once) - 1) / elements(once);
+    int most = MOST_LAYERS / layersMoved(model.size());
+    return Collections.nCopies((int) Math.min(passes, most), once).stream()
+        .flatMap(List::stream)
+        .toList();
   }
 
   private static long elements(List<Parameter> parameters) {

@@ -350,17 +350,22 @@ class ExecutorWorkTest {
     assertThat(times.sendNanos(0, 1)).isEqualTo(TOKENS * 8 * 4);
   }
 
+  /** One worker on the CPU; an expert is copied in 5, in {@code besideCpu} while that computes. */
+  private static ExecutorRules rules(double cpuForward, double besideCpu, boolean hostDevices) {
+    LookupTable table = table(1, 5, cpuForward, besideCpu);
+    return new ExecutorRules(
+        new ProfiledTimes(table, false, TOKENS, Double.POSITIVE_INFINITY),
+        1,
+        hostDevices,
+        false,
+        false);
+  }
+
   @ParameterizedTest
   @CsvSource({"5, false, 1", "10, false, 0.5", "4, false, 1", "10, true, 1"})
   void loadsAreSlowerWhileTheCpuComputesExperts(
       double besideCpu, boolean hostDevices, double expected) {
-    ExecutorRules rules =
-        new ExecutorRules(
-            new ProfiledTimes(table(1, 5, 2, besideCpu), true, TOKENS, Double.POSITIVE_INFINITY),
-            1,
-            hostDevices,
-            false,
-            false);
+    ExecutorRules rules = rules(2, besideCpu, hostDevices);
     assertThat(rules.loadPace(0)).isEqualTo(1);
     assertThat(rules.loadPace(1)).isEqualTo(expected);
   }
@@ -372,13 +377,6 @@ class ExecutorWorkTest {
   @ParameterizedTest
   @CsvSource({"5, 19", "10, 20"})
   void copiesBesideTheCpusExpertsTakeLonger(double besideCpu, long end) {
-    ExecutorRules rules =
-        new ExecutorRules(
-            new ProfiledTimes(table(1, 5, 4, besideCpu), false, TOKENS, Double.POSITIVE_INFINITY),
-            1,
-            false,
-            false,
-            false);
     StepResult step =
         PipelineSimulator.ofExecutor(
                 StagePlan.equal(PipelineKind.APTMOE, 1, 2, 2),
@@ -386,7 +384,7 @@ class ExecutorWorkTest {
                 1,
                 AffinityPolicy.EQUATION_1,
                 1,
-                rules)
+                rules(4, besideCpu, false))
             .step(new StepRouting(new int[][][] {{{TOKENS}}, {{TOKENS}}}, new int[0][][]), true);
     assertThat(step.timeline().spans())
         .contains(
