@@ -6,6 +6,7 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice.Scope;
 import io.expertatlas.runtime.matrix.Rotary;
 import java.nio.FloatBuffer;
+import java.util.function.Consumer;
 
 /** A row-major matrix of floats in the memory of a GPU; operations are one launch each, mostly. */
 final class CudaMatrix implements Matrix {
@@ -161,6 +162,11 @@ final class CudaMatrix implements Matrix {
     if (into.hasRemaining()) {
       device.read(this, first, into);
     }
+  }
+
+  @Override
+  public Consumer<FloatBuffer> beginCopy() {
+    return device.beginRead(this);
   }
 
   // Products

@@ -13,6 +13,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.stream.LongStream;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
@@ -46,6 +47,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   private final CudaRegion region;
   private final Transfers transfers;
   private final Uploads uploads;
+  private final Readings readings;
   private final Kernels kernels;
   private final FloatBlas blas;
   private final Deque<Held> scopes = new ArrayDeque<>();
@@ -91,6 +93,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     this.kernels = new Kernels(compute, Kernels.TRAINING);
     this.transfers = new Transfers(compute, kernels);
     this.uploads = new Uploads(compute, kernels);
+    this.readings = new Readings(compute, kernels);
     this.blas = new FloatBlas(compute.value(), tensorFloat32);
   }
 
@@ -167,6 +170,16 @@ public final class CudaMatrixDevice implements MatrixDevice {
   void read(CudaMatrix matrix, int first, FloatBuffer into) {
     use();
     transfers.read(matrix, first, into);
+  }
+
+  /** Begins to copy a matrix; what is returned waits and fills a buffer's rest, on any thread. */
+  Consumer<FloatBuffer> beginRead(CudaMatrix matrix) {
+    use();
+    Readings.Reading reading = readings.begin(matrix);
+    return into -> {
+      use();
+      reading.end(into);
+    };
   }
 
   double[] readDoubles(CudaMatrix matrix, int count) {
@@ -514,6 +527,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     transfers.close();
     region.close();
     uploads.close();
+    readings.close();
     blas.destroy();
     kernels.unload();
     JCudaDriver.cuStreamDestroy(compute);

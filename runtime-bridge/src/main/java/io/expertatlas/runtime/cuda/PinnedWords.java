@@ -44,9 +44,14 @@ final class PinnedWords {
     copy(seen.value() + first, to.value(), bytes);
   }
 
+  /** Begins to copy from the GPU to the beginning. */
+  void receive(Address from, long bytes) {
+    copy(from.value(), seen.value(), bytes);
+  }
+
   /** Copies from the GPU to the beginning, and waits. */
   void fetch(Address from, long bytes) {
-    copy(from.value(), seen.value(), bytes);
+    receive(from, bytes);
     check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
   }
 

@@ -5,6 +5,8 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * The CPU in floats. What {@link #load} gives is the host's memory itself, so that experts compute
@@ -57,9 +59,23 @@ public final class FloatDevice implements MatrixDevice {
       return matrix;
     }
 
-    FloatMatrix copy = new FloatMatrix(matrix.rows(), matrix.columns());
-    matrix.copyInto(copy.values, 0);
-    return copy;
+    return beginTake(matrix).get();
+  }
+
+  @Override
+  public Supplier<Matrix> beginTake(Matrix matrix) {
+    if (matrix instanceof FloatMatrix) {
+      return () -> matrix;
+    }
+
+    Consumer<FloatBuffer> numbers = matrix.beginCopy();
+    int rows = matrix.rows();
+    int columns = matrix.columns();
+    return () -> {
+      FloatMatrix copy = new FloatMatrix(rows, columns);
+      numbers.accept(copy.values);
+      return copy;
+    };
   }
 
   @Override

@@ -2,6 +2,7 @@ package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
 /**
@@ -74,6 +75,15 @@ public interface Matrix {
     for (int i = 0; i < into.remaining(); i++) {
       into.put(into.position() + i, (float) numbers[first + i]);
     }
+  }
+
+  /**
+   * Begins to copy all numbers to the host, behind what was called: the device may go on, and give
+   * this up. What is returned waits for them and writes them, rounded to floats, to a buffer's
+   * rest, whose position stays; any thread may call it, and somebody must, once.
+   */
+  default Consumer<FloatBuffer> beginCopy() {
+    return into -> copyInto(into, 0);
   }
 
   /**

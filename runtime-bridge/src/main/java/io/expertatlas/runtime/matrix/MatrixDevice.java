@@ -3,6 +3,7 @@ package io.expertatlas.runtime.matrix;
 import java.nio.FloatBuffer;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * Where matrices are made and computed. Its operations run in the order in which they are called,
@@ -27,6 +28,16 @@ public interface MatrixDevice extends AutoCloseable {
 
   /** The matrix itself if it is here, else a copy; what its device was asked for must be done. */
   Matrix take(Matrix matrix);
+
+  /**
+   * Begins to {@link #take} a matrix behind what its device was asked for, which may go on, and
+   * give it up. What is returned waits for the copy; any thread may call it, and somebody must,
+   * once.
+   */
+  default Supplier<Matrix> beginTake(Matrix matrix) {
+    Matrix taken = take(matrix);
+    return () -> taken;
+  }
 
   /**
    * Rows of matrices of one width, one's behind those of the one before: a new matrix, or {@link

@@ -12,6 +12,7 @@ import io.expertatlas.runtime.pipeline.TrainingProfile.Piece;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -90,6 +91,7 @@ final class ExecutorExperts {
         }
       }
 
+      here.sort(Comparator.comparingInt(expert -> -counts[expert]));
       send();
     }
 
@@ -191,7 +193,10 @@ final class ExecutorExperts {
           + zerosOnCpu(layer, expert, count);
     }
 
-    /** The first expert whose weights are there, or one that the CPU is sooner done with. */
+    /**
+     * The one with most tokens of those whose weights are there, or one that the CPU is sooner done
+     * with.
+     */
     private void feed() {
       if (here.isEmpty()) {
         take(0);

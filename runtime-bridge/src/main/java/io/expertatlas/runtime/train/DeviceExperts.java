@@ -8,6 +8,7 @@ import io.expertatlas.runtime.pipeline.LayerSplit;
 import io.expertatlas.runtime.train.ExpertRunner.Pass;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +16,8 @@ import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /**
@@ -91,13 +94,13 @@ final class DeviceExperts implements ExpertRunner {
       send(elsewhere);
     }
 
-    /** Gives the CPU experts: the device waits once, for a copy of the rows of all. */
+    /** Gives the CPU experts; the rows of all come in one copy, for which the CPU waits. */
     private void send(List<Integer> experts) {
       if (experts.isEmpty()) {
         return;
       }
 
-      List<Matrix> rows = rowsOnCpu(experts, work);
+      FutureTask<List<Matrix>> rows = rowsOnCpu(experts, work);
       memory.ask(
           () -> {
             onCpu += experts.size();
@@ -106,8 +109,7 @@ final class DeviceExperts implements ExpertRunner {
       int first = 0;
       for (int expert : experts) {
         int from = first;
-        List<Matrix> own = rows.stream().map(all -> all.rows(from, counts[expert])).toList();
-        onPool.add(pool.submit(() -> computeOnCpu(layer, expert, own, work)));
+        onPool.add(pool.submit(() -> computeOnCpu(expert, rows, from)));
         first += counts[expert];
       }
     }
@@ -151,14 +153,30 @@ final class DeviceExperts implements ExpertRunner {
       elsewhere.forEach(expert -> beside[expert] = true);
       return beside;
     }
+
+    /** An expert on the pool; whose turn is first waits for the rows of all. */
+    private List<Matrix> computeOnCpu(int expert, FutureTask<List<Matrix>> rows, int from)
+        throws InterruptedException, ExecutionException {
+      try {
+        rows.run();
+        List<Matrix> own = rows.get().stream().map(all -> all.rows(from, counts[expert])).toList();
+        long begin = System.nanoTime();
+        List<Matrix> made = work.compute(expert, own, cpu);
+        spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
+        return made;
+      } finally {
+        memory.ask(() -> onCpu--);
+      }
+    }
   }
 
-  /** What experts are given, on the CPU; the device gives it up once it is copied. */
-  private List<Matrix> rowsOnCpu(List<Integer> experts, Work work) {
+  /** What experts are given, on its way to the CPU: the device goes on, and gives it up. */
+  @SuppressWarnings("try") // scopes are there to be closed
+  private FutureTask<List<Matrix>> rowsOnCpu(List<Integer> experts, Work work) {
     try (MatrixDevice.Scope scope = memory.device().scope()) {
-      List<Matrix> rows = work.inputs(experts).stream().map(cpu.device()::take).toList();
-      rows.forEach(scope::keep); // where the CPU is the device
-      return rows;
+      List<Supplier<Matrix>> rows =
+          work.inputs(experts).stream().map(cpu.device()::beginTake).toList();
+      return new FutureTask<>(() -> rows.stream().map(Supplier::get).toList());
     }
   }
 
@@ -206,6 +224,8 @@ final class DeviceExperts implements ExpertRunner {
         (belongs[expert] ? here : elsewhere).add(expert);
       }
     }
+
+    here.sort(Comparator.comparingInt(expert -> -counts[expert]));
   }
 
   /** Which experts belong on the device. Backward stays with what it was for the first chunk. */
@@ -235,17 +255,6 @@ final class DeviceExperts implements ExpertRunner {
   /** A visit has ended. */
   void endVisit() {
     backward.clear();
-  }
-
-  private List<Matrix> computeOnCpu(int layer, int expert, List<Matrix> inputs, Work work) {
-    long begin = System.nanoTime();
-    try {
-      List<Matrix> made = work.compute(expert, inputs, cpu);
-      spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
-      return made;
-    } finally {
-      memory.ask(() -> onCpu--);
-    }
   }
 
   /** The sum of what the CPU added to a parameter's gradient, if that is not the device's. */

@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -675,6 +676,32 @@ public abstract class MatrixContract {
     assertThat(some.position()).isEqualTo(2);
     for (int i = 0; i < 10; i++) {
       assertThat(some.clear().get(i)).isEqualTo(i < 2 || i > 5 ? 0 : (float) values[6988 + i]);
+    }
+  }
+
+  @Test
+  @SuppressWarnings("try") // scopes are there to be closed
+  void copiesThatNobodyWaitsForOutliveTheirMatrices() throws Exception {
+    List<Supplier<Matrix>> copies = new ArrayList<>();
+    List<double[]> expected = new ArrayList<>();
+    for (int i = 0; i < 5; i++) {
+      int rows = i == 3 ? 0 : 300_000 * i + 1; // of several pieces
+      double[] values = new double[rows];
+      for (int j = 0; j < rows; j++) {
+        values[j] = i + j % 1000;
+      }
+
+      try (MatrixDevice.Scope scope = device.scope()) {
+        copies.add(FloatDevice.INSTANCE.beginTake(device.of(rows, 1, values)));
+      }
+
+      expected.add(values);
+    }
+
+    for (int i = 0; i < 5; i++) {
+      Supplier<Matrix> copy = copies.get(i);
+      Matrix there = CompletableFuture.supplyAsync(copy).get();
+      assertThat(there.toHost()).isEqualTo(expected.get(i));
     }
   }
 

@@ -284,7 +284,7 @@ class PipelineExecutorTest {
     assertThat(losses.get(1.0)).isEqualTo(losses.get(1e12));
   }
 
-  /** The CPU in doubles; counts weights that are loaded, and copies that a device waits for. */
+  /** The CPU in doubles; counts weights that are loaded, and copies that a device begins. */
   private static MatrixDevice counting(AtomicInteger loads, AtomicInteger copies) {
     return (MatrixDevice)
         Proxy.newProxyInstance(
@@ -292,7 +292,7 @@ class PipelineExecutorTest {
             new Class<?>[] {MatrixDevice.class},
             (proxy, method, arguments) -> {
               boolean isOfDevice = Thread.currentThread().getName().equals("device");
-              if (method.getName().equals("take") && isOfDevice) {
+              if (method.getName().equals("beginTake") && isOfDevice) {
                 copies.incrementAndGet();
               } else if (method.getName().equals("load")) {
                 loads.incrementAndGet();
