@@ -3,6 +3,7 @@
 #include "numbers.cuh"
 
 constexpr int COLUMNS = 32; // of a block that adds up rows; so many threads share a column
+constexpr int TURNED = 64;  // rows and columns of a block that transposes
 constexpr int EACH = 4;     // units of a thread: it asks for all of them before it waits for any
 
 // out = in, between the GPU's memory and page-locked memory of the host. Grid: ceil(count / block).
@@ -10,6 +11,37 @@ extern "C" __global__ void train_copy(const uint32_t* in, uint32_t* out, size_t 
   const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
   if (i < count) {
     out[i] = in[i];
+  }
+}
+
+// out[column][row] = in[row][column]. Rows of out lie `stride` numbers apart, a multiple of 4, zeros behind those of `in`;
+// columns are a multiple of 4. A block takes a square of TURNED. Grid: ceil(stride / TURNED), ceil(columns / TURNED).
+extern "C" __global__ void train_transpose(const float* in, float* out, int rows, int columns, int stride) {
+  __shared__ float square[TURNED][TURNED + 1];
+  const int first_row = blockIdx.x * TURNED;
+  const int first_column = blockIdx.y * TURNED;
+  const int four = threadIdx.x % (TURNED / 4) * 4;
+  const int step = blockDim.x / (TURNED / 4);
+  for (int i = threadIdx.x / (TURNED / 4); i < TURNED; i += step) {
+    const int row = first_row + i;
+    const int column = first_column + four;
+    float4 x = make_float4(0, 0, 0, 0);
+    if (row < rows && column < columns) {
+      x = *reinterpret_cast<const float4*>(in + (size_t)row * columns + column);
+    }
+    square[i][four] = x.x;
+    square[i][four + 1] = x.y;
+    square[i][four + 2] = x.z;
+    square[i][four + 3] = x.w;
+  }
+  __syncthreads();
+  for (int i = threadIdx.x / (TURNED / 4); i < TURNED; i += step) {
+    const int row = first_row + four;
+    const int column = first_column + i;
+    if (row < stride && column < columns) {
+      *reinterpret_cast<float4*>(out + (size_t)column * stride + row) =
+          make_float4(square[four][i], square[four + 1][i], square[four + 2][i], square[four + 3][i]);
+    }
   }
 }
 

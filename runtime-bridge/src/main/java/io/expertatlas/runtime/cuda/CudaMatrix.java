@@ -1,6 +1,6 @@
 package io.expertatlas.runtime.cuda;
 
-import io.expertatlas.runtime.cuda.FloatBlas.Operand;
+import io.expertatlas.runtime.cuda.MatrixProducts.Factor;
 import io.expertatlas.runtime.matrix.Heads;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice.Scope;
@@ -176,7 +176,7 @@ final class CudaMatrix implements Matrix {
     CudaMatrix w = device.mine(weight);
     check(columns == w.columns, w);
     CudaMatrix out = device.make(rows, w.rows);
-    product(rows, w.rows, columns, plain(), w.transposed(), out, false);
+    device.products().multiply(plain(), w.transposed(), out, false);
     return out;
   }
 
@@ -185,7 +185,7 @@ final class CudaMatrix implements Matrix {
     CudaMatrix right = device.mine(other);
     check(columns == right.rows, right);
     CudaMatrix out = device.make(rows, right.columns);
-    product(rows, right.columns, columns, plain(), right.plain(), out, false);
+    device.products().multiply(plain(), right.plain(), out, false);
     return out;
   }
 
@@ -195,7 +195,7 @@ final class CudaMatrix implements Matrix {
     CudaMatrix in = device.mine(input);
     down.check(down.rows == in.rows, in);
     check(rows == down.columns && columns == in.columns, in);
-    product(rows, columns, in.rows, down.transposed(), in.plain(), this, true);
+    device.products().multiply(down.transposed(), in.plain(), this, true);
   }
 
   @Override
@@ -204,28 +204,16 @@ final class CudaMatrix implements Matrix {
     CudaMatrix b = device.mine(right);
     a.check(a.columns == b.rows, b);
     check(rows == a.rows && columns == b.columns, b);
-    product(rows, columns, a.columns, a.plain(), b.plain(), this, true);
+    device.products().multiply(a.plain(), b.plain(), this, true);
     return this;
   }
 
-  private Operand plain() {
-    return new Operand(address(), columns, false);
+  private Factor plain() {
+    return new Factor(this, false);
   }
 
-  private Operand transposed() {
-    return new Operand(address(), columns, true);
-  }
-
-  private void product(int m, int n, int k, Operand a, Operand b, CudaMatrix out, boolean add) {
-    if (out.count == 0) {
-      return;
-    }
-
-    if (k > 0) {
-      device.blas().product(m, n, k, a, b, out.plain(), add);
-    } else if (!add) {
-      device.clear(out);
-    }
+  private Factor transposed() {
+    return new Factor(this, true);
   }
 
   // Rows and elements

@@ -50,6 +50,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   private final Readings readings;
   private final Kernels kernels;
   private final FloatBlas blas;
+  private final MatrixProducts products;
   private final Deque<Held> scopes = new ArrayDeque<>();
   private final Set<Integer> peers = new TreeSet<>(); // GPUs that copy directly, or cannot
   private boolean closed;
@@ -95,6 +96,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     this.uploads = new Uploads(compute, kernels);
     this.readings = new Readings(compute, kernels);
     this.blas = new FloatBlas(compute.value(), tensorFloat32);
+    this.products = new MatrixProducts(this, blas, tensorFloat32);
   }
 
   private void use() {
@@ -131,6 +133,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
   FloatBlas blas() {
     use();
     return blas;
+  }
+
+  MatrixProducts products() {
+    use();
+    return products;
   }
 
   Uploads uploads() {

@@ -185,6 +185,26 @@ public abstract class MatrixContract {
     agree(sum.real(), sum.expected(), productTolerance(), Math.sqrt(m + 1));
   }
 
+  /** Of so many rows that a GPU transposes a factor; none of the sizes fills its tiles. */
+  @ParameterizedTest
+  @CsvSource({"300, 260", "260, 300", "257, 300", "16, 260"})
+  void sumsOverManyRowsAreThoseOfTheTwin(int outputs, int inputs) {
+    Pair gradient = random(1501, outputs, 1);
+    Pair input = random(1501, inputs, 1);
+    Pair sum = random(outputs, inputs, 1);
+    sum.real().addOuter(gradient.real(), input.real());
+    sum.expected().addOuter(gradient.expected(), input.expected());
+    agree(sum.real(), sum.expected(), productTolerance(), Math.sqrt(1501));
+  }
+
+  @Test
+  void manyRowsTimesAMatrixAreThoseOfTheTwin() {
+    Pair gradient = random(8193, 41, 1);
+    Pair weight = random(41, 260, 1);
+    Matrix made = gradient.real().times(weight.real());
+    agree(made, gradient.expected().times(weight.expected()), productTolerance(), Math.sqrt(41));
+  }
+
   @Test
   void productsOverNothingAreZero() {
     Pair x = random(3, 0, 1);

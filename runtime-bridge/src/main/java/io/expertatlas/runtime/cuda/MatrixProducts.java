@@ -1,0 +1,119 @@
+package io.expertatlas.runtime.cuda;
+
+import io.expertatlas.runtime.cuda.FloatBlas.Operand;
+import io.expertatlas.runtime.matrix.MatrixDevice.Scope;
+
+/**
+ * Products of matrices. Tensor cores of a Hopper GPU read numbers of four bytes along the dimension
+ * that is summed over; factors that do not lie so are slower, in sums over rows by half. Those of
+ * large products are therefore transposed first, the smaller of two.
+ */
+final class MatrixProducts {
+  /** Numbers of a sum from which two factors that lie across it are worth a copy of one. */
+  private static final int LONG_SUM = 1024;
+
+  /** Rows, or columns, of the result from which the only such factor is worth one. */
+  private static final int MANY_ROWS = 8192;
+
+  private static final int LEAST_COLUMNS = 256; // of a factor that is transposed
+  private static final int TILE = 64; // TURNED of the kernel
+  private static final int ALIGNED = 32; // numbers to which a copy's rows are rounded up
+
+  private final CudaMatrixDevice device;
+  private final FloatBlas blas;
+  private final boolean transposes;
+
+  /**
+   * Products on a device.
+   *
+   * @param transposes whether tensor cores compute, which gain by it
+   */
+  MatrixProducts(CudaMatrixDevice device, FloatBlas blas, boolean transposes) {
+    this.device = device;
+    this.blas = blas;
+    this.transposes = transposes;
+  }
+
+  /** A matrix, or its transposed. */
+  record Factor(CudaMatrix matrix, boolean isTransposed) {
+    private int rows() {
+      return isTransposed ? matrix.columns() : matrix.rows();
+    }
+
+    private int columns() {
+      return isTransposed ? matrix.rows() : matrix.columns();
+    }
+
+    /** Whether numbers of a sum, over a left factor's columns, do not lie side by side. */
+    private boolean liesAcross(boolean isLeft) {
+      return isLeft == isTransposed;
+    }
+
+    private Operand operand() {
+      return new Operand(matrix.address(), matrix.columns(), isTransposed);
+    }
+  }
+
+  /** {@code out (+)= a b}; sums of nothing are 0. */
+  void multiply(Factor a, Factor b, CudaMatrix out, boolean add) {
+    int k = a.columns();
+    if (out.count() == 0) {
+      return;
+    }
+
+    if (k > 0) {
+      multiply(a, b, k, out, add);
+    } else if (!add) {
+      device.clear(out);
+    }
+  }
+
+  private void multiply(Factor a, Factor b, int k, CudaMatrix out, boolean add) {
+    boolean turnsA = false;
+    boolean turnsB = false;
+    if (a.liesAcross(true) && b.liesAcross(false)) {
+      turnsA = k >= LONG_SUM && a.rows() < b.columns();
+      turnsB = k >= LONG_SUM && !turnsA;
+    } else if (b.liesAcross(false)) {
+      turnsB = a.rows() >= MANY_ROWS;
+    } else if (a.liesAcross(true)) {
+      turnsA = b.columns() >= MANY_ROWS;
+    }
+
+    Operand sums = new Operand(out.address(), out.columns(), false);
+    if ((turnsA && pays(a)) || (turnsB && pays(b))) {
+      try (Scope scratch = device.scope()) {
+        Operand left = turnsA ? turned(a) : a.operand();
+        Operand right = turnsB ? turned(b) : b.operand();
+        blas.product(out.rows(), out.columns(), k, left, right, sums, add);
+      }
+    } else {
+      blas.product(out.rows(), out.columns(), k, a.operand(), b.operand(), sums, add);
+    }
+  }
+
+  private boolean pays(Factor factor) {
+    int columns = factor.matrix.columns();
+    return transposes && columns >= LEAST_COLUMNS && columns % 4 == 0;
+  }
+
+  /** The same factor, from a copy that lies the other way. */
+  private Operand turned(Factor factor) {
+    CudaMatrix matrix = factor.matrix;
+    int stride = (matrix.rows() + ALIGNED - 1) / ALIGNED * ALIGNED;
+    CudaMatrix copy = device.make(matrix.columns(), stride);
+    device
+        .on("train_transpose", tiles(stride), tiles(matrix.columns()), 4 * TILE)
+        .with(matrix.address())
+        .with(copy.address())
+        .with(matrix.rows())
+        .with(matrix.columns())
+        .with(stride)
+        .run();
+    return new Operand(copy.address(), stride, !factor.isTransposed);
+  }
+
+  private static long tiles(int numbers) {
+    return (numbers + TILE - 1) / TILE;
+  }
+}
