@@ -273,7 +273,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     check(
         JCudaDriver.cuMemcpyPeerAsync(
             into.pointer(0), context, from.pointer(0), sender.context, into.bytes(), compute),
-        "copying from %s to %s".formatted(sender.name(), name()));
+        () -> "copying from %s to %s".formatted(sender.name(), name()));
     CUevent copied = Events.record(compute);
     Events.await(copied);
     Events.destroy(copied);

@@ -116,7 +116,7 @@ final class Transfers {
   private void toGpu(CUdeviceptr to, Pointer from, long bytes) {
     check(
         JCudaDriver.cuMemcpyHtoDAsync(to, from, bytes, loads),
-        "copying %d bytes to the GPU".formatted(bytes));
+        () -> "copying %d bytes to the GPU".formatted(bytes));
   }
 
   /** Waits until all copies that were begun are there. */
@@ -173,7 +173,7 @@ final class Transfers {
   private void toHost(Pointer to, CUdeviceptr from, long bytes) {
     check(
         JCudaDriver.cuMemcpyDtoHAsync(to, from, bytes, stores),
-        "copying %d bytes to the host".formatted(bytes));
+        () -> "copying %d bytes to the host".formatted(bytes));
   }
 
   /** An event behind all stores so far. */
