@@ -22,6 +22,7 @@ final class CudaRegion {
   private static final long PATIENCE_NANOS = TimeUnit.MINUTES.toNanos(10);
 
   private final CUstream compute;
+  private final Events events;
   private final Address memory = new Address();
   private final CudaHeap heap;
   private final String device;
@@ -44,8 +45,9 @@ final class CudaRegion {
   }
 
   /** Takes so many bytes of the current context's GPU. */
-  CudaRegion(String device, long bytes, CUstream compute) {
+  CudaRegion(String device, long bytes, CUstream compute, Events events) {
     this.device = device;
+    this.events = events;
     this.compute = compute;
     this.heap = new CudaHeap(bytes);
     check(
@@ -162,7 +164,7 @@ final class CudaRegion {
     }
 
     List<Range> ranges = offsets.stream().map(heap::give).toList();
-    freed.add(new Pending(Events.record(compute), ranges));
+    freed.add(new Pending(events.record(compute), ranges));
     poll();
     changed();
   }
@@ -193,10 +195,10 @@ final class CudaRegion {
     }
   }
 
-  private static void retire(Pending pending) {
+  private void retire(Pending pending) {
     pending.hasPassed = true;
     if (pending.waiting == 0) {
-      Events.destroy(pending.event);
+      events.giveBack(pending.event);
     }
   }
 
@@ -205,7 +207,7 @@ final class CudaRegion {
     synchronized (this) {
       pending.waiting--;
       if (pending.waiting == 0 && pending.hasPassed) {
-        Events.destroy(pending.event);
+        events.giveBack(pending.event);
       }
     }
   }
