@@ -8,6 +8,7 @@ import static org.bytedeco.cuda.global.cudart.CUDA_R_16BF;
 import static org.bytedeco.cuda.global.cudart.CUDA_R_32F;
 
 import io.expertatlas.runtime.DType;
+import java.util.function.Supplier;
 import org.bytedeco.cuda.cublas.cublasContext;
 import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cublas;
@@ -65,7 +66,7 @@ final class Cublas {
             n,
             CUBLAS_COMPUTE_32F,
             CUBLAS_GEMM_DEFAULT),
-        "cublasGemmEx of %d x %d x %d".formatted(m, k, n));
+        () -> "cublasGemmEx of %d x %d x %d".formatted(m, k, n));
   }
 
   private static int type(DType type) {
@@ -73,10 +74,15 @@ final class Cublas {
   }
 
   static void check(int status, String call) {
+    check(status, () -> call);
+  }
+
+  /** The same for frequent calls: what was called is put into words only if it is needed. */
+  static void check(int status, Supplier<String> call) {
     if (status != cublas.CUBLAS_STATUS_SUCCESS) {
       throw new IllegalStateException(
           "cuBLAS failed at %s: %s"
-              .formatted(call, cublas.cublasGetStatusString(status).getString()));
+              .formatted(call.get(), cublas.cublasGetStatusString(status).getString()));
     }
   }
 

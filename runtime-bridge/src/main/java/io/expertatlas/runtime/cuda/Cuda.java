@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.cuda;
 
+import java.util.function.Supplier;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUresult;
@@ -56,9 +57,14 @@ final class Cuda {
    * @throws IllegalStateException if it is an error, with the call
    */
   static void check(int result, String call) {
+    check(result, () -> call);
+  }
+
+  /** The same for frequent calls: what was called is put into words only if it is needed. */
+  static void check(int result, Supplier<String> call) {
     if (result != CUresult.CUDA_SUCCESS) {
       throw new IllegalStateException(
-          "CUDA failed at %s: %s".formatted(call, CUresult.stringFor(result)));
+          "CUDA failed at %s: %s".formatted(call.get(), CUresult.stringFor(result)));
     }
   }
 

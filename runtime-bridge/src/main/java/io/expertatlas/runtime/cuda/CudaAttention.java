@@ -139,7 +139,7 @@ final class CudaAttention {
     Kernels.Launch launch =
         grouped
             ? kernels.on(
-                "attend_group_%d_%d".formatted(group <= 4 ? 4 : 8, headSize),
+                "attend_group_" + (group <= 4 ? 4 : 8) + "_" + headSize,
                 parts,
                 keyHeads,
                 batch.rows(),

@@ -332,7 +332,7 @@ public final class CudaDevice implements Device {
     check(
         JCudaDriver.cuMemcpyPeerAsync(
             target.pointer(), context, source.pointer(), other.context, source.bytes(), stream),
-        "copying from %s to %s".formatted(other.name(), name()));
+        () -> "copying from %s to %s".formatted(other.name(), name()));
     CUevent done = event();
     other.use();
     check(JCudaDriver.cuStreamWaitEvent(other.stream, done, 0), "waiting for " + name());

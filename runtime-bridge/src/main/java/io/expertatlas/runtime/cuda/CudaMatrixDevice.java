@@ -14,7 +14,6 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
-import java.util.stream.LongStream;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUevent;
@@ -44,6 +43,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   private final CUdevice device = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final Stream compute = new Stream();
+  private final Events events = new Events();
   private final CudaRegion region;
   private final Transfers transfers;
   private final Uploads uploads;
@@ -90,11 +90,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
     check(
         JCudaDriver.cuStreamCreate(compute, CUstream_flags.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate");
-    this.region = new CudaRegion(name(), budget, compute);
+    this.region = new CudaRegion(name(), budget, compute, events);
     this.kernels = new Kernels(compute, Kernels.TRAINING);
-    this.transfers = new Transfers(compute, kernels);
-    this.uploads = new Uploads(compute, kernels);
-    this.readings = new Readings(compute, kernels);
+    this.transfers = new Transfers(compute, kernels, events);
+    this.uploads = new Uploads(compute, kernels, events);
+    this.readings = new Readings(compute, kernels, events);
     this.blas = new FloatBlas(compute.value(), tensorFloat32);
     this.products = new MatrixProducts(this, blas, tensorFloat32);
   }
@@ -276,7 +276,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   private void fetch(CudaMatrix into, CudaMatrix from) {
     CudaMatrixDevice sender = from.device();
     sender.use();
-    CUevent computed = Events.record(sender.compute);
+    CUevent computed = sender.events.record(sender.compute);
     use();
     if (sender.gpu != gpu && peers.add(sender.gpu)) {
       int[] can = new int[1];
@@ -293,11 +293,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
     check(
         JCudaDriver.cuMemcpyPeerAsync(
             into.pointer(0), context, from.pointer(0), sender.context, into.bytes(), compute),
-        "copying from %s to %s".formatted(sender.name(), name()));
-    CUevent copied = Events.record(compute);
+        () -> "copying from %s to %s".formatted(sender.name(), name()));
+    CUevent copied = events.record(compute);
     Events.await(copied);
-    Events.destroy(copied);
-    Events.destroy(computed);
+    events.giveBack(copied);
+    sender.events.giveBack(computed);
   }
 
   @Override
@@ -341,7 +341,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   private void giveUp(Iterable<CudaMatrix> matrices) {
     use();
-    LongStream.Builder offsets = LongStream.builder();
+    List<Long> offsets = new ArrayList<>();
     for (CudaMatrix matrix : matrices) {
       long offset = matrix.giveUp();
       if (offset >= 0) {
@@ -349,7 +349,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
       }
     }
 
-    region.give(offsets.build().boxed().toList());
+    region.give(offsets);
   }
 
   @Override
@@ -360,7 +360,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public void store(List<Matrix> matrices, List<FloatBuffer> into) {
     use();
-    CUevent computed = Events.record(compute);
+    CUevent computed = events.record(compute);
     List<Long> offsets = new ArrayList<>();
     for (int i = 0; i < matrices.size(); i++) {
       CudaMatrix one = disowned(matrices.get(i));
@@ -371,7 +371,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
       }
     }
 
-    Events.destroy(computed);
+    events.giveBack(computed);
     region.giveAfter(transfers.stored(), offsets);
   }
 
@@ -382,7 +382,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     return () -> {
       use();
       Events.await(event);
-      Events.destroy(event);
+      events.giveBack(event);
     };
   }
 
@@ -537,6 +537,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     readings.close();
     blas.destroy();
     kernels.unload();
+    events.close();
     JCudaDriver.cuStreamDestroy(compute);
     JCudaDriver.cuDevicePrimaryCtxRelease(device);
   }

@@ -16,12 +16,19 @@ import jcuda.driver.JCudaDriver;
  * A region of a GPU's memory that one computing stream and a thread that loads share. What is given
  * up is free for the computing stream at once, in its order; for loads, which another stream does,
  * when the computing stream has come that far. Safe for several threads, in the GPU's context.
+ *
+ * <p>The driver is asked how far streams have come when that matters: before each load for all that
+ * was given up, else when something is given up, about few, and when there is no room.
  */
 final class CudaRegion {
   /** A load that waits for room longer than this, with enough free but in pieces, fails. */
   private static final long PATIENCE_NANOS = TimeUnit.MINUTES.toNanos(10);
 
+  /** So many times of giving back are not asked about before a load asks. */
+  private static final int UNASKED = 16;
+
   private final CUstream compute;
+  private final Events events;
   private final Address memory = new Address();
   private final CudaHeap heap;
   private final String device;
@@ -44,8 +51,9 @@ final class CudaRegion {
   }
 
   /** Takes so many bytes of the current context's GPU. */
-  CudaRegion(String device, long bytes, CUstream compute) {
+  CudaRegion(String device, long bytes, CUstream compute, Events events) {
     this.device = device;
+    this.events = events;
     this.compute = compute;
     this.heap = new CudaHeap(bytes);
     check(
@@ -71,8 +79,12 @@ final class CudaRegion {
     while (true) {
       Pending oldest;
       synchronized (this) {
-        poll();
-        long offset = isLasting ? heap.takeHigh(bytes, List.of()) : heap.takeLow(bytes);
+        long offset = find(bytes, isLasting);
+        if (offset < 0) { // all else that was given up is free for this stream
+          retireStored();
+          offset = find(bytes, isLasting);
+        }
+
         if (offset >= 0) {
           return offset;
         }
@@ -89,6 +101,10 @@ final class CudaRegion {
 
       await(oldest);
     }
+  }
+
+  private long find(long bytes, boolean isLasting) {
+    return isLasting ? heap.takeHigh(bytes, List.of()) : heap.takeLow(bytes);
   }
 
   /**
@@ -161,9 +177,14 @@ final class CudaRegion {
       return;
     }
 
-    List<Range> ranges = offsets.stream().map(heap::give).toList();
-    freed.add(new Pending(Events.record(compute), ranges));
-    poll();
+    List<Range> ranges = new ArrayList<>(offsets.size());
+    for (long offset : offsets) {
+      ranges.add(heap.give(offset));
+    }
+
+    freed.add(new Pending(events.record(compute), ranges));
+    retireFreed(UNASKED);
+    retireStored();
     changed();
   }
 
@@ -176,15 +197,25 @@ final class CudaRegion {
   synchronized void giveAfter(CUevent event, List<Long> offsets) {
     List<Range> ranges = offsets.stream().map(offset -> new Range(offset, 0)).toList();
     stored.add(new Pending(event, ranges)); // the heap knows how long they are
+    retireStored();
     changed();
   }
 
-  /** Notices what has passed: events of a stream do so in order. */
+  /** Notices all that has passed. */
   synchronized void poll() {
-    while (!freed.isEmpty() && Events.hasPassed(freed.peek().event)) {
+    retireFreed(0);
+    retireStored();
+  }
+
+  /** Notices which holes are safe for loads while more than so many wait. */
+  private void retireFreed(int waiting) {
+    while (freed.size() > waiting && Events.hasPassed(freed.peek().event)) { // they do in order
       retire(freed.remove());
     }
+  }
 
+  /** Notices what has been copied. */
+  private void retireStored() {
     while (!stored.isEmpty() && Events.hasPassed(stored.peek().event)) {
       Pending pending = stored.remove();
       pending.ranges.forEach(range -> heap.give(range.offset()));
@@ -193,10 +224,10 @@ final class CudaRegion {
     }
   }
 
-  private static void retire(Pending pending) {
+  private void retire(Pending pending) {
     pending.hasPassed = true;
     if (pending.waiting == 0) {
-      Events.destroy(pending.event);
+      events.giveBack(pending.event);
     }
   }
 
@@ -205,7 +236,7 @@ final class CudaRegion {
     synchronized (this) {
       pending.waiting--;
       if (pending.waiting == 0 && pending.hasPassed) {
-        Events.destroy(pending.event);
+        events.giveBack(pending.event);
       }
     }
   }

@@ -82,7 +82,7 @@ final class FloatBlas {
             c.stride(),
             compute,
             CUBLAS_GEMM_DEFAULT),
-        "cublasGemmEx of %d x %d x %d".formatted(m, k, n));
+        () -> "cublasGemmEx of %d x %d x %d".formatted(m, k, n));
   }
 
   /** As many products of one shape; an operand's address is that of a list of addresses. */
@@ -109,7 +109,7 @@ final class FloatBlas {
             count,
             compute,
             CUBLAS_GEMM_DEFAULT),
-        "cublasGemmBatchedEx of %d times %d x %d x %d".formatted(count, m, k, n));
+        () -> "cublasGemmBatchedEx of %d times %d x %d x %d".formatted(count, m, k, n));
   }
 
   private static PointerPointer<?> list(Operand operand) {

@@ -77,7 +77,7 @@ final class HostLink {
     Pinned target = same("store", tensor, onHost);
     check(
         JCudaDriver.cuMemcpyDtoHAsync(target.memory(), tensor.pointer(), tensor.bytes(), compute),
-        "copying %d bytes to the host".formatted(tensor.bytes()));
+        () -> "copying %d bytes to the host".formatted(tensor.bytes()));
     check(JCudaDriver.cuStreamSynchronize(compute), "waiting for a copy");
   }
 
@@ -100,7 +100,7 @@ final class HostLink {
             source.memory().withByteOffset(first * row),
             count * row,
             stream),
-        "copying %d bytes from the host".formatted(count * row));
+        () -> "copying %d bytes from the host".formatted(count * row));
     mark("");
     return new Copy(compute, event(stream));
   }

@@ -11,7 +11,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import jcuda.Pointer;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
@@ -34,6 +33,7 @@ final class Kernels {
   private final List<CUmodule> modules = new ArrayList<>();
   private final Map<String, CUfunction> functions = new ConcurrentHashMap<>(); // of any thread
   private final Map<String, Integer> sharedOf = new HashMap<>();
+  private final Arguments arguments = new Arguments(); // of one launch at a time
   private final CUstream stream;
 
   /** Loads the modules into the current context. */
@@ -93,6 +93,7 @@ final class Kernels {
     modules.forEach(JCudaDriver::cuModuleUnload);
     modules.clear();
     functions.clear();
+    arguments.free();
   }
 
   /** One launch being put together. */
@@ -102,7 +103,8 @@ final class Kernels {
     private final long gridY;
     private final long gridZ;
     private final int threads;
-    private final List<Pointer> arguments = new ArrayList<>();
+    private final long[] bits = new long[Arguments.MOST]; // of arguments
+    private int count;
     private int shared;
 
     private Launch(String kernel, long gridX, long gridY, long gridZ, int threads) {
@@ -114,34 +116,29 @@ final class Kernels {
     }
 
     Launch with(CudaTensor tensor) {
-      arguments.add(Pointer.to(tensor.pointer()));
-      return this;
+      return with(tensor.address());
     }
 
     /** A null address. */
     Launch withNothing() {
-      arguments.add(Pointer.to(new long[] {0}));
-      return this;
+      return with(0L);
     }
 
     Launch with(int value) {
-      arguments.add(Pointer.to(new int[] {value}));
-      return this;
+      return with((long) value);
     }
 
     Launch with(long value) {
-      arguments.add(Pointer.to(new long[] {value}));
+      bits[count++] = value;
       return this;
     }
 
     Launch with(float value) {
-      arguments.add(Pointer.to(new float[] {value}));
-      return this;
+      return with(Float.floatToRawIntBits(value));
     }
 
     Launch with(double value) {
-      arguments.add(Pointer.to(new double[] {value}));
-      return this;
+      return with(Double.doubleToRawLongBits(value));
     }
 
     /** Bytes of dynamic shared memory. */
@@ -169,24 +166,26 @@ final class Kernels {
                 function,
                 CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                 shared),
-            "giving %s %d bytes of shared memory".formatted(kernel, shared));
+            () -> "giving %s %d bytes of shared memory".formatted(kernel, shared));
         sharedOf.put(kernel, shared);
       }
 
-      check(
-          JCudaDriver.cuLaunchKernel(
-              function,
-              Math.toIntExact(gridX),
-              (int) gridY,
-              (int) gridZ,
-              threads,
-              1,
-              1,
-              shared,
-              stream,
-              Pointer.to(arguments.toArray(Pointer[]::new)),
-              null),
-          "launching " + kernel);
+      synchronized (arguments) { // the driver has copied them when it returns
+        check(
+            JCudaDriver.cuLaunchKernel(
+                function,
+                Math.toIntExact(gridX),
+                (int) gridY,
+                (int) gridZ,
+                threads,
+                1,
+                1,
+                shared,
+                stream,
+                arguments.addresses(bits, count),
+                null),
+            () -> "launching " + kernel);
+      }
     }
   }
 }

@@ -48,7 +48,7 @@ final class Products {
     if (half && k % 8 == 0) {
       launch =
           kernels
-              .on("stream_linear_%s_%d".formatted(out.letter(), tiles(rows)), blocks(n), 256)
+              .on("stream_linear_" + out.letter() + "_" + tiles(rows), blocks(n), 256)
               .shared(STREAM_SHARED);
     } else {
       String types = "" + x.letter() + weight.letter() + out.letter();

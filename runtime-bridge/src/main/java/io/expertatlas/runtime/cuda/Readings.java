@@ -18,13 +18,15 @@ final class Readings {
 
   private final CUstream stream;
   private final Kernels kernels;
+  private final Events events;
   private final Deque<PinnedWords> idle = new ArrayDeque<>(); // of a piece each
   private final List<PinnedWords> all = new ArrayList<>();
 
   /** Copies behind what a stream is asked for, with its kernels. */
-  Readings(CUstream stream, Kernels kernels) {
+  Readings(CUstream stream, Kernels kernels, Events events) {
     this.stream = stream;
     this.kernels = kernels;
+    this.events = events;
   }
 
   /** A copy under way. */
@@ -41,7 +43,7 @@ final class Readings {
         pieces.get(piece).receive(matrix.pointer(4L * PIECE * piece), 4L * numbers(piece));
       }
 
-      this.copied = Events.record(stream);
+      this.copied = events.record(stream);
     }
 
     private int numbers(int piece) {
@@ -51,7 +53,7 @@ final class Readings {
     /** Waits, and fills a buffer's rest, whose position stays. */
     void end(FloatBuffer into) {
       Events.await(copied);
-      Events.destroy(copied);
+      events.giveBack(copied);
       FloatBuffer to = into.slice();
       for (int piece = 0; piece < pieces.size(); piece++) {
         FloatBuffer numbers = pieces.get(piece).buffer().asFloatBuffer();

@@ -120,7 +120,7 @@ final class Staging {
     check(
         JCudaDriver.cuMemcpyHtoDAsync(
             into.view(offset, into.shape()).pointer(), pinned, bytes, stream),
-        "copying %d bytes to the GPU".formatted(bytes));
+        () -> "copying %d bytes to the GPU".formatted(bytes));
     check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
   }
 
@@ -149,7 +149,7 @@ final class Staging {
     check(
         JCudaDriver.cuMemcpyDtoHAsync(
             pinned, from.view(offset, from.shape()).pointer(), bytes, stream),
-        "copying %d bytes from the GPU".formatted(bytes));
+        () -> "copying %d bytes from the GPU".formatted(bytes));
     check(JCudaDriver.cuStreamSynchronize(stream), "waiting for a copy");
   }
 

@@ -27,6 +27,7 @@ final class Transfers {
   private final Staged loading = new Staged();
   private final Staged storing = new Staged();
   private final PinnedWords reading;
+  private final Events events;
   private final List<Pointer> pinned = new ArrayList<>();
 
   /** Page-locked memory for pieces, made when it is needed. */
@@ -57,7 +58,8 @@ final class Transfers {
    *
    * @param kernels of that stream
    */
-  Transfers(CUstream compute, Kernels kernels) {
+  Transfers(CUstream compute, Kernels kernels, Events events) {
+    this.events = events;
     this.reading = new PinnedWords(4 * PIECE, compute, kernels);
     for (CUstream stream : List.of(loads, stores)) {
       check(
@@ -116,14 +118,14 @@ final class Transfers {
   private void toGpu(CUdeviceptr to, Pointer from, long bytes) {
     check(
         JCudaDriver.cuMemcpyHtoDAsync(to, from, bytes, loads),
-        "copying %d bytes to the GPU".formatted(bytes));
+        () -> "copying %d bytes to the GPU".formatted(bytes));
   }
 
   /** Waits until all copies that were begun are there. */
   void awaitLoads() {
-    CUevent copied = Events.record(loads);
+    CUevent copied = events.record(loads);
     Events.await(copied);
-    Events.destroy(copied);
+    events.giveBack(copied);
   }
 
   /** Begins to copy a matrix to the host behind an event. */
@@ -173,12 +175,12 @@ final class Transfers {
   private void toHost(Pointer to, CUdeviceptr from, long bytes) {
     check(
         JCudaDriver.cuMemcpyDtoHAsync(to, from, bytes, stores),
-        "copying %d bytes to the host".formatted(bytes));
+        () -> "copying %d bytes to the host".formatted(bytes));
   }
 
   /** An event behind all stores so far. */
   CUevent stored() {
-    return Events.record(stores);
+    return events.record(stores);
   }
 
   /** Waits for stores. */

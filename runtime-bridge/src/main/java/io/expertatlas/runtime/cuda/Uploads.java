@@ -21,6 +21,7 @@ final class Uploads {
   static final long BYTES = 2L * HALF;
 
   private final CUstream stream;
+  private final Events events;
   private final PinnedWords pinned;
   private final ByteBuffer host;
   private final Address memory = new Address();
@@ -34,8 +35,9 @@ final class Uploads {
    *
    * @param kernels of the stream
    */
-  Uploads(CUstream stream, Kernels kernels) {
+  Uploads(CUstream stream, Kernels kernels, Events events) {
     this.stream = stream;
+    this.events = events;
     this.pinned = new PinnedWords((int) BYTES, stream, kernels);
     this.host = pinned.buffer();
     check(JCudaDriver.cuMemAlloc(memory, BYTES), "allocating %d bytes".formatted(BYTES));
@@ -50,12 +52,12 @@ final class Uploads {
 
     end = (end + 15) / 16 * 16;
     if (end + bytes > (half + 1) * HALF) {
-      left[half] = Events.record(stream);
+      left[half] = events.record(stream);
       half = 1 - half;
       end = half * HALF;
       if (left[half] != null) {
         Events.await(left[half]);
-        Events.destroy(left[half]);
+        events.giveBack(left[half]);
         left[half] = null;
       }
     }
@@ -130,7 +132,7 @@ final class Uploads {
   void close() {
     for (CUevent event : left) {
       if (event != null) {
-        Events.destroy(event);
+        events.giveBack(event);
       }
     }
 

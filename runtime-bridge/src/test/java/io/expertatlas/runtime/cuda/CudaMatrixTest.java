@@ -174,6 +174,33 @@ class CudaMatrixTest extends MatrixContract {
   }
 
   @Test
+  void aLoadTakesWhatWasGivenBackInManyPieces() throws Exception {
+    try (CudaMatrixDevice device = new CudaMatrixDevice(0, 4 * MEGABYTE, false)) {
+      FloatBuffer values = device.pinned(1024 * 1024);
+      for (int i = 0; i < values.capacity(); i++) {
+        values.put(i, i);
+      }
+
+      for (int round = 0; round < 3; round++) {
+        List<Matrix> pieces = new ArrayList<>();
+        for (int i = 0; i < 64; i++) {
+          pieces.add(device.zeros(16, 1024));
+        }
+
+        for (Matrix piece : pieces) {
+          piece.add(piece);
+          device.release(piece);
+        }
+
+        Matrix all = device.load(values, 1024, 1024);
+        device.awaitLoads();
+        assertThat(all.toHost()).isEqualTo(counting(1024 * 1024));
+        device.release(all);
+      }
+    }
+  }
+
+  @Test
   void storesFreeTheirMemoryForComputingAndLoads() throws Exception {
     try (CudaMatrixDevice device = new CudaMatrixDevice(0, 4 * MEGABYTE, false)) {
       List<FloatBuffer> stored = new ArrayList<>();

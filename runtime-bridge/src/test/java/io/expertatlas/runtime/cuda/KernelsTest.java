@@ -9,6 +9,8 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
@@ -41,6 +43,23 @@ class KernelsTest {
         .containsExactlyInAnyOrderElementsOf(loaded);
     assertThat(files(COMPILED, ".ptx").stream().map(KernelsTest::stem))
         .containsExactlyInAnyOrderElementsOf(loaded);
+  }
+
+  @Test
+  void argumentsAreOfFourOrEightBytesAndFit() throws IOException {
+    Pattern kernel = Pattern.compile("\\.entry\\s+(\\w+)\\s*\\((.*?)\\)", Pattern.DOTALL);
+    Pattern argument = Pattern.compile("\\.param\\s+([^,]+?)\\s+\\w+\\s*(?:,|$)");
+    for (Path file : files(COMPILED, ".ptx")) {
+      Matcher kernels = kernel.matcher(Files.readString(file));
+      while (kernels.find()) {
+        List<String> types =
+            argument.matcher(kernels.group(2)).results().map(found -> found.group(1)).toList();
+        assertThat(types)
+            .as(kernels.group(1))
+            .hasSizeBetween(1, Arguments.MOST)
+            .allMatch(type -> type.matches("\\.[a-z](32|64)( .*)?"));
+      }
+    }
   }
 
   private static String stem(Path file) {
