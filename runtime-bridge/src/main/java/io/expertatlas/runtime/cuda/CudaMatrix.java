@@ -191,11 +191,14 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public void addOuter(Matrix gradient, Matrix input) {
-    CudaMatrix down = device.mine(gradient);
-    CudaMatrix in = device.mine(input);
-    down.check(down.rows == in.rows, in);
-    check(rows == down.columns && columns == in.columns, in);
-    device.products().multiply(down.transposed(), in.plain(), this, true);
+    outer(device.mine(gradient), device.mine(input), true);
+  }
+
+  /** {@code this (+)= transposed(gradient) input}. */
+  void outer(CudaMatrix gradient, CudaMatrix input, boolean add) {
+    gradient.check(gradient.rows == input.rows, input);
+    check(rows == gradient.columns && columns == input.columns, input);
+    device.products().multiply(gradient.transposed(), input.plain(), this, add);
   }
 
   @Override

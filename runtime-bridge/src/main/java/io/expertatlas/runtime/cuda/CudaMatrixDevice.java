@@ -32,6 +32,9 @@ import jcuda.driver.JCudaDriver;
  * memory.
  */
 public final class CudaMatrixDevice implements MatrixDevice {
+  /** Bytes of gradients whose memory is given up together, when they are on the host. */
+  private static final long STORED_TOGETHER = 32L << 20;
+
   /** What cuBLAS loads of its kernels takes less. */
   private static final long KERNEL_BYTES = 512L << 20;
 
@@ -207,14 +210,32 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   @Override
   public Matrix zeros(int rows, int columns) {
+    CudaMatrix matrix = lasting(rows, columns);
+    clear(matrix);
+    return matrix;
+  }
+
+  /** A matrix of no scope, not cleared. */
+  private CudaMatrix lasting(int rows, int columns) {
     CudaMatrix matrix = new CudaMatrix(this, rows, columns);
     if (matrix.bytes() > 0) {
       use();
       matrix.lie(region.take(matrix.bytes(), true));
-      clear(matrix);
     }
 
     return matrix;
+  }
+
+  @Override
+  public Matrix outer(Matrix gradient, Matrix input) {
+    CudaMatrix sum = lasting(gradient.columns(), input.columns());
+    sum.outer(mine(gradient), mine(input), false);
+    return sum;
+  }
+
+  @Override
+  public boolean writesOuter() {
+    return true;
   }
 
   @Override
@@ -360,19 +381,26 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public void store(List<Matrix> matrices, List<FloatBuffer> into) {
     use();
-    CUevent computed = events.record(compute);
+    CUevent computed = events.record(compute); // one: each keeps the stream for microseconds
     List<Long> offsets = new ArrayList<>();
+    long bytes = 0;
     for (int i = 0; i < matrices.size(); i++) {
       CudaMatrix one = disowned(matrices.get(i));
       Transfers.part(into.get(i), one.count());
       if (one.bytes() > 0) {
         transfers.store(one, into.get(i), computed);
         offsets.add(one.giveUp());
+        bytes += one.bytes();
+      }
+
+      if (bytes >= STORED_TOGETHER || i == matrices.size() - 1) {
+        region.giveAfter(transfers.stored(), offsets);
+        offsets = new ArrayList<>();
+        bytes = 0;
       }
     }
 
     events.giveBack(computed);
-    region.giveAfter(transfers.stored(), offsets);
   }
 
   @Override

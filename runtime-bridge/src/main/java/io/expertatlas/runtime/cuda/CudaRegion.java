@@ -24,6 +24,9 @@ final class CudaRegion {
   /** A load that waits for room longer than this, with enough free but in pieces, fails. */
   private static final long PATIENCE_NANOS = TimeUnit.MINUTES.toNanos(10);
 
+  /** Bytes given back that get an event together: each keeps the stream for microseconds. */
+  private static final long TOGETHER = 64L << 20;
+
   /** So many times of giving back are not asked about before a load asks. */
   private static final int UNASKED = 16;
 
@@ -33,6 +36,8 @@ final class CudaRegion {
   private final CudaHeap heap;
   private final String device;
   private final Deque<Pending> freed = new ArrayDeque<>(); // holes that are not safe for loads
+  private List<Range> given = new ArrayList<>(); // such ones that no event is behind yet
+  private long givenBytes;
   private final Deque<Pending> stored = new ArrayDeque<>(); // taken until they are copied
   private long changes; // times that something was given back
   private boolean closed;
@@ -133,6 +138,7 @@ final class CudaRegion {
           return offset;
         }
 
+        mark();
         oldest = freed.isEmpty() ? stored.peek() : freed.peek();
         if (oldest == null) {
           awaitChange(bytes);
@@ -166,7 +172,7 @@ final class CudaRegion {
   }
 
   private List<Range> unsafe() {
-    List<Range> ranges = new ArrayList<>();
+    List<Range> ranges = new ArrayList<>(given);
     freed.forEach(pending -> ranges.addAll(pending.ranges));
     return ranges;
   }
@@ -177,15 +183,28 @@ final class CudaRegion {
       return;
     }
 
-    List<Range> ranges = new ArrayList<>(offsets.size());
     for (long offset : offsets) {
-      ranges.add(heap.give(offset));
+      Range range = heap.give(offset);
+      given.add(range);
+      givenBytes += range.bytes();
     }
 
-    freed.add(new Pending(events.record(compute), ranges));
+    if (givenBytes >= TOGETHER) {
+      mark();
+    }
+
     retireFreed(UNASKED);
     retireStored();
     changed();
+  }
+
+  /** Lets the computing stream say when it is done with what was given back so far. */
+  private void mark() {
+    if (!given.isEmpty()) {
+      freed.add(new Pending(events.record(compute), given));
+      given = new ArrayList<>();
+      givenBytes = 0;
+    }
   }
 
   private void changed() {

@@ -88,6 +88,21 @@ public interface MatrixDevice extends AutoCloseable {
     return Optional.empty();
   }
 
+  /**
+   * Lasting {@code transposed(gradient) input}, of {@code [t, n]} and {@code [t, in]}: the first
+   * gradients of a weight, to which others are added.
+   */
+  default Matrix outer(Matrix gradient, Matrix input) {
+    Matrix sum = zeros(gradient.columns(), input.columns());
+    sum.addOuter(gradient, input);
+    return sum;
+  }
+
+  /** Whether {@link #outer} writes its numbers at once; else it adds them to zeros. */
+  default boolean writesOuter() {
+    return false;
+  }
+
   /** Gives a lasting matrix up: its memory is free when what was called before is done. */
   void release(Matrix matrix);
 

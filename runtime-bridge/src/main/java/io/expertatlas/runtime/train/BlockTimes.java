@@ -74,8 +74,14 @@ final class BlockTimes {
         });
   }
 
-  /** Zeros for gradients, blocks in turn. */
-  double[] clear(MatrixDevice where, List<Block> blocks) throws InterruptedException {
+  /**
+   * Zeros for gradients, blocks in turn.
+   *
+   * @param byProducts whether weights' begin with products, which may need no zeros
+   */
+  double[] clear(MatrixDevice where, List<Block> blocks, boolean byProducts)
+      throws InterruptedException {
+    boolean withWeights = !byProducts || !where.writesOuter();
     return watch.time(
         where,
         new Stopwatch.Prepared<List<Matrix>>() {
@@ -90,7 +96,9 @@ final class BlockTimes {
           @Override
           public void run(List<Matrix> sums) {
             for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
-              sums.add(one.zeroSum(where));
+              if (withWeights || one.rows() == 1) {
+                sums.add(one.zeroSum(where));
+              }
             }
           }
 

@@ -234,6 +234,21 @@ final class DeviceMemory implements Copies, AutoCloseable {
     return gradients.computeIfAbsent(parameter, one -> matrices.zeros(one.rows(), one.columns()));
   }
 
+  @Override
+  public void addOuter(Parameter weight, Matrix gradient, Matrix input) {
+    Matrix sum;
+    synchronized (this) {
+      sum = gradients.get(weight);
+      if (sum == null) {
+        gradients.put(weight, matrices.outer(gradient, input));
+      }
+    }
+
+    if (sum != null) {
+      sum.addOuter(gradient, input);
+    }
+  }
+
   /** The sum of a parameter's gradients, which belongs to the caller; none if there is none. */
   synchronized Optional<Matrix> takeGradient(Parameter parameter) {
     return Optional.ofNullable(gradients.remove(parameter));
@@ -243,6 +258,8 @@ final class DeviceMemory implements Copies, AutoCloseable {
   synchronized void drop(int firstLayer, int endLayer) throws InterruptedException {
     int first = ids.attention(firstLayer);
     int end = first + (endLayer - firstLayer) * (ids.experts() + 2);
+    List<Matrix> dropped = new ArrayList<>();
+    long bytes = 0;
     for (int block = first; block < end; block++) {
       loader.cancel(block);
       while (loader.isCopying(block)) {
@@ -251,11 +268,13 @@ final class DeviceMemory implements Copies, AutoCloseable {
       }
 
       if (loader.drop(block)) {
-        matrices.release(blocks.get(block).stream().map(values::remove).toList());
-
-        arena.release(bytes(block));
+        blocks.get(block).forEach(one -> dropped.add(values.remove(one)));
+        bytes += bytes(block);
       }
     }
+
+    matrices.release(dropped);
+    arena.release(bytes);
   }
 
   @Override

@@ -118,12 +118,12 @@ public final class LayerProfiler {
     piece(Piece.STORE_GATE, () -> times.store(device, List.of(layer.gate())));
     piece(Piece.STORE_EMBEDDING, () -> times.store(device, List.of(model.embedding())));
     piece(Piece.STORE_HEAD, () -> times.store(device, List.of(model.head())));
-    piece(Piece.CLEAR_EXPERT, () -> times.clear(device, turns));
-    piece(Piece.CLEAR_ATTENTION, () -> times.clear(device, List.of(layer.attention())));
-    piece(Piece.CLEAR_GATE, () -> times.clear(device, List.of(layer.gate())));
-    piece(Piece.CLEAR_EMBEDDING, () -> times.clear(device, List.of(model.embedding())));
-    piece(Piece.CLEAR_HEAD, () -> times.clear(device, List.of(model.head())));
-    piece(Piece.CLEAR_CPU_EXPERT, () -> times.clear(cpu, turns));
+    piece(Piece.CLEAR_EXPERT, () -> times.clear(device, turns, true));
+    piece(Piece.CLEAR_ATTENTION, () -> times.clear(device, List.of(layer.attention()), true));
+    piece(Piece.CLEAR_GATE, () -> times.clear(device, List.of(layer.gate()), true));
+    piece(Piece.CLEAR_EMBEDDING, () -> times.clear(device, List.of(model.embedding()), false));
+    piece(Piece.CLEAR_HEAD, () -> times.clear(device, List.of(model.head()), true));
+    piece(Piece.CLEAR_CPU_EXPERT, () -> times.clear(cpu, turns, false));
     piece(Piece.STORE_CPU_EXPERT, () -> times.store(cpu, turns));
     List<Parameter> moved = moved();
     piece(Piece.OPTIMIZER, () -> times.optimizer(moved));

@@ -126,14 +126,14 @@ record MixtralLayer(
                 experts.finish(of.given),
                 copies.gradient(expertNorm))
             .add(gradient);
-    copies.gradient(output).addOuter(middle, of.seen);
+    copies.addOuter(output, middle, of.seen);
     Matrix.AttentionGradients back =
         of.q.attendBackward(heads, of.k, of.v, length, middle.times(copies.value(output)));
     back.queries().turn(rotary, length, true);
     back.keys().turn(rotary, length, true);
-    copies.gradient(query).addOuter(back.queries(), of.normed);
-    copies.gradient(key).addOuter(back.keys(), of.normed);
-    copies.gradient(value).addOuter(back.values(), of.normed);
+    copies.addOuter(query, back.queries(), of.normed);
+    copies.addOuter(key, back.keys(), of.normed);
+    copies.addOuter(value, back.values(), of.normed);
     Matrix normed =
         back.queries()
             .times(copies.value(query))

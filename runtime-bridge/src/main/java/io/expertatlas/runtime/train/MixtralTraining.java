@@ -141,7 +141,7 @@ public final class MixtralTraining implements TrainableModel {
   @Override
   public Matrix logitsBackward(Matrix x, Matrix gradient, Copies copies) {
     Matrix gain = copies.value(norm);
-    copies.gradient(head).addOuter(gradient, x.rmsNorm(gain, config.normEpsilon()));
+    copies.addOuter(head, gradient, x.rmsNorm(gain, config.normEpsilon()));
     return x.rmsNormBackward(
         gain, config.normEpsilon(), gradient.times(copies.value(head)), copies.gradient(norm));
   }

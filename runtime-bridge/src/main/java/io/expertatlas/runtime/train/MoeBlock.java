@@ -144,7 +144,7 @@ record MoeBlock(
       start(false).finish();
       taped.finish();
       Matrix logits = tape.routing.logitsGradient(along, x.device());
-      copies.gradient(router).addOuter(logits, x);
+      copies.addOuter(router, logits, x);
       return tape.routing.sum(made, x.columns(), x.device()).addTimes(logits, copies.value(router));
     }
 

@@ -9,7 +9,9 @@ import io.expertatlas.runtime.pipeline.TrainingProfile;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
@@ -216,10 +218,10 @@ public final class Parameter {
     storeGradients(List.of(this), List.of(ofStep));
   }
 
-  /** Takes gradients of a step, all of one device, which gives their sums up; once a step. */
+  /** Takes gradients of a step from their devices, which give the sums up; once a step. */
   static void storeGradients(List<Parameter> parameters, List<Matrix> ofStep) {
-    List<Matrix> sums = new ArrayList<>();
-    List<FloatBuffer> into = new ArrayList<>();
+    Map<MatrixDevice, List<Matrix>> sums = new LinkedHashMap<>();
+    Map<MatrixDevice, List<FloatBuffer>> into = new LinkedHashMap<>();
     for (int i = 0; i < parameters.size(); i++) {
       Parameter one = parameters.get(i);
       if (one.written) {
@@ -228,16 +230,15 @@ public final class Parameter {
 
       one.written = true;
       if (ofStep.get(i) != one.sum) {
-        sums.add(ofStep.get(i));
-        into.add(one.gradient);
+        MatrixDevice device = ofStep.get(i).device();
+        sums.computeIfAbsent(device, d -> new ArrayList<>()).add(ofStep.get(i));
+        into.computeIfAbsent(device, d -> new ArrayList<>()).add(one.gradient);
       }
 
       one.sum = null;
     }
 
-    if (!sums.isEmpty()) {
-      sums.get(0).device().store(sums, into);
-    }
+    sums.forEach((device, ofDevice) -> device.store(ofDevice, into.get(device)));
   }
 
   /**

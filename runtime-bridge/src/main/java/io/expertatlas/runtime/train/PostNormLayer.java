@@ -144,7 +144,7 @@ record PostNormLayer(
 
   private static void addGradients(
       Matrix x, List<Parameter> layer, Matrix gradient, Copies copies) {
-    copies.gradient(layer.get(0)).addOuter(gradient, x);
+    copies.addOuter(layer.get(0), gradient, x);
     copies.gradient(layer.get(1)).addRowsOf(gradient);
   }
 }

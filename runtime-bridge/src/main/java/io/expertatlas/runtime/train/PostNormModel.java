@@ -153,7 +153,7 @@ public final class PostNormModel implements TrainableModel {
 
   @Override
   public Matrix logitsBackward(Matrix x, Matrix gradient, Copies copies) {
-    copies.gradient(head).addOuter(gradient, x);
+    copies.addOuter(head, gradient, x);
     return gradient.times(copies.value(head));
   }
 }

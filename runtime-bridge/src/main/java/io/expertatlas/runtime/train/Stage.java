@@ -107,9 +107,9 @@ record Stage(TrainableModel model, int first, int end) {
   /** Hands the sums of gradients over, the head's before the embedding's. */
   void storeGradients(Function<Parameter, Optional<Matrix>> sums) {
     List<Block> blocks = blocks();
+    List<Parameter> parameters = new ArrayList<>();
+    List<Matrix> ofStep = new ArrayList<>();
     for (int i = blocks.size() - 1; i >= 0; i--) {
-      List<Parameter> parameters = new ArrayList<>();
-      List<Matrix> ofStep = new ArrayList<>();
       for (Parameter parameter : blocks.get(i).parameters()) {
         Optional<Matrix> sum = sums.apply(parameter);
         if (sum.isPresent()) {
@@ -117,9 +117,9 @@ record Stage(TrainableModel model, int first, int end) {
           ofStep.add(sum.get());
         }
       }
-
-      Parameter.storeGradients(parameters, ofStep);
     }
+
+    Parameter.storeGradients(parameters, ofStep);
   }
 
   /** What stays of forward for backward. */
