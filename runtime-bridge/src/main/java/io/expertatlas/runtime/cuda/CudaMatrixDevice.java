@@ -40,6 +40,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   private final int gpu;
   private final long budget;
+  private final boolean tensorFloat32;
   private final CUdevice device = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final Stream compute = new Stream();
@@ -72,6 +73,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     CudaDevice.requireGpu(gpu);
     this.gpu = gpu;
     this.budget = budget;
+    this.tensorFloat32 = tensorFloat32;
     check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");
     check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     use();
@@ -128,6 +130,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
   FloatBlas blas() {
     use();
     return blas;
+  }
+
+  /** Whether products may round their factors to TF32. */
+  boolean tensorFloat32() {
+    return tensorFloat32;
   }
 
   Uploads uploads() {
