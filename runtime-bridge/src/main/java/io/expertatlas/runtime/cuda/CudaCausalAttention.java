@@ -8,7 +8,8 @@ import io.expertatlas.runtime.matrix.MatrixDevice.Scope;
 /**
  * Attention of whole sequences: products of all heads in batches, softmax between them. A unit is a
  * key head of a sequence with its query heads; as many units go together as {@value #SCORE_BYTES}
- * bytes hold scores of. Probabilities are computed again by backward.
+ * bytes hold scores of. Probabilities are computed again by backward. Where factors may be rounded,
+ * {@link FusedAttention} does what it has kernels for.
  */
 final class CudaCausalAttention {
   /** Bytes of scores at a time, more if one unit needs more; backward takes them twice. */
@@ -19,6 +20,7 @@ final class CudaCausalAttention {
   private static final int SHORT = 128; // numbers of a row up to which a warp takes four
 
   private final CudaMatrixDevice device;
+  private final Heads shape;
   private final int length;
   private final int keyHeads;
   private final int group;
@@ -29,6 +31,7 @@ final class CudaCausalAttention {
 
   CudaCausalAttention(CudaMatrixDevice device, Heads shape, int rows, int length) {
     this.device = device;
+    this.shape = shape;
     this.length = length;
     this.keyHeads = shape.keyHeads();
     this.headSize = shape.headSize();
@@ -200,7 +203,15 @@ final class CudaCausalAttention {
     return (float) (1 / Math.sqrt(headSize));
   }
 
+  private boolean isFused() {
+    return device.tensorFloat32() && FusedAttention.fits(shape, length);
+  }
+
   CudaMatrix forward(CudaMatrix q, CudaMatrix k, CudaMatrix v) {
+    if (isFused()) {
+      return new FusedAttention(device, shape, length).forward(q, k, v);
+    }
+
     try (Scope scratch = device.scope()) {
       CudaMatrix out = device.make(q.rows(), q.columns());
       CudaMatrix memory = device.make(Math.min(units, unitsAtOnce) * group, slot);
@@ -223,6 +234,10 @@ final class CudaCausalAttention {
 
   Matrix.AttentionGradients backward(
       CudaMatrix q, CudaMatrix k, CudaMatrix v, CudaMatrix gradient) {
+    if (isFused()) {
+      return new FusedAttention(device, shape, length).backward(q, k, v, gradient);
+    }
+
     try (Scope scratch = device.scope()) {
       CudaMatrix queryOut = device.make(q.rows(), q.columns());
       CudaMatrix keyOut = device.make(k.rows(), k.columns());

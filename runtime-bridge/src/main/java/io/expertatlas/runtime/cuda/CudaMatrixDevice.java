@@ -43,6 +43,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   private final int gpu;
   private final long budget;
+  private final boolean tensorFloat32;
   private final CUdevice device = new CUdevice();
   private final CUcontext context = new CUcontext();
   private final Stream compute = new Stream();
@@ -78,6 +79,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     CudaDevice.requireGpu(gpu);
     this.gpu = gpu;
     this.budget = budget;
+    this.tensorFloat32 = tensorFloat32;
     check(JCudaDriver.cuDeviceGet(device, gpu), "cuDeviceGet");
     check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     use();
@@ -141,6 +143,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
   MatrixProducts products() {
     use();
     return products;
+  }
+
+  /** Whether products may round their factors to TF32. */
+  boolean tensorFloat32() {
+    return tensorFloat32;
   }
 
   Uploads uploads() {

@@ -25,7 +25,7 @@ final class Kernels {
       List.of("rows", "linear", "stream", "experts", "router", "attention", "prefill", "sampling");
 
   /** Those that it is trained with. */
-  static final List<String> TRAINING = List.of("rows", "train");
+  static final List<String> TRAINING = List.of("rows", "train", "attend");
 
   /** Shared memory that a block gets without asking. */
   static final int PLAIN_SHARED = 48 * 1024;

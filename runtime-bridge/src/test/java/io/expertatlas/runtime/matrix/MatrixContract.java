@@ -485,7 +485,7 @@ public abstract class MatrixContract {
     "2,4,2,8,33,30",
     "0,2,1,8,16,1"
   })
-  void attentionIsThatOfTheTwin(
+  protected void attentionIsThatOfTheTwin(
       int sequences, int heads, int keyHeads, int headSize, int length, double size) {
     Heads shape = new Heads(heads, keyHeads, headSize);
     int rows = sequences * length;
@@ -817,7 +817,7 @@ public abstract class MatrixContract {
     Pair weight = random(100, 64, 1);
     Pair gain = random(1, 64, 1);
     int[] indices = random.ints(129, 0, 20).toArray();
-    Heads heads = new Heads(4, 2, 16);
+    Heads heads = new Heads(2, 1, 32);
     Pair keys = random(129, 32, 1);
     Supplier<List<double[]>> run =
         () -> {
@@ -835,7 +835,9 @@ public abstract class MatrixContract {
           out.add(row.toHost());
           AttentionGradients gradients =
               x.real().attendBackward(heads, keys.real(), keys.real(), 43, x.real());
+          out.add(gradients.queries().toHost());
           out.add(gradients.keys().toHost());
+          out.add(gradients.values().toHost());
           Matrix logits = x.real().linear(weight.real());
           out.add(new double[] {logits.crossEntropy(indices, 1)});
           out.add(logits.toHost());
