@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUevent;
@@ -51,7 +52,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   private final CudaRegion region;
   private final Transfers transfers;
   private final Uploads uploads;
-  private final Readings readings;
+  private final PinnedPieces pieces;
   private final Kernels kernels;
   private final FloatBlas blas;
   private final MatrixProducts products;
@@ -99,7 +100,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     this.kernels = new Kernels(compute, Kernels.TRAINING);
     this.transfers = new Transfers(compute, kernels, events);
     this.uploads = new Uploads(compute, kernels, events);
-    this.readings = new Readings(compute, kernels, events);
+    this.pieces = new PinnedPieces(compute, kernels, events);
     this.blas = new FloatBlas(compute.value(), tensorFloat32);
     this.products = new MatrixProducts(this, blas, tensorFloat32);
   }
@@ -192,10 +193,10 @@ public final class CudaMatrixDevice implements MatrixDevice {
   /** Begins to copy a matrix; what is returned waits and fills a buffer's rest, on any thread. */
   Consumer<FloatBuffer> beginRead(CudaMatrix matrix) {
     use();
-    Readings.Reading reading = readings.begin(matrix);
+    PinnedPieces.Leaving leaving = pieces.leave(matrix);
     return into -> {
       use();
-      reading.end(into);
+      leaving.end(into);
     };
   }
 
@@ -289,15 +290,19 @@ public final class CudaMatrixDevice implements MatrixDevice {
   }
 
   @Override
-  public Matrix join(List<Matrix> matrices) {
-    if (matrices.size() == 1) {
-      return take(matrices.get(0));
+  public Supplier<Matrix> beginTake(Matrix matrix) {
+    if (matrix instanceof CudaMatrix) {
+      return MatrixDevice.super.beginTake(matrix);
     }
 
-    CudaMatrix out = make(MatrixDevice.joinedRows(matrices), matrices.get(0).columns());
     use();
-    uploads.fill(out, (into, first) -> Matrix.copyInto(matrices, into, first));
-    return out;
+    PinnedPieces.Coming coming = pieces.come(matrix);
+    return () -> {
+      CudaMatrix copy = make(matrix.rows(), matrix.columns());
+      use();
+      coming.begin(copy);
+      return copy;
+    };
   }
 
   /** Copies from another GPU, or device of this one, and waits. */
@@ -569,7 +574,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
     transfers.close();
     region.close();
     uploads.close();
-    readings.close();
+    pieces.close();
     blas.destroy();
     kernels.unload();
     events.close();

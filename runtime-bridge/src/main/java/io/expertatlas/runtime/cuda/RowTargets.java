@@ -9,27 +9,29 @@ import java.util.Arrays;
 record RowTargets(int[] targets, int[] starts, int[] order) {
   /** Groups rows 0, 1, ... by the index of each, at least one. */
   static RowTargets of(int[] indices) {
-    long[] sorted = new long[indices.length]; // index, then row
-    for (int row = 0; row < indices.length; row++) {
-      sorted[row] = (long) indices[row] << 32 | row;
+    int[] ends = new int[Arrays.stream(indices).max().orElseThrow() + 2]; // [index + 1]
+    for (int index : indices) {
+      ends[index + 1]++;
     }
 
-    Arrays.sort(sorted);
     int[] targets = new int[indices.length];
     int[] starts = new int[indices.length + 1];
-    int[] order = new int[indices.length];
     int count = 0;
-    for (int n = 0; n < sorted.length; n++) {
-      int target = (int) (sorted[n] >>> 32);
-      if (n == 0 || target != targets[count - 1]) {
-        targets[count] = target;
-        starts[count++] = n;
+    for (int index = 0; index + 1 < ends.length; index++) {
+      if (ends[index + 1] > 0) {
+        targets[count] = index;
+        starts[count++] = ends[index];
       }
 
-      order[n] = (int) sorted[n];
+      ends[index + 1] += ends[index];
     }
 
-    starts[count] = sorted.length;
+    starts[count] = indices.length;
+    int[] order = new int[indices.length];
+    for (int row = 0; row < indices.length; row++) {
+      order[ends[indices[row]]++] = row;
+    }
+
     return new RowTargets(Arrays.copyOf(targets, count), Arrays.copyOf(starts, count + 1), order);
   }
 }

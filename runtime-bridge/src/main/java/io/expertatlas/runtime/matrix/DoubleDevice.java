@@ -1,7 +1,6 @@
 package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
-import java.util.List;
 
 /** The CPU in doubles: memory is the JVM's, everything is done when a call returns. */
 public final class DoubleDevice implements MatrixDevice {
@@ -35,24 +34,6 @@ public final class DoubleDevice implements MatrixDevice {
     return matrix instanceof DoubleMatrix
         ? matrix
         : new DoubleMatrix(matrix.rows(), matrix.columns(), matrix.toHost());
-  }
-
-  @Override
-  public Matrix join(List<Matrix> matrices) {
-    if (matrices.size() == 1) {
-      return take(matrices.get(0));
-    }
-
-    DoubleMatrix out =
-        new DoubleMatrix(MatrixDevice.joinedRows(matrices), matrices.get(0).columns());
-    int first = 0;
-    for (Matrix one : matrices) {
-      double[] values = DoubleMatrix.of(take(one)).values;
-      System.arraycopy(values, 0, out.values, first, values.length);
-      first += values.length;
-    }
-
-    return out;
   }
 
   @Override

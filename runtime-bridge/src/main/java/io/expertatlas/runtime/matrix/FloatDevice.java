@@ -3,7 +3,6 @@ package io.expertatlas.runtime.matrix;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -76,17 +75,6 @@ public final class FloatDevice implements MatrixDevice {
       numbers.accept(copy.values);
       return copy;
     };
-  }
-
-  @Override
-  public Matrix join(List<Matrix> matrices) {
-    if (matrices.size() == 1) {
-      return take(matrices.get(0));
-    }
-
-    FloatMatrix out = new FloatMatrix(MatrixDevice.joinedRows(matrices), matrices.get(0).columns());
-    Matrix.copyInto(matrices, out.values, 0);
-    return out;
   }
 
   @Override

@@ -1,7 +1,6 @@
 package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
-import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
@@ -84,25 +83,6 @@ public interface Matrix {
    */
   default Consumer<FloatBuffer> beginCopy() {
     return into -> copyInto(into, 0);
-  }
-
-  /**
-   * Writes numbers of matrices, one's behind those of the one before, from the {@code first}-th on,
-   * rounded to floats, to a buffer's rest, whose position stays.
-   */
-  static void copyInto(List<Matrix> matrices, FloatBuffer into, int first) {
-    int end = first + into.remaining();
-    int begin = 0; // of a matrix
-    for (Matrix one : matrices) {
-      int count = one.rows() * one.columns();
-      int from = Math.max(first, begin);
-      int to = Math.min(end, begin + count);
-      if (from < to) {
-        one.copyInto(into.slice(into.position() + from - first, to - from), from - begin);
-      }
-
-      begin += count;
-    }
   }
 
   /** This [t, in] through a linear layer [n, in]: [t, n]. */

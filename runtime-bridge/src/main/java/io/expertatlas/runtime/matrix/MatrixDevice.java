@@ -31,38 +31,13 @@ public interface MatrixDevice extends AutoCloseable {
 
   /**
    * Begins to {@link #take} a matrix behind what its device was asked for, which may go on, and
-   * give it up. What is returned waits for the copy; any thread may call it, and somebody must,
-   * once.
+   * give it up; what is returned must be called, once, and waits for the copy. A copy from a device
+   * is begun by the thread that computes there, and waited for by any; a copy to a device is begun
+   * by any, and waited for by the thread that computes there.
    */
   default Supplier<Matrix> beginTake(Matrix matrix) {
     Matrix taken = take(matrix);
     return () -> taken;
-  }
-
-  /**
-   * Rows of matrices of one width, one's behind those of the one before: a new matrix, or {@link
-   * #take} of the only one; what their devices were asked for must be done.
-   *
-   * @param matrices at least one
-   * @throws IllegalArgumentException if they are not of one width
-   */
-  Matrix join(List<Matrix> matrices);
-
-  /**
-   * The rows of matrices that {@link #join} is given.
-   *
-   * @throws IllegalArgumentException if they are not of one width
-   */
-  static int joinedRows(List<Matrix> matrices) {
-    int columns = matrices.get(0).columns();
-    for (Matrix one : matrices) {
-      if (one.columns() != columns) {
-        throw new IllegalArgumentException(
-            "Cannot join rows of %d and %d numbers".formatted(columns, one.columns()));
-      }
-    }
-
-    return matrices.stream().mapToInt(Matrix::rows).reduce(0, Math::addExact);
   }
 
   /**

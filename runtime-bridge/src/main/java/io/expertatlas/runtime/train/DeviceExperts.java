@@ -18,7 +18,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.function.Supplier;
-import java.util.stream.IntStream;
 
 /**
  * Runs the experts of a device's layers: those that are on the device, or belong there, on its own
@@ -80,7 +79,8 @@ final class DeviceExperts implements ExpertRunner {
     private final Work work;
     private final List<Integer> here = new ArrayList<>();
     private final List<Integer> elsewhere = new ArrayList<>();
-    private final List<Future<List<Matrix>>> onPool = new ArrayList<>(); // those elsewhere
+    private final List<Future<List<Supplier<Matrix>>>> onPool =
+        new ArrayList<>(); // those elsewhere
 
     Experts(int layer, int[] counts, Pass pass, Work work) {
       this.layer = layer;
@@ -134,15 +134,9 @@ final class DeviceExperts implements ExpertRunner {
         }
       }
 
-      for (int end = 0; end < onPool.size(); ) {
-        int first = end;
-        List<List<Matrix>> made = new ArrayList<>(); // [expert]
-        do {
-          made.add(await(layer, onPool.get(end)));
-          end++;
-        } while (end < onPool.size() && onPool.get(end).isDone());
-
-        work.outputs(elsewhere.subList(first, end), onDevice(made));
+      for (int i = 0; i < onPool.size(); i++) {
+        List<Matrix> made = await(layer, onPool.get(i)).stream().map(Supplier::get).toList();
+        work.outputs(List.of(elsewhere.get(i)), made);
       }
 
       if (splits && pass == Pass.FORWARD) {
@@ -154,8 +148,12 @@ final class DeviceExperts implements ExpertRunner {
       return beside;
     }
 
-    /** An expert on the pool; whose turn is first waits for the rows of all. */
-    private List<Matrix> computeOnCpu(int expert, FutureTask<List<Matrix>> rows, int from)
+    /**
+     * An expert on the pool; whose turn is first waits for the rows of all.
+     *
+     * @return what it made, on its way to the device
+     */
+    private List<Supplier<Matrix>> computeOnCpu(int expert, FutureTask<List<Matrix>> rows, int from)
         throws InterruptedException, ExecutionException {
       try {
         rows.run();
@@ -163,7 +161,7 @@ final class DeviceExperts implements ExpertRunner {
         long begin = System.nanoTime();
         List<Matrix> made = work.compute(expert, own, cpu);
         spans.add(device, SpanLog.CPU, "expert %d of layer %d".formatted(expert, layer), begin);
-        return made;
+        return made.stream().map(memory.device()::beginTake).toList();
       } finally {
         memory.ask(() -> onCpu--);
       }
@@ -178,13 +176,6 @@ final class DeviceExperts implements ExpertRunner {
           work.inputs(experts).stream().map(cpu.device()::beginTake).toList();
       return new FutureTask<>(() -> rows.stream().map(Supplier::get).toList());
     }
-  }
-
-  /** What experts made, on the device: of each kind the rows of all in one copy. */
-  private List<Matrix> onDevice(List<List<Matrix>> made) {
-    return IntStream.range(0, made.get(0).size())
-        .mapToObj(kind -> memory.device().join(made.stream().map(of -> of.get(kind)).toList()))
-        .toList();
   }
 
   /** Whichever ends first: the expert that the CPU, if it is idle, takes; -1: none. */
@@ -205,8 +196,7 @@ final class DeviceExperts implements ExpertRunner {
     return found[0];
   }
 
-  private static List<Matrix> await(int layer, Future<List<Matrix>> onPool)
-      throws InterruptedException {
+  private static <T> T await(int layer, Future<T> onPool) throws InterruptedException {
     try {
       return onPool.get();
     } catch (ExecutionException e) {

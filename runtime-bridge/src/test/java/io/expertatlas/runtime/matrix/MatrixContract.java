@@ -725,38 +725,30 @@ public abstract class MatrixContract {
     }
   }
 
-  @ParameterizedTest
-  @MethodSource("sizes")
-  void rowsThatAreJoinedFollowEachOther(int[] size) {
-    Pair first = random(size[0], size[1], 1);
-    Pair second = random(5, size[1], 1);
-    Matrix host = FloatDevice.INSTANCE.take(first.expected());
-    Matrix fewer = FloatDevice.INSTANCE.take(second.expected());
-    Matrix joined = device.join(List.of(fewer, host, second.expected(), host));
-    assertThat(joined.device()).isSameAs(device);
-    agree(
-        joined,
-        twin.join(
-            List.of(second.expected(), first.expected(), second.expected(), first.expected())),
-        0,
-        0);
-    agree(device.join(List.of(host)), first.expected(), 0, 0);
-    assertThat(device.join(List.of(first.real()))).isSameAs(first.real());
-    Matrix wider = FloatDevice.INSTANCE.zeros(3, size[1] + 1);
-    assertThatThrownBy(() -> device.join(List.of(host, wider)))
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("Cannot join rows of %d and %d numbers", size[1], size[1] + 1);
-  }
-
   @Test
-  void manyNumbersThatAreJoinedFollowEachOther() {
-    double[] values = IntStream.range(0, 3_000_000).mapToDouble(i -> i % 65_521).toArray();
-    Matrix some = FloatDevice.INSTANCE.of(1000, 3000, values);
-    Matrix one = FloatDevice.INSTANCE.of(1, 3000, Arrays.copyOf(values, 3000));
-    double[] joined = device.join(List.of(one, some, one)).toHost();
-    assertThat(Arrays.copyOf(joined, 3000)).isEqualTo(one.toHost());
-    assertThat(Arrays.copyOfRange(joined, 3000, 3_003_000)).isEqualTo(values);
-    assertThat(Arrays.copyOfRange(joined, 3_003_000, 3_006_000)).isEqualTo(one.toHost());
+  void copiesToADeviceAreBegunByAnyThread() throws Exception {
+    List<CompletableFuture<Supplier<Matrix>>> copies = new ArrayList<>();
+    List<double[]> expected = new ArrayList<>();
+    for (int i = 0; i < 5; i++) {
+      double[] values = numbers(i == 3 ? 0 : 300_000 * i + 7, 1); // of several pieces
+      Matrix host = FloatDevice.INSTANCE.of(values.length, 1, values);
+      copies.add(CompletableFuture.supplyAsync(() -> device.beginTake(host)));
+      expected.add(host.toHost());
+    }
+
+    for (int round = 0; round < 2; round++) { // in pieces that were used before
+      for (int i = 0; i < 5; i++) {
+        Matrix here = copies.get(i).get().get();
+        assertThat(here.device()).isSameAs(device);
+        assertThat(here.toHost()).isEqualTo(expected.get(i));
+        Matrix host = FloatDevice.INSTANCE.of(expected.get(i).length, 1, expected.get(i));
+        copies.set(i, CompletableFuture.supplyAsync(() -> device.beginTake(host)));
+      }
+    }
+
+    for (CompletableFuture<Supplier<Matrix>> copy : copies) {
+      copy.get().get();
+    }
   }
 
   /** Buffers of the host of a kind, with room after the numbers and a position that is not 0. */
