@@ -19,9 +19,9 @@ import java.util.Map;
 
 /**
  * The experts of a layer and chunk as the executor runs them: those for the CPU are sent their rows
- * together; then the device computes its own as their weights arrive, and gives the CPU one more
- * where that ends sooner; then it takes what the CPU made, in order, together what is there.
- * Backward begins with those of which the host has what forward computed.
+ * together; meanwhile the device computes its own as their weights arrive, and gives the CPU one
+ * more where that ends sooner; then it waits for what the CPU made. Backward begins with those of
+ * which the host has what forward computed.
  */
 final class ExecutorExperts {
   private final DeviceContext context;
@@ -134,43 +134,35 @@ final class ExecutorExperts {
       return belongs;
     }
 
-    /** Rows of the experts that the CPU has not been given yet; of gradients, and what they see. */
+    /**
+     * Experts that the CPU has not been given yet: it waits for the rows of all, and copies them.
+     */
     private void send() {
       int first = made.size();
-      if (first == elsewhere.size()) {
-        done.run();
-        return;
+      int end = elsewhere.size();
+      if (first < end) {
+        made.addAll(Collections.nCopies(end - first, false));
+        int matrices = isBackward && !isTaped ? 2 : 1; // gradients, and what they see
+        int rows = elsewhere.subList(first, end).stream().mapToInt(expert -> counts[expert]).sum();
+        double copy = matrices * times().curve(Curve.COPY_ACTIVATION, rows);
+        for (int place = first; place < end; place++) {
+          compute(place, elsewhere.get(place), place == first ? copy : 0);
+        }
       }
 
-      int end = elsewhere.size();
-      made.addAll(Collections.nCopies(end - first, false));
-      int matrices = isBackward && !isTaped ? 2 : 1;
-      context.busy(
-          matrices * times().curve(Curve.COPY_ACTIVATION, rows(first, end)),
-          () -> {
-            for (int place = first; place < end; place++) {
-              compute(place, elsewhere.get(place));
-            }
-
-            done.run();
-          });
+      done.run();
     }
 
-    /** Rows of experts elsewhere. */
-    private int rows(int first, int end) {
-      return elsewhere.subList(first, end).stream().mapToInt(expert -> counts[expert]).sum();
-    }
-
-    private void compute(int place, int expert) {
+    private void compute(int place, int expert, double copyNanos) {
       double nanos = onCpu(expert);
       long length = Math.round(nanos);
       context.use().cpuNanos += length;
       String what = context.records() ? "expert %d of layer %d".formatted(expert, layer) : "";
       pool.submit(
-          nanos,
+          copyNanos + nanos + times().curve(Curve.RETURN_ACTIVATION, counts[expert]),
           () -> {
             if (context.records()) {
-              long begin = context.events().now();
+              long begin = context.events().now() + Math.round(copyNanos);
               context
                   .spans()
                   .add(new Span(context.gpu(), PipelineSimulator.CPU, what, begin, begin + length));
@@ -268,9 +260,7 @@ final class ExecutorExperts {
 
         done.run();
       } else if (made.get(place)) {
-        int found = made.subList(place, made.size()).indexOf(false);
-        int end = found < 0 ? made.size() : place + found;
-        context.busy(times().curve(Curve.RETURN_ACTIVATION, rows(place, end)), () -> take(end));
+        take(place + 1);
       } else {
         awaits = () -> take(place);
       }
