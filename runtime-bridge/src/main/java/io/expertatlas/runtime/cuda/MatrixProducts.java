@@ -91,7 +91,7 @@ final class MatrixProducts {
     }
 
     Operand sums = new Operand(out.address(), out.columns(), false);
-    if ((turnsA && pays(a)) || (turnsB && pays(b))) {
+    if (k >= WORDS && ((turnsA && pays(a)) || (turnsB && pays(b)))) {
       try (Scope scratch = device.scope()) {
         Operand left = turnsA ? turned(a) : a.operand();
         Operand right = turnsB ? turned(b) : b.operand();

@@ -736,18 +736,16 @@ public abstract class MatrixContract {
       expected.add(host.toHost());
     }
 
-    for (int round = 0; round < 2; round++) { // in pieces that were used before
+    for (int round = 0; round < 3; round++) { // in pieces that were used before
       for (int i = 0; i < 5; i++) {
         Matrix here = copies.get(i).get().get();
         assertThat(here.device()).isSameAs(device);
         assertThat(here.toHost()).isEqualTo(expected.get(i));
-        Matrix host = FloatDevice.INSTANCE.of(expected.get(i).length, 1, expected.get(i));
-        copies.set(i, CompletableFuture.supplyAsync(() -> device.beginTake(host)));
+        if (round < 2) {
+          Matrix host = FloatDevice.INSTANCE.of(expected.get(i).length, 1, expected.get(i));
+          copies.set(i, CompletableFuture.supplyAsync(() -> device.beginTake(host)));
+        }
       }
-    }
-
-    for (CompletableFuture<Supplier<Matrix>> copy : copies) {
-      copy.get().get();
     }
   }
 
