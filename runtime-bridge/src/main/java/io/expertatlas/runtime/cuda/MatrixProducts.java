@@ -12,7 +12,7 @@ final class MatrixProducts {
   /** Numbers of a sum from which two factors that lie across it are worth a copy of one. */
   private static final int LONG_SUM = 1024;
 
-  /** Rows, or columns, of the result from which the only such factor is worth one. */
+  /** Rows of the result from which the only such factor is worth one. */
   private static final int MANY_ROWS = 8192;
 
   private static final int LEAST_COLUMNS = 256; // of a factor that is transposed
@@ -79,38 +79,40 @@ final class MatrixProducts {
   }
 
   private void multiply(Factor a, Factor b, int k, CudaMatrix out, boolean add) {
-    boolean turnsA = false;
-    boolean turnsB = false;
-    if (a.liesAcross(true) && b.liesAcross(false)) {
-      turnsA = k >= LONG_SUM && a.rows() < b.columns();
-      turnsB = k >= LONG_SUM && !turnsA;
-    } else if (b.liesAcross(false)) {
-      turnsB = a.rows() >= MANY_ROWS;
-    } else if (a.liesAcross(true)) {
-      turnsA = b.columns() >= MANY_ROWS;
+    Factor across = worthTurning(a, b, k);
+    Operand sums = new Operand(out.address(), out.columns(), false);
+    if (across == null) {
+      blas.product(out.rows(), out.columns(), k, a.operand(), b.operand(), sums, add);
+      return;
     }
 
-    Operand sums = new Operand(out.address(), out.columns(), false);
-    if (k >= WORDS && ((turnsA && pays(a)) || (turnsB && pays(b)))) {
-      try (Scope scratch = device.scope()) {
-        Operand left = turnsA ? turned(a) : a.operand();
-        Operand right = turnsB ? turned(b) : b.operand();
-        int whole = k / WORDS * WORDS;
-        blas.product(out.rows(), out.columns(), whole, left, right, sums, add);
-        if (whole < k) {
-          left = a.operandFrom(whole, true);
-          right = b.operandFrom(whole, false);
-          blas.product(out.rows(), out.columns(), k - whole, left, right, sums, true);
-        }
+    try (Scope scratch = device.scope()) {
+      Operand left = across == a ? turned(a) : a.operand();
+      Operand right = across == b ? turned(b) : b.operand();
+      int whole = k / WORDS * WORDS;
+      blas.product(out.rows(), out.columns(), whole, left, right, sums, add);
+      if (whole < k) {
+        left = a.operandFrom(whole, true);
+        right = b.operandFrom(whole, false);
+        blas.product(out.rows(), out.columns(), k - whole, left, right, sums, true);
       }
-    } else {
-      blas.product(out.rows(), out.columns(), k, a.operand(), b.operand(), sums, add);
     }
   }
 
-  private boolean pays(Factor factor) {
-    int columns = factor.matrix.columns();
-    return transposes && columns >= LEAST_COLUMNS && columns % 4 == 0;
+  /** The factor that lies across the sum, of two the smaller, if a copy pays; else null. */
+  private Factor worthTurning(Factor a, Factor b, int k) {
+    if (!transposes || k < WORDS || !b.liesAcross(false)) {
+      return null; // a transposed left factor comes with a right one that is not
+    }
+
+    boolean isAcrossToo = a.liesAcross(true);
+    if (isAcrossToo ? k < LONG_SUM : a.rows() < MANY_ROWS) {
+      return null;
+    }
+
+    Factor smaller = isAcrossToo && a.rows() < b.columns() ? a : b;
+    int columns = smaller.matrix.columns();
+    return columns >= LEAST_COLUMNS && columns % WORDS == 0 ? smaller : null;
   }
 
   /** The same factor, from a copy that lies the other way. */
