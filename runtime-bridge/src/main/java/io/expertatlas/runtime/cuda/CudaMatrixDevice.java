@@ -97,7 +97,8 @@ public final class CudaMatrixDevice implements MatrixDevice {
         JCudaDriver.cuStreamCreate(compute, CUstream_flags.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate");
     this.region = new CudaRegion(name(), budget, compute, events);
-    this.kernels = new Kernels(compute, Kernels.TRAINING);
+    this.kernels =
+        new Kernels(compute, tensorFloat32 ? Kernels.TRAINING : Kernels.TRAINING_IN_FULL);
     this.transfers = new Transfers(compute, kernels, events);
     this.uploads = new Uploads(compute, kernels, events);
     this.pieces = new PinnedPieces(compute, kernels, events);

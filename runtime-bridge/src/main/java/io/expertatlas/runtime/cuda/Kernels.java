@@ -24,7 +24,10 @@ final class Kernels {
   static final List<String> MODEL =
       List.of("rows", "linear", "stream", "experts", "router", "attention", "prefill", "sampling");
 
-  /** Those that it is trained with. */
+  /** Those that it is trained with in FP32. */
+  static final List<String> TRAINING_IN_FULL = List.of("rows", "train");
+
+  /** And in TF32: the driver takes a second to compile what is more. */
   static final List<String> TRAINING = List.of("rows", "train", "attend");
 
   /** Shared memory that a block gets without asking. */
