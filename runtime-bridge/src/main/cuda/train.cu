@@ -48,11 +48,6 @@ extern "C" __global__ void train_transpose(const float* in, float* out, int rows
 __device__ __forceinline__ float plus(float a, float b) { return a + b; }
 __device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
-__device__ __forceinline__ float above_zero(float a) { return fmaxf(a, 0.0f); }
-__device__ __forceinline__ float4 above_zero(float4 a) {
-  return make_float4(fmaxf(a.x, 0.0f), fmaxf(a.y, 0.0f), fmaxf(a.z, 0.0f), fmaxf(a.w, 0.0f));
-}
-
 // out += x, `count` units of type V, in all fewer than 2^31 numbers.
 template <typename V>
 __device__ void add_values(const V* x, V* out, uint32_t count) {
@@ -79,51 +74,30 @@ __device__ void add_values(const V* x, V* out, uint32_t count) {
   }
 }
 
-// x = x + row or max(x + row, 0), with the row added to each row of x, `width` units of type V, in all fewer than 2^31 numbers.
-// A thread's units are of one column, a quarter of the rows apart.
-template <typename V, bool RELU>
-__device__ void add_row(const V* row, V* x, uint32_t rows, uint32_t width) {
-  const size_t count = (size_t)rows * width;
-  const uint32_t step = (rows + EACH - 1) / EACH * width;
-  const uint32_t first = blockIdx.x * blockDim.x + threadIdx.x;
-  if (first >= step) {
-    return;
-  }
-  V sums[EACH];
-#pragma unroll
-  for (int k = 0; k < EACH; k++) {
-    const size_t i = first + (size_t)k * step;
-    if (i < count) {
-      sums[k] = x[i];
-    }
-  }
-  const V more = row[first % width];
-#pragma unroll
-  for (int k = 0; k < EACH; k++) {
-    const size_t i = first + (size_t)k * step;
-    if (i < count) {
-      const V sum = plus(sums[k], more);
-      x[i] = RELU ? above_zero(sum) : sum;
-    }
-  }
-}
-
-// Units of 16 and 4 bytes. Grid: ceil(ceil(count / EACH) / block), or ceil(ceil(rows / EACH) * width / block).
+// Units of 16 and 4 bytes. Grid: ceil(ceil(count / EACH) / block).
 extern "C" __global__ void train_add_16(const float4* x, float4* out, int count) { add_values(x, out, count); }
 extern "C" __global__ void train_add_4(const float* x, float* out, int count) { add_values(x, out, count); }
-extern "C" __global__ void train_add_row_16(const float4* row, float4* x, int rows, int width) { add_row<float4, false>(row, x, rows, width); }
-extern "C" __global__ void train_add_row_4(const float* row, float* x, int rows, int width) { add_row<float, false>(row, x, rows, width); }
-extern "C" __global__ void train_add_row_relu_16(const float4* row, float4* x, int rows, int width) { add_row<float4, true>(row, x, rows, width); }
-extern "C" __global__ void train_add_row_relu_4(const float* row, float* x, int rows, int width) { add_row<float, true>(row, x, rows, width); }
+
+__device__ __forceinline__ float times(float a, float b) { return a * b; }
+__device__ __forceinline__ float4 times(float4 a, float b) { return make_float4(a.x * b, a.y * b, a.z * b, a.w * b); }
+
+template <typename V>
+__device__ void gather_weighted(const V* in, const int* index, const float* weights, V* out, int width) {
+  const V* from = in + (size_t)index[blockIdx.x] * width;
+  V* to = out + (size_t)blockIdx.x * width;
+  const float weight = weights[blockIdx.x];
+  for (int i = threadIdx.x; i < width; i += blockDim.x) {
+    to[i] = times(from[i], weight);
+  }
+}
 
 // out[row] = in[index[row]] * weights[row]
 extern "C" __global__ void train_gather(
     const float* in, const int* index, const float* weights, float* out, int width) {
-  const float* from = in + (size_t)index[blockIdx.x] * width;
-  float* to = out + (size_t)blockIdx.x * width;
-  const float weight = weights[blockIdx.x];
-  for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    to[i] = from[i] * weight;
+  if (width % 4 == 0) {
+    gather_weighted((const float4*)in, index, weights, (float4*)out, width / 4);
+  } else {
+    gather_weighted(in, index, weights, out, width);
   }
 }
 
@@ -147,9 +121,9 @@ __device__ int first_row(int rows, int part) {
   return (int)min((size_t)rows, (size_t)part * ((rows + gridDim.y - 1) / gridDim.y));
 }
 
-// into[column] += the sums that the threads of a column hold, or into[part][column] = these if there are several parts; a block
-// of COLUMNS * 32 threads, thread t of column t % COLUMNS.
-__device__ void add_columns(float sum, float* into, int width) {
+// into[part][column] = the sum of those that the threads of a column hold, and of what is there if `add`; a block of COLUMNS * 32
+// threads, thread t of column t % COLUMNS.
+__device__ void add_columns(float sum, float* into, int add, int width) {
   __shared__ float room[WARP][COLUMNS + 1];
   const int warp = threadIdx.x / WARP;
   const int lane = threadIdx.x % WARP;
@@ -159,16 +133,13 @@ __device__ void add_columns(float sum, float* into, int width) {
   const float all = warp_sum(room[lane][warp]);
   const int column = blockIdx.x * COLUMNS + warp;
   if (lane == 0 && column < width) {
-    if (gridDim.y == 1) {
-      into[column] += all;
-    } else {
-      into[(size_t)blockIdx.y * width + column] = all;
-    }
+    float* to = into + (size_t)blockIdx.y * width + column;
+    *to = add ? *to + all : all;
   }
 }
 
-// into += the sum of the rows of x, or into[part] = that of a part. Grid: (ceil(width / COLUMNS), parts), 1024 threads.
-extern "C" __global__ void train_add_rows_of(const float* x, float* into, int rows, int width) {
+// into[part] (+)= the sum of the rows of a part of x. Grid: (ceil(width / COLUMNS), parts), 1024 threads.
+extern "C" __global__ void train_add_rows_of(const float* x, float* into, int add, int rows, int width) {
   const int column = blockIdx.x * COLUMNS + threadIdx.x % WARP;
   const int end = first_row(rows, blockIdx.y + 1);
   float sum = 0;
@@ -178,21 +149,13 @@ extern "C" __global__ void train_add_rows_of(const float* x, float* into, int ro
       sum += x[(size_t)row * width + column];
     }
   }
-  add_columns(sum, into, width);
+  add_columns(sum, into, add, width);
 }
 
-// gradient = 0 where result is not above 0. Grid: ceil(count / block).
-extern "C" __global__ void train_relu_backward(float* gradient, const float* result, size_t count) {
-  const size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count && !(result[i] > 0.0f)) {
-    gradient[i] = 0.0f;
-  }
-}
-
-// The same; then into += the sum of the gradient's rows, as train_add_rows_of, and products[b][row] = the gradient's row times the
-// result's, of the COLUMNS columns from b * COLUMNS on. Grid: (ceil(width / COLUMNS), parts), 1024 threads.
-extern "C" __global__ void __launch_bounds__(1024, 2) train_add_row_relu_backward(
-    float* gradient, const float* result, float* into, float* products, int rows, int width) {
+// gradient = 0 where result is not above 0; then into[part] (+)= the sum of the gradient's rows, and products[b][row] = the
+// gradient's row times the result's, of the COLUMNS columns from b * COLUMNS on. Grid: (ceil(width / COLUMNS), parts), 1024 threads.
+extern "C" __global__ void __launch_bounds__(1024, 2) train_linear_relu_backward(
+    float* gradient, const float* result, float* into, int add, float* products, int rows, int width) {
   const int lane = threadIdx.x % WARP;
   const int column = blockIdx.x * COLUMNS + lane;
   const int end = first_row(rows, blockIdx.y + 1);
@@ -226,7 +189,7 @@ extern "C" __global__ void __launch_bounds__(1024, 2) train_add_row_relu_backwar
       }
     }
   }
-  add_columns(sum, into, width);
+  add_columns(sum, into, add, width);
 }
 
 // out = silu(gate) * up. Grid: ceil(count / block).
@@ -271,56 +234,136 @@ extern "C" __global__ void train_rms_norm_backward(
   }
 }
 
-// With n = (x - mean) s, s = 1 / sqrt(var + eps), g = gain dy: out = s (g - mean(g) - n mean(g n)); stats[row] = (mean, s).
-extern "C" __global__ void train_layer_norm_backward(
-    const float* x, const float* gain, const float* gradient, float eps, float* out, float2* stats, int width) {
+// Two sums over a block; see block_sum.
+__device__ __forceinline__ void block_sums(float& x, float& y, float* room) {
+  x = warp_sum(x);
+  y = warp_sum(y);
+  __syncthreads();
+  if (threadIdx.x % WARP == 0) {
+    room[threadIdx.x / WARP] = x;
+    room[WARP + threadIdx.x / WARP] = y;
+  }
+  __syncthreads();
+  const int lane = threadIdx.x % WARP;
+  x = warp_sum(lane < blockDim.x / WARP ? room[lane] : 0.0f);
+  y = warp_sum(lane < blockDim.x / WARP ? room[WARP + lane] : 0.0f);
+}
+
+__device__ __forceinline__ float total(float4 a) { return (a.x + a.y) + (a.z + a.w); }
+__device__ __forceinline__ float4 product(float4 a, float4 b) { return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }
+__device__ __forceinline__ float4 plus(float4 a, float b) { return plus(a, make_float4(b, b, b, b)); }
+
+// A row of `fours` times four numbers, COUNT of them a thread at most, which keeps them; returns (mean, s).
+template <int COUNT>
+__device__ float2 layer_norm_backward(
+    const float4* x, const float4* gain, const float4* gradient, float eps, float4* out, int fours) {
+  __shared__ float room[2 * WARP];
+  const int width = 4 * fours;
+  float4 centred[COUNT], down[COUNT];
+  float mean = 0, sum = 0;
+#pragma unroll
+  for (int c = 0; c < COUNT; c++) {
+    const int i = threadIdx.x + c * blockDim.x;
+    if (i < fours) {
+      centred[c] = x[i];
+      down[c] = product(gain[i], gradient[i]);
+      mean += total(centred[c]);
+      sum += total(down[c]);
+    }
+  }
+  block_sums(mean, sum, room);
+  mean /= width;
+  sum /= width;
+  float squares = 0, along = 0;
+#pragma unroll
+  for (int c = 0; c < COUNT; c++) {
+    if (threadIdx.x + c * blockDim.x < fours) {
+      centred[c] = plus(centred[c], -mean);
+      squares += total(product(centred[c], centred[c]));
+      along += total(product(down[c], centred[c]));
+    }
+  }
+  block_sums(squares, along, room);
+  const float scale = 1 / sqrtf(squares / width + eps);
+  along *= scale / width;
+#pragma unroll
+  for (int c = 0; c < COUNT; c++) {
+    const int i = threadIdx.x + c * blockDim.x;
+    if (i < fours) {
+      out[i] = times(plus(plus(down[c], -sum), times(centred[c], -scale * along)), scale);
+    }
+  }
+  return make_float2(mean, scale);
+}
+
+// The same for any row.
+__device__ float2 layer_norm_backward(
+    const float* x, const float* gain, const float* gradient, float eps, float* out, int width) {
   __shared__ float room[WARP];
-  const size_t at = (size_t)blockIdx.x * width;
   float total = 0;
   float sum = 0;
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    total += x[at + i];
-    sum += gain[i] * gradient[at + i];
+    total += x[i];
+    sum += gain[i] * gradient[i];
   }
   const float mean = block_sum(total, room) / width;
   sum = block_sum(sum, room) / width;
   float squares = 0;
   float along = 0;
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    const float v = x[at + i] - mean;
+    const float v = x[i] - mean;
     squares += v * v;
-    along += gain[i] * gradient[at + i] * v;
+    along += gain[i] * gradient[i] * v;
   }
   const float scale = 1 / sqrtf(block_sum(squares, room) / width + eps);
   along = block_sum(along, room) * scale / width;
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    out[at + i] = scale * (gain[i] * gradient[at + i] - sum - (x[at + i] - mean) * scale * along);
+    out[i] = scale * (gain[i] * gradient[i] - sum - (x[i] - mean) * scale * along);
+  }
+  return make_float2(mean, scale);
+}
+
+// With n = (x - mean) s, s = 1 / sqrt(var + eps), g = gain dy: out = s (g - mean(g) - n mean(g n)); stats[row] = (mean, s).
+extern "C" __global__ void train_layer_norm_backward(
+    const float* x, const float* gain, const float* gradient, float eps, float* out, float2* stats, int width) {
+  const size_t at = (size_t)blockIdx.x * width;
+  const float4* x4 = (const float4*)(x + at);
+  const float4* gradient4 = (const float4*)(gradient + at);
+  const int fours = width % 4 == 0 ? (width / 4 + blockDim.x - 1) / blockDim.x : 0; // of a thread
+  float2 stat;
+  if (fours == 1) {
+    stat = layer_norm_backward<1>(x4, (const float4*)gain, gradient4, eps, (float4*)(out + at), width / 4);
+  } else if (fours > 1 && fours <= 4) {
+    stat = layer_norm_backward<4>(x4, (const float4*)gain, gradient4, eps, (float4*)(out + at), width / 4);
+  } else {
+    stat = layer_norm_backward(x + at, gain, gradient + at, eps, out + at, width);
   }
   if (threadIdx.x == 0) {
-    stats[blockIdx.x] = make_float2(mean, scale);
+    stats[blockIdx.x] = stat;
   }
 }
 
-// gain_gradient += sum of dy (x - mean) s, bias_gradient (or none) += sum of dy; or those of parts. Grid: (ceil(width / COLUMNS),
-// parts), 1024 threads.
+// gains[part] (+)= sum of dy (x - mean) s, biases[part] (or none) (+)= sum of dy. Grid: (ceil(width / COLUMNS), parts), 1024
+// threads.
 extern "C" __global__ void train_norm_gradients(
-    const float* x, const float* gradient, const float2* stats, float* gain_gradient, float* bias_gradient, int rows, int width) {
+    const float* x, const float* gradient, const float2* stats, float* gains, int add_gains, float* biases, int add_biases, int rows,
+    int width) {
   const int column = blockIdx.x * COLUMNS + threadIdx.x % WARP;
   const int end = first_row(rows, blockIdx.y + 1);
-  float gains = 0;
-  float biases = 0;
+  float gain = 0;
+  float bias = 0;
   if (column < width) {
 #pragma unroll 4
     for (int row = first_row(rows, blockIdx.y) + threadIdx.x / WARP; row < end; row += WARP) {
       const float2 stat = stats[row];
       const float down = gradient[(size_t)row * width + column];
-      gains += down * ((x[(size_t)row * width + column] - stat.x) * stat.y);
-      biases += down;
+      gain += down * ((x[(size_t)row * width + column] - stat.x) * stat.y);
+      bias += down;
     }
   }
-  add_columns(gains, gain_gradient, width);
-  if (bias_gradient != nullptr) {
-    add_columns(biases, bias_gradient, width);
+  add_columns(gain, gains, add_gains, width);
+  if (biases != nullptr) {
+    add_columns(bias, biases, add_biases, width);
   }
 }
 
@@ -543,34 +586,58 @@ extern "C" __global__ void train_cross_entropy(
   }
 }
 
-// out[t] = the sum over j of weights[t k + j] (or 1) sources[from[t k + j]][rows[t k + j]], j in order.
-extern "C" __global__ void train_combine(
-    const float* const* sources, const int* from, const int* rows, const float* weights, float* out, int k, int width) {
+template <typename V>
+__device__ void combine(
+    const float* const* sources, const int* from, const int* rows, const float* weights, V* out, int k, int width) {
   const int first = blockIdx.x * k;
-  float* to = out + (size_t)blockIdx.x * width;
+  V* to = out + (size_t)blockIdx.x * width;
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    float sum = 0;
+    V sum = {};
+#pragma unroll 2
     for (int j = first; j < first + k; j++) {
-      const float x = sources[from[j]][(size_t)rows[j] * width + i];
-      sum += weights == nullptr ? x : weights[j] * x;
+      const V x = ((const V*)sources[from[j]])[(size_t)rows[j] * width + i];
+      sum = plus(sum, weights == nullptr ? x : times(x, weights[j]));
     }
     to[i] = sum;
   }
 }
 
-// out[row] = x[row] times y[row], or with a stride of 0 times y's only row; a block for each row.
-extern "C" __global__ void train_row_products(
-    const float* x, const float* y, float* out, int stride, int width) {
-  __shared__ float room[WARP];
-  const float* left = x + (size_t)blockIdx.x * width;
-  const float* right = y + (size_t)blockIdx.x * stride;
-  float sum = 0;
-  for (int i = threadIdx.x; i < width; i += blockDim.x) {
-    sum += left[i] * right[i];
+// out[t] = the sum over j of weights[t k + j] (or 1) sources[from[t k + j]][rows[t k + j]], j in order.
+extern "C" __global__ void train_combine(
+    const float* const* sources, const int* from, const int* rows, const float* weights, float* out, int k, int width) {
+  if (width % 4 == 0) {
+    combine(sources, from, rows, weights, (float4*)out, k, width / 4);
+  } else {
+    combine(sources, from, rows, weights, out, k, width);
   }
-  sum = block_sum(sum, room);
-  if (threadIdx.x == 0) {
-    out[blockIdx.x] = sum;
+}
+
+// out[row] (+)= x[row] times y[row], or with a stride of 0 times y's only row; a warp for each row.
+extern "C" __global__ void train_row_products(
+    const float* x, const float* y, float* out, int add, int rows, int stride, int width) {
+  const size_t row = (size_t)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+  if (row >= rows) {
+    return;
+  }
+  const float* left = x + row * width;
+  const float* right = y + row * stride;
+  const int lane = threadIdx.x % WARP;
+  float sum = 0;
+  if (width % 4 == 0) {
+#pragma unroll 4
+    for (int i = 4 * lane; i < width; i += 4 * WARP) {
+      const float4 a = *reinterpret_cast<const float4*>(left + i);
+      const float4 b = *reinterpret_cast<const float4*>(right + i);
+      sum += (a.x * b.x + a.y * b.y) + (a.z * b.z + a.w * b.w);
+    }
+  } else {
+    for (int i = lane; i < width; i += WARP) {
+      sum += left[i] * right[i];
+    }
+  }
+  sum = warp_sum(sum);
+  if (lane == 0) {
+    out[row] = add ? out[row] + sum : sum;
   }
 }
 

@@ -22,6 +22,7 @@ final class CudaMatrix implements Matrix {
   private final int count;
   private volatile long offset = -1; // in the device's region; below 0: nowhere
   private CudaMatrixDevice.Held owner; // null: lasting
+  private boolean isBlank; // zeros that nobody has written
 
   /** One that does not lie anywhere yet. */
   CudaMatrix(CudaMatrixDevice device, int rows, int columns) {
@@ -80,12 +81,34 @@ final class CudaMatrix implements Matrix {
     return at;
   }
 
+  /** Lets it be zeros, which are written when they are needed: sums are written over them. */
+  CudaMatrix blank() {
+    isBlank = count > 0;
+    return this;
+  }
+
+  /** Writes the zeros, if it is blank. */
+  void fill() {
+    if (takeBlank()) {
+      device.clear(this);
+    }
+  }
+
+  /** Whether it is blank; it is not any more. */
+  private boolean takeBlank() {
+    boolean was = isBlank;
+    isBlank = false;
+    return was;
+  }
+
   /** Where its first number lies; 0 if there is none. */
   long address() {
+    fill();
     return count == 0 ? 0 : device.region().address(offset());
   }
 
   Address pointer(long byteOffset) {
+    fill();
     return device.region().pointer(offset() + byteOffset);
   }
 
@@ -181,6 +204,29 @@ final class CudaMatrix implements Matrix {
   }
 
   @Override
+  public Matrix linear(Matrix weight, Matrix bias) {
+    return linear(weight, bias, false);
+  }
+
+  @Override
+  public Matrix linearRelu(Matrix weight, Matrix bias) {
+    return linear(weight, bias, true);
+  }
+
+  private Matrix linear(Matrix weight, Matrix bias, boolean isRelu) {
+    CudaMatrix w = device.mine(weight);
+    CudaMatrix row = device.mine(bias);
+    check(columns == w.columns, w);
+    w.check(w.rows == row.count, row);
+    CudaMatrix out = device.make(rows, w.rows);
+    if (out.count > 0) {
+      device.blas().biased().linear(this, w, row, isRelu, out);
+    }
+
+    return out;
+  }
+
+  @Override
   public Matrix times(Matrix other) {
     CudaMatrix right = device.mine(other);
     check(columns == right.rows, right);
@@ -191,14 +237,11 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public void addOuter(Matrix gradient, Matrix input) {
-    outer(device.mine(gradient), device.mine(input), true);
-  }
-
-  /** {@code this (+)= transposed(gradient) input}. */
-  void outer(CudaMatrix gradient, CudaMatrix input, boolean add) {
-    gradient.check(gradient.rows == input.rows, input);
-    check(rows == gradient.columns && columns == input.columns, input);
-    device.products().multiply(gradient.transposed(), input.plain(), this, add);
+    CudaMatrix down = device.mine(gradient);
+    CudaMatrix in = device.mine(input);
+    down.check(down.rows == in.rows, in);
+    check(rows == down.columns && columns == in.columns, in);
+    device.products().multiply(down.transposed(), in.plain(), this, !takeBlank());
   }
 
   @Override
@@ -207,7 +250,7 @@ final class CudaMatrix implements Matrix {
     CudaMatrix b = device.mine(right);
     a.check(a.columns == b.rows, b);
     check(rows == a.rows && columns == b.columns, b);
-    device.products().multiply(a.plain(), b.plain(), this, true);
+    device.products().multiply(a.plain(), b.plain(), this, !takeBlank());
     return this;
   }
 
@@ -232,25 +275,6 @@ final class CudaMatrix implements Matrix {
         .with(more.address())
         .with(address())
         .with(units)
-        .run();
-    return this;
-  }
-
-  @Override
-  public Matrix addRow(Matrix row) {
-    return addRow("train_add_row_", row);
-  }
-
-  private Matrix addRow(String kernel, Matrix row) {
-    CudaMatrix more = row(row);
-    int unit = unit(columns);
-    int width = columns / unit;
-    device
-        .on(kernel + unit * Float.BYTES, blocks(ofThreads(rows) * width), THREADS)
-        .with(more.address())
-        .with(address())
-        .with(rows)
-        .with(width)
         .run();
     return this;
   }
@@ -297,7 +321,7 @@ final class CudaMatrix implements Matrix {
 
   /** Where sums of parts are written that are to be added to this row: itself if it is one part. */
   private CudaMatrix roomForSums(int parts) {
-    return parts == 1 ? this : device.make(parts, count);
+    return parts == 1 ? this : device.make(parts, count).blank();
   }
 
   private void addSums(CudaMatrix ofParts) {
@@ -307,12 +331,13 @@ final class CudaMatrix implements Matrix {
   }
 
   private void sumColumns(CudaMatrix into, int parts) {
-    columns("train_add_rows_of", parts)
-        .with(address())
-        .with(into.address())
-        .with(rows)
-        .with(columns)
-        .run();
+    into.adding(columns("train_add_rows_of", parts).with(address())).with(rows).with(columns).run();
+  }
+
+  /** Tells a kernel where it adds sums, and whether there are numbers. */
+  private Kernels.Launch adding(Kernels.Launch launch) {
+    boolean add = !takeBlank();
+    return launch.with(address()).with(add ? 1 : 0);
   }
 
   /** A warp for each column of a part of the rows. */
@@ -396,50 +421,37 @@ final class CudaMatrix implements Matrix {
   }
 
   @Override
-  public Matrix relu() {
-    elements("relu_f").with(address()).with((long) count).run();
-    return this;
-  }
-
-  @Override
-  public Matrix addRowRelu(Matrix row) {
-    return addRow("train_add_row_relu_", row);
-  }
-
-  @Override
   public Matrix rowProducts(Matrix other) {
-    CudaMatrix right = device.mine(other);
-    check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
-    CudaMatrix out = device.make(rows, 1);
+    return device.make(rows, 1).blank().addRowProducts(this, other);
+  }
+
+  @Override
+  public Matrix addRowProducts(Matrix left, Matrix right) {
+    CudaMatrix a = device.mine(left);
+    CudaMatrix b = device.mine(right);
+    a.check(a.columns == b.columns && (a.rows == b.rows || b.rows == 1), b);
+    check(rows == a.rows && columns == 1, a);
     if (rows > 0) {
-      device
-          .on("train_row_products", rows, 256)
-          .with(address())
-          .with(right.address())
-          .with(out.address())
-          .with(right.rows == 1 ? 0 : columns)
-          .with(columns)
+      adding(
+              device
+                  .on("train_row_products", blocks(32L * rows), THREADS)
+                  .with(a.address())
+                  .with(b.address()))
+          .with(rows)
+          .with(b.rows == 1 ? 0 : b.columns)
+          .with(b.columns)
           .run();
     }
 
-    return out;
-  }
-
-  @Override
-  public Matrix reluBackward(Matrix result) {
-    CudaMatrix inner = device.mine(result);
-    checkSame(inner);
-    elements("train_relu_backward").with(address()).with(inner.address()).with((long) count).run();
     return this;
   }
 
   @Override
-  public Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
+  public Matrix linearReluBackward(Matrix result, Matrix biasGradient) {
     CudaMatrix inner = device.mine(result);
     checkSame(inner);
-    CudaMatrix sum = row(rowGradient);
-    CudaMatrix out = device.make(rows, 1);
-    device.clear(out);
+    CudaMatrix sum = row(biasGradient);
+    CudaMatrix out = device.make(rows, 1).blank();
     if (count == 0) {
       return out;
     }
@@ -448,10 +460,8 @@ final class CudaMatrix implements Matrix {
       int parts = parts();
       CudaMatrix sums = sum.roomForSums(parts);
       CudaMatrix products = device.make(blocksOfColumns(), rows);
-      columns("train_add_row_relu_backward", parts)
-          .with(address())
-          .with(inner.address())
-          .with(sums.address())
+      sums.adding(
+              columns("train_linear_relu_backward", parts).with(address()).with(inner.address()))
           .with(products.address())
           .with(rows)
           .with(columns)
@@ -585,15 +595,13 @@ final class CudaMatrix implements Matrix {
           .run();
       CudaMatrix gains = gainGradient.roomForSums(parts());
       CudaMatrix biases = biasGradient == null ? null : biasGradient.roomForSums(parts());
-      columns("train_norm_gradients", parts())
-          .with(address())
-          .with(down.address())
-          .with(stats.address())
-          .with(gains.address())
-          .with(biases == null ? 0L : biases.address())
-          .with(rows)
-          .with(columns)
-          .run();
+      Kernels.Launch sums =
+          gains.adding(
+              columns("train_norm_gradients", parts())
+                  .with(address())
+                  .with(down.address())
+                  .with(stats.address()));
+      (biases == null ? sums.with(0L).with(0) : biases.adding(sums)).with(rows).with(columns).run();
       gainGradient.addSums(gains);
       if (biases != null) {
         biasGradient.addSums(biases);

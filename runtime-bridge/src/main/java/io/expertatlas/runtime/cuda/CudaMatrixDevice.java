@@ -219,32 +219,13 @@ public final class CudaMatrixDevice implements MatrixDevice {
 
   @Override
   public Matrix zeros(int rows, int columns) {
-    CudaMatrix matrix = lasting(rows, columns);
-    clear(matrix);
-    return matrix;
-  }
-
-  /** A matrix of no scope, not cleared. */
-  private CudaMatrix lasting(int rows, int columns) {
     CudaMatrix matrix = new CudaMatrix(this, rows, columns);
     if (matrix.bytes() > 0) {
       use();
       matrix.lie(region.take(matrix.bytes(), true));
     }
 
-    return matrix;
-  }
-
-  @Override
-  public Matrix outer(Matrix gradient, Matrix input) {
-    CudaMatrix sum = lasting(gradient.columns(), input.columns());
-    sum.outer(mine(gradient), mine(input), false);
-    return sum;
-  }
-
-  @Override
-  public boolean writesOuter() {
-    return true;
+    return matrix.blank();
   }
 
   @Override
@@ -309,6 +290,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   /** Copies from another GPU, or device of this one, and waits. */
   private void fetch(CudaMatrix into, CudaMatrix from) {
     CudaMatrixDevice sender = from.device();
+    from.fill();
     sender.use();
     CUevent computed = sender.events.record(sender.compute);
     use();
@@ -394,6 +376,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public void store(List<Matrix> matrices, List<FloatBuffer> into) {
     use();
+    matrices.forEach(matrix -> mine(matrix).fill());
     CUevent computed = events.record(compute); // one: each keeps the stream for microseconds
     List<Long> offsets = new ArrayList<>();
     long bytes = 0;

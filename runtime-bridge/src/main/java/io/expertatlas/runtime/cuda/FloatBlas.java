@@ -26,6 +26,7 @@ final class FloatBlas {
   private final FloatPointer zero = new FloatPointer(0f);
   private final Address workspace = new Address();
   private final int compute;
+  private final BiasedProducts biased;
 
   /**
    * A context on a stream of the current device.
@@ -42,6 +43,12 @@ final class FloatBlas {
     check(
         cublas.cublasSetWorkspace_v2(handle, new At(workspace.value()), Cublas.WORKSPACE),
         "cublasSetWorkspace");
+    this.biased = new BiasedProducts(handle, stream, compute, workspace.value());
+  }
+
+  /** Linear layers with biases. */
+  BiasedProducts biased() {
+    return biased;
   }
 
   /**
@@ -117,6 +124,7 @@ final class FloatBlas {
   }
 
   void destroy() {
+    biased.close();
     cublas.cublasDestroy_v2(handle);
     JCudaDriver.cuMemFree(workspace);
     one.close();

@@ -58,6 +58,22 @@ final class DoubleMatrix implements Matrix {
   }
 
   @Override
+  public Matrix linear(Matrix weight, Matrix bias) {
+    DoubleMatrix out = of(linear(weight));
+    DoubleMatrix row = of(bias);
+    of(weight).check(row.values.length == out.columns, row);
+    Arrays.setAll(out.values, i -> out.values[i] + row.values[i % out.columns]);
+    return out;
+  }
+
+  @Override
+  public Matrix linearRelu(Matrix weight, Matrix bias) {
+    DoubleMatrix out = of(linear(weight, bias));
+    Arrays.setAll(out.values, i -> Math.max(0, out.values[i]));
+    return out;
+  }
+
+  @Override
   public Matrix times(Matrix other) {
     DoubleMatrix right = of(other);
     check(columns == right.rows, right);
@@ -81,17 +97,6 @@ final class DoubleMatrix implements Matrix {
     check(rows == more.rows && columns == more.columns, more);
     for (int i = 0; i < values.length; i++) {
       values[i] += more.values[i];
-    }
-
-    return this;
-  }
-
-  @Override
-  public Matrix addRow(Matrix row) {
-    DoubleMatrix more = of(row);
-    check(more.values.length == columns, more);
-    for (int i = 0; i < values.length; i++) {
-      values[i] += more.values[i % columns];
     }
 
     return this;
@@ -138,12 +143,6 @@ final class DoubleMatrix implements Matrix {
   }
 
   @Override
-  public Matrix relu() {
-    Arrays.setAll(values, i -> Math.max(0, values[i]));
-    return this;
-  }
-
-  @Override
   public Matrix rowProducts(Matrix other) {
     DoubleMatrix right = of(other);
     check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
@@ -159,11 +158,12 @@ final class DoubleMatrix implements Matrix {
   }
 
   @Override
-  public Matrix reluBackward(Matrix result) {
+  public Matrix linearReluBackward(Matrix result, Matrix biasGradient) {
     DoubleMatrix inner = of(result);
     check(rows == inner.rows && columns == inner.columns, inner);
     Arrays.setAll(values, i -> inner.values[i] > 0 ? values[i] : 0);
-    return this;
+    biasGradient.addRowsOf(this);
+    return rowProducts(inner);
   }
 
   @Override

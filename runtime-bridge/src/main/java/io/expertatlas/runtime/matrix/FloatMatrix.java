@@ -95,6 +95,30 @@ final class FloatMatrix implements Matrix {
   }
 
   @Override
+  public Matrix linear(Matrix weight, Matrix bias) {
+    return of(linear(weight)).change(bias(weight, bias), FloatMatrix::addTo);
+  }
+
+  @Override
+  public Matrix linearRelu(Matrix weight, Matrix bias) {
+    return of(linear(weight))
+        .change(
+            bias(weight, bias),
+            (x, y) -> {
+              for (int i = 0; i < x.length; i++) {
+                x[i] = Math.max(0, x[i] + y[i]);
+              }
+            });
+  }
+
+  /** A number for each row of a weight, as one row. */
+  private static FloatMatrix bias(Matrix weight, Matrix vector) {
+    FloatMatrix bias = of(vector);
+    of(weight).check(bias.rows * bias.columns == weight.rows(), bias);
+    return new FloatMatrix(1, weight.rows(), bias.values, false);
+  }
+
+  @Override
   public Matrix times(Matrix other) {
     FloatMatrix right = of(other);
     check(columns == right.rows, right);
@@ -151,33 +175,10 @@ final class FloatMatrix implements Matrix {
     return change(more, FloatMatrix::addTo);
   }
 
-  @Override
-  public Matrix addRow(Matrix row) {
-    return change(asRow(row), FloatMatrix::addTo);
-  }
-
   private static void addTo(float[] x, float[] y) {
     for (int i = 0; i < x.length; i++) {
       x[i] += y[i];
     }
-  }
-
-  @Override
-  public Matrix addRowRelu(Matrix row) {
-    return change(
-        asRow(row),
-        (x, y) -> {
-          for (int i = 0; i < x.length; i++) {
-            x[i] = Math.max(0, x[i] + y[i]);
-          }
-        });
-  }
-
-  /** A vector as one row of as many columns as here. */
-  private FloatMatrix asRow(Matrix vector) {
-    FloatMatrix row = of(vector);
-    check(row.rows * row.columns == columns, row);
-    return new FloatMatrix(1, columns, row.values, false);
   }
 
   @Override
@@ -261,17 +262,6 @@ final class FloatMatrix implements Matrix {
   }
 
   @Override
-  public Matrix relu() {
-    return change(
-        this,
-        (x, y) -> {
-          for (int i = 0; i < x.length; i++) {
-            x[i] = Math.max(0, x[i]);
-          }
-        });
-  }
-
-  @Override
   public Matrix rowProducts(Matrix other) {
     FloatMatrix right = of(other);
     check(columns == right.columns && (rows == right.rows || right.rows == 1), right);
@@ -297,13 +287,6 @@ final class FloatMatrix implements Matrix {
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
   }
 
-  @Override
-  public Matrix reluBackward(Matrix result) {
-    FloatMatrix inner = of(result);
-    checkSame(inner);
-    return change(inner, FloatMatrix::clearWhereNone);
-  }
-
   private static void clearWhereNone(float[] x, float[] y) {
     for (int i = 0; i < x.length; i++) {
       int kept = Float.floatToRawIntBits(0 - y[i]) >> 31; // all bits above 0, else none: no branch
@@ -312,7 +295,7 @@ final class FloatMatrix implements Matrix {
   }
 
   @Override
-  public Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
+  public Matrix linearReluBackward(Matrix result, Matrix biasGradient) {
     FloatMatrix inner = of(result);
     checkSame(inner);
     FloatMatrix products = new FloatMatrix(rows, 1);
@@ -323,7 +306,7 @@ final class FloatMatrix implements Matrix {
           write(row, x);
           products.values.put(row, (float) product(x, y));
         });
-    rowGradient.addRowsOf(this);
+    biasGradient.addRowsOf(this);
     return products;
   }
 

@@ -88,6 +88,12 @@ public interface Matrix {
   /** This [t, in] through a linear layer [n, in]: [t, n]. */
   Matrix linear(Matrix weight);
 
+  /** This [t, in] through a linear layer [n, in] with a bias [1, n], added to each row: [t, n]. */
+  Matrix linear(Matrix weight, Matrix bias);
+
+  /** {@link #linear(Matrix, Matrix)} with 0 for what is below. */
+  Matrix linearRelu(Matrix weight, Matrix bias);
+
   /** This [t, n] times [n, in]: [t, in]; a linear layer's gradient of its input. */
   Matrix times(Matrix other);
 
@@ -102,10 +108,7 @@ public interface Matrix {
     return add(left.times(right));
   }
 
-  /** Adds a row [1, columns] to each row of this one, which is returned. */
-  Matrix addRow(Matrix row);
-
-  /** Adds the sum of another's rows to this row [1, columns]: the gradient of {@link #addRow}. */
+  /** Adds the sum of another's rows to this row [1, columns]: a bias's gradient. */
   void addRowsOf(Matrix other);
 
   /** Rows by their index: [indices, columns]. */
@@ -128,29 +131,19 @@ public interface Matrix {
   /** Products of rows with those of another, or with its only row: [rows, 1]. */
   Matrix rowProducts(Matrix other);
 
-  /** Turns negative numbers of this one, which is returned, into 0. */
-  Matrix relu();
-
-  /** {@code addRow(row).relu()}: this one, which is returned. */
-  default Matrix addRowRelu(Matrix row) {
-    return addRow(row).relu();
+  /** Adds {@code left.rowProducts(right)} to this one [rows, 1], which is returned. */
+  default Matrix addRowProducts(Matrix left, Matrix right) {
+    return add(left.rowProducts(right));
   }
-
-  /** Clears this gradient, which is returned, where relu's result is 0. */
-  Matrix reluBackward(Matrix result);
 
   /**
-   * Backward of {@link #addRowRelu}: clears this gradient where the result is 0, then adds the sum
-   * of its rows to the gradient of the row.
+   * Backward of {@link #linearRelu}'s end: clears this gradient where the result is 0, then adds
+   * the sum of its rows to the bias's.
    *
-   * @param rowGradient {@code [1, columns]}
+   * @param biasGradient {@code [1, columns]}
    * @return products of this gradient's rows with those of the result: [rows, 1]
    */
-  default Matrix addRowReluBackward(Matrix result, Matrix rowGradient) {
-    Matrix products = reluBackward(result).rowProducts(result);
-    rowGradient.addRowsOf(this);
-    return products;
-  }
+  Matrix linearReluBackward(Matrix result, Matrix biasGradient);
 
   /** {@code silu(this) * up}; silu(x) is x / (1 + exp(-x)). */
   Matrix swiglu(Matrix up);

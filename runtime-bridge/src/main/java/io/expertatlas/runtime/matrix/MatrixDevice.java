@@ -20,7 +20,7 @@ public interface MatrixDevice extends AutoCloseable {
   /** Bytes of a number. */
   int numberBytes();
 
-  /** Lasting zeros: no scope's, to be released. */
+  /** Lasting zeros: no scope's, to be released. A device may write them when they are used. */
   Matrix zeros(int rows, int columns);
 
   /** A matrix of given numbers, row by row, rounded to the device's. */
@@ -61,21 +61,6 @@ public interface MatrixDevice extends AutoCloseable {
    */
   default Optional<Matrix> view(FloatBuffer values, int rows, int columns) {
     return Optional.empty();
-  }
-
-  /**
-   * Lasting {@code transposed(gradient) input}, of {@code [t, n]} and {@code [t, in]}: the first
-   * gradients of a weight, to which others are added.
-   */
-  default Matrix outer(Matrix gradient, Matrix input) {
-    Matrix sum = zeros(gradient.columns(), input.columns());
-    sum.addOuter(gradient, input);
-    return sum;
-  }
-
-  /** Whether {@link #outer} writes its numbers at once; else it adds them to zeros. */
-  default boolean writesOuter() {
-    return false;
   }
 
   /** Gives a lasting matrix up: its memory is free when what was called before is done. */

@@ -77,11 +77,11 @@ final class BlockTimes {
   /**
    * Zeros for gradients, blocks in turn.
    *
-   * @param byProducts whether weights' begin with products, which may need no zeros
+   * @param bySums whether gradients begin with sums, for which a device need not write zeros; else
+   *     a row is added to each
    */
-  double[] clear(MatrixDevice where, List<Block> blocks, boolean byProducts)
+  double[] clear(MatrixDevice where, List<Block> blocks, boolean bySums)
       throws InterruptedException {
-    boolean withWeights = !byProducts || !where.writesOuter();
     return watch.time(
         where,
         new Stopwatch.Prepared<List<Matrix>>() {
@@ -94,10 +94,16 @@ final class BlockTimes {
           }
 
           @Override
+          @SuppressWarnings("try") // scopes are there to be closed
           public void run(List<Matrix> sums) {
             for (Parameter one : blocks.get(turn % blocks.size()).parameters()) {
-              if (withWeights || one.rows() == 1) {
-                sums.add(one.zeroSum(where));
+              Matrix sum = one.zeroSum(where);
+              sums.add(sum);
+              if (!bySums) {
+                try (MatrixDevice.Scope scope = where.scope()) {
+                  sum.addRowsAt(
+                      new int[] {0}, where.of(1, one.columns(), new double[one.columns()]));
+                }
               }
             }
           }

@@ -234,21 +234,6 @@ final class DeviceMemory implements Copies, AutoCloseable {
     return gradients.computeIfAbsent(parameter, one -> matrices.zeros(one.rows(), one.columns()));
   }
 
-  @Override
-  public void addOuter(Parameter weight, Matrix gradient, Matrix input) {
-    Matrix sum;
-    synchronized (this) {
-      sum = gradients.get(weight);
-      if (sum == null) {
-        gradients.put(weight, matrices.outer(gradient, input));
-      }
-    }
-
-    if (sum != null) {
-      sum.addOuter(gradient, input);
-    }
-  }
-
   /** The sum of a parameter's gradients, which belongs to the caller; none if there is none. */
   synchronized Optional<Matrix> takeGradient(Parameter parameter) {
     return Optional.ofNullable(gradients.remove(parameter));

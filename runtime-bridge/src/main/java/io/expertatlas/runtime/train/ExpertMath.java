@@ -50,13 +50,12 @@ enum ExpertMath {
 
     @Override
     Tape inner(Matrix x, List<Parameter> p, Copies copies) {
-      return new Tape(
-          x, List.of(x.linear(copies.value(p.get(0))).addRowRelu(copies.value(p.get(1)))));
+      return new Tape(x, List.of(x.linearRelu(copies.value(p.get(0)), copies.value(p.get(1)))));
     }
 
     @Override
     Matrix output(Tape tape, List<Parameter> p, Copies copies) {
-      return tape.inner.get(0).linear(copies.value(p.get(2))).addRow(copies.value(p.get(3)));
+      return tape.inner.get(0).linear(copies.value(p.get(2)), copies.value(p.get(3)));
     }
 
     @Override
@@ -66,8 +65,8 @@ enum ExpertMath {
       copies.gradient(p.get(3)).addRowsOf(gradient);
       Matrix down = gradient.times(copies.value(p.get(2)));
       Matrix along =
-          down.addRowReluBackward(inner, copies.gradient(p.get(1)))
-              .add(gradient.rowProducts(copies.value(p.get(3))));
+          down.linearReluBackward(inner, copies.gradient(p.get(1)))
+              .addRowProducts(gradient, copies.value(p.get(3)));
       copies.addOuter(p.get(0), down, tape.x);
       return new Gradients(down.times(copies.value(p.get(0))), along);
     }

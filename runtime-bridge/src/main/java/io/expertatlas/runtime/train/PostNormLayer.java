@@ -105,7 +105,7 @@ record PostNormLayer(
   }
 
   private static Matrix linear(Matrix x, List<Parameter> layer, Copies copies) {
-    return x.linear(copies.value(layer.get(0))).addRow(copies.value(layer.get(1)));
+    return x.linear(copies.value(layer.get(0)), copies.value(layer.get(1)));
   }
 
   private Matrix norm(Matrix x, List<Parameter> norm, Copies copies) {

@@ -42,7 +42,8 @@ class FloatMatrixTest extends MatrixContract {
     Matrix first = FloatDevice.INSTANCE.zeros(1024, 513);
     FloatBuffer memory = FloatMatrix.of(first).values;
     assertThat(memory.isDirect()).isTrue();
-    first.addRow(
+    first.addRowsAt(
+        new int[] {1023},
         FloatDevice.INSTANCE.of(1, 513, IntStream.range(1, 514).asDoubleStream().toArray()));
     FloatBuffer host = FloatBuffer.allocate(1024 * 513);
     FloatDevice.INSTANCE.store(first, host);
@@ -64,7 +65,8 @@ class FloatMatrixTest extends MatrixContract {
     Matrix loaded = FloatDevice.INSTANCE.load(host, 1024, 300);
     FloatDevice.INSTANCE.release(loaded);
     Matrix other = FloatDevice.INSTANCE.zeros(1024, 300);
-    other.addRow(
+    other.addRowsAt(
+        new int[] {0},
         FloatDevice.INSTANCE.of(1, 300, IntStream.range(1, 301).asDoubleStream().toArray()));
     assertThat(host.get(0)).isZero();
     assertThat(loaded.toHost()).containsOnly(0);
@@ -98,9 +100,12 @@ class FloatMatrixTest extends MatrixContract {
     Matrix sums = device.zeros(1, columns);
     sums.addRowsOf(x);
     Matrix first = x.rowProducts(y);
-    Matrix second = x.add(y).addRow(sums).addRowRelu(sums).rowProducts(sums);
-    Matrix third = y.reluBackward(x).relu().rowProducts(x);
-    return Stream.of(sums, first, second, third)
+    Matrix weight = y.rows(0, 9);
+    Matrix bias = first.device().of(1, 9, IntStream.range(-4, 5).asDoubleStream().toArray());
+    Matrix second = x.linear(weight, bias);
+    Matrix third = x.linearRelu(weight, bias);
+    Matrix fourth = y.linearReluBackward(x.add(y), sums);
+    return Stream.of(sums, first, second, third, fourth)
         .flatMapToDouble(matrix -> Arrays.stream(matrix.toHost()))
         .toArray();
   }

@@ -168,6 +168,17 @@ public abstract class MatrixContract {
         x.expected().linear(weight.expected()),
         productTolerance(),
         Math.sqrt(k));
+    Pair bias = random(1, n, Math.sqrt(k));
+    agree(
+        x.real().linear(weight.real(), bias.real()),
+        x.expected().linear(weight.expected(), bias.expected()),
+        productTolerance(),
+        Math.sqrt(k));
+    agree(
+        x.real().linearRelu(weight.real(), bias.real()),
+        x.expected().linearRelu(weight.expected(), bias.expected()),
+        productTolerance(),
+        Math.sqrt(k));
     Pair other = random(k, n, 1);
     agree(
         x.real().times(other.real()),
@@ -226,19 +237,25 @@ public abstract class MatrixContract {
             () -> x.addOuter(x, y),
             () -> x.addTimes(x, y),
             () -> x.add(y),
-            () -> x.addRow(y),
-            () -> x.addRowRelu(y),
+            () -> x.linear(y, y),
+            () -> x.linearRelu(y, y),
             () -> x.rowProducts(y),
-            () -> x.reluBackward(y),
-            () -> x.addRowReluBackward(y, y),
+            () -> x.linearReluBackward(y, y),
             () -> x.swiglu(y))) {
       assertThatThrownBy(operation::run)
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessage("Matrices do not fit: 3 x 4 and 2 x 5");
     }
 
-    device.release(x);
-    device.release(y);
+    Matrix weight = device.zeros(3, 4);
+    for (Runnable operation :
+        List.<Runnable>of(() -> x.linear(weight, y), () -> x.linearRelu(weight, y))) {
+      assertThatThrownBy(operation::run)
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage("Matrices do not fit: 3 x 4 and 2 x 5");
+    }
+
+    List.of(x, y, weight).forEach(device::release);
   }
 
   // Rows and elements
@@ -252,16 +269,76 @@ public abstract class MatrixContract {
     assertThat(x.real().add(y.real())).isSameAs(x.real());
     x.expected().add(y.expected());
     agree(x, 1);
-    assertThat(x.real().addRow(row.real())).isSameAs(x.real());
-    x.expected().addRow(row.expected());
-    agree(x, 1);
     double length = Math.sqrt(size[1]);
     agree(x.real().rowProducts(y.real()), x.expected().rowProducts(y.expected()), EXACT, length);
     agree(
         x.real().rowProducts(row.real()), x.expected().rowProducts(row.expected()), EXACT, length);
+    Pair products = random(size[0], 1, 1);
+    assertThat(products.real().addRowProducts(x.real(), y.real())).isSameAs(products.real());
+    products.expected().addRowProducts(x.expected(), y.expected());
+    products.real().addRowProducts(x.real(), row.real());
+    products.expected().addRowProducts(x.expected(), row.expected());
+    agree(products, length);
     row.real().addRowsOf(x.real());
     row.expected().addRowsOf(x.expected());
     agree(row, Math.sqrt(size[0] + 1));
+  }
+
+  /** Zeros that a device may write late: sums are added to them, and to these again. */
+  @ParameterizedTest
+  @ValueSource(ints = {0, 33, 5000})
+  void zerosTakeSums(int rows) {
+    Pair x = random(rows, 36, 1);
+    Pair down = random(rows, 36, 1);
+    Pair gain = random(1, 36, 1);
+    List<Pair> sums = new ArrayList<>();
+    for (int height : new int[] {1, 1, 1, 1, 1, 1, 36, 36}) {
+      sums.add(new Pair(device.zeros(height, 36), twin.zeros(height, 36)));
+    }
+
+    for (int round = 0; round < 2; round++) {
+      addSums(sums.stream().map(Pair::real).toList(), x.real(), down.real(), gain.real());
+      addSums(
+          sums.stream().map(Pair::expected).toList(),
+          x.expected(),
+          down.expected(),
+          gain.expected());
+      sums.forEach(
+          sum -> agree(sum.real(), sum.expected(), productTolerance(), Math.sqrt(rows + 1.0)));
+      device.release(sums.set(2, new Pair(device.zeros(1, 36), twin.zeros(1, 36))).real());
+    }
+
+    sums.forEach(sum -> device.release(sum.real()));
+  }
+
+  private static void addSums(List<Matrix> sums, Matrix x, Matrix down, Matrix gain) {
+    sums.get(0).addRowsOf(x);
+    x.layerNormBackward(gain, 1e-5, down, sums.get(1), sums.get(2));
+    x.rmsNormBackward(gain, 1e-5, down, sums.get(3));
+    down.gather(IntStream.range(0, x.rows()).toArray()).linearReluBackward(x, sums.get(4));
+    sums.get(5).addRowsAt(new int[x.rows()], x);
+    sums.get(6).addOuter(down, x);
+    sums.get(7).addTimes(sums.get(6), sums.get(6));
+  }
+
+  @Test
+  void zerosAreZero() {
+    Matrix zeros = device.zeros(3, 40);
+    assertThat(zeros.toHost()).hasSize(120).containsOnly(0);
+    device.release(zeros);
+    Pair x = random(2, 40, 1);
+    Matrix weight = device.zeros(5, 40);
+    agree(x.real().linear(weight), twin.zeros(2, 5), 0, 0);
+    FloatBuffer stored = buffers(5 * 40).get(0);
+    for (int i = 0; i < stored.capacity(); i++) {
+      stored.put(i, 7);
+    }
+
+    device.store(weight, stored);
+    device.synchronize();
+    for (int i = 0; i < 5 * 40; i++) {
+      assertThat(stored.get(i)).isZero();
+    }
   }
 
   /** More rows than one part of a sum has. */
@@ -337,22 +414,11 @@ public abstract class MatrixContract {
     SwigluGradients expected = x.expected().swigluBackward(up.expected(), gradient.expected());
     agree(real.gate(), expected.gate(), EXACT, 0.1);
     agree(real.up(), expected.up(), EXACT, 1e-3);
-    assertThat(x.real().relu()).isSameAs(x.real());
-    x.expected().relu();
-    agree(x.real(), x.expected(), 0, 0);
-    assertThat(gradient.real().reluBackward(x.real())).isSameAs(gradient.real());
-    gradient.expected().reluBackward(x.expected());
-    agree(gradient.real(), gradient.expected(), 0, 0);
   }
 
   @ParameterizedTest
   @MethodSource("sizes")
-  void rowsThroughReluAndTheirGradientsAreThoseOfTheTwin(int[] size) {
-    Pair x = random(size[0], size[1], 1);
-    Pair row = random(1, size[1], 1);
-    assertThat(x.real().addRowRelu(row.real())).isSameAs(x.real());
-    x.expected().addRowRelu(row.expected());
-    agree(x, 1);
+  void gradientsThroughReluAreThoseOfTheTwin(int[] size) {
     reluGradientsAreThoseOfTheTwin(size[0], size[1]);
   }
 
@@ -374,8 +440,8 @@ public abstract class MatrixContract {
     Pair gradient = random(rows, columns, 1);
     Pair sums = random(1, columns, 1);
     agree(
-        gradient.real().addRowReluBackward(result.real(), sums.real()),
-        gradient.expected().addRowReluBackward(result.expected(), sums.expected()),
+        gradient.real().linearReluBackward(result.real(), sums.real()),
+        gradient.expected().linearReluBackward(result.expected(), sums.expected()),
         EXACT,
         Math.sqrt(columns));
     agree(gradient.real(), gradient.expected(), 0, 0);
@@ -435,6 +501,13 @@ public abstract class MatrixContract {
         scales(x.expected()));
     agree(gainGradient, sums);
     agree(biasGradient, sums);
+  }
+
+  /** Rows that threads of a GPU keep, several units each, and longer ones. */
+  @ParameterizedTest
+  @ValueSource(ints = {1024, 1028, 4096, 4100})
+  void longRowsNormedAreThoseOfTheTwin(int columns) {
+    normsAreThoseOfTheTwin(new int[] {3, columns});
   }
 
   /** One over the root of the mean square of each row: what a gradient's terms are times. */
@@ -821,7 +894,7 @@ public abstract class MatrixContract {
           row.addRowsOf(x.real());
           out.add(row.toHost());
           Matrix down = x.real().gather(IntStream.range(0, 129).toArray());
-          out.add(down.addRowReluBackward(x.real(), row).toHost());
+          out.add(down.linearReluBackward(x.real(), row).toHost());
           out.add(row.toHost());
           AttentionGradients gradients =
               x.real().attendBackward(heads, keys.real(), keys.real(), 43, x.real());
