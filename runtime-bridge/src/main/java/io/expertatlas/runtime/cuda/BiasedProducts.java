@@ -84,14 +84,21 @@ final class BiasedProducts {
   }
 
   /**
-   * {@code out = x weight' + bias}, or what of it is above 0.
+   * {@code out = x weight' + bias (+ more)}, or what of it is above 0.
    *
    * @param x {@code [m, k]}, all of at least one number
    * @param weight {@code [n, k]}
    * @param bias {@code [1, n]}, added to each row
+   * @param more as out, or null
    * @param out {@code [m, n]}
    */
-  void linear(CudaMatrix x, CudaMatrix weight, CudaMatrix bias, boolean isRelu, CudaMatrix out) {
+  void linear(
+      CudaMatrix x,
+      CudaMatrix weight,
+      CudaMatrix bias,
+      CudaMatrix more,
+      boolean isRelu,
+      CudaMatrix out) {
     int m = x.rows();
     int k = x.columns();
     int n = weight.rows();
@@ -123,8 +130,8 @@ final class BiasedProducts {
             weightLayout,
             new At(x.address()),
             rowsLayout,
-            zero,
-            result,
+            more == null ? zero : one,
+            more == null ? result : new At(more.address()),
             outLayout,
             result,
             outLayout,

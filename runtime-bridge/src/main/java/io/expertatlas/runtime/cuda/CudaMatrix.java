@@ -205,22 +205,36 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public Matrix linear(Matrix weight, Matrix bias) {
-    return linear(weight, bias, false);
+    return linear(weight, bias, null, false);
+  }
+
+  @Override
+  public Matrix linear(Matrix weight, Matrix bias, Matrix more) {
+    return linear(weight, bias, device.mine(more), false);
   }
 
   @Override
   public Matrix linearRelu(Matrix weight, Matrix bias) {
-    return linear(weight, bias, true);
+    return linear(weight, bias, null, true);
   }
 
-  private Matrix linear(Matrix weight, Matrix bias, boolean isRelu) {
+  /**
+   * A linear layer.
+   *
+   * @param more or null
+   */
+  private Matrix linear(Matrix weight, Matrix bias, CudaMatrix more, boolean isRelu) {
     CudaMatrix w = device.mine(weight);
     CudaMatrix row = device.mine(bias);
     check(columns == w.columns, w);
     w.check(w.rows == row.count, row);
     CudaMatrix out = device.make(rows, w.rows);
+    if (more != null) {
+      out.checkSame(more);
+    }
+
     if (out.count > 0) {
-      device.blas().biased().linear(this, w, row, isRelu, out);
+      device.blas().biased().linear(this, w, row, more, isRelu, out);
     }
 
     return out;

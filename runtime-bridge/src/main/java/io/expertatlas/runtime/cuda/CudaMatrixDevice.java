@@ -229,6 +229,13 @@ public final class CudaMatrixDevice implements MatrixDevice {
   }
 
   @Override
+  public void addOuters(List<Matrix> sums, List<Matrix> gradients, Matrix input) {
+    try (MatrixProducts.Shared shared = products().share(mine(input))) {
+      MatrixDevice.super.addOuters(sums, gradients, input);
+    }
+  }
+
+  @Override
   public Matrix of(int rows, int columns, double[] values) {
     CudaMatrix matrix = make(rows, columns);
     if (values.length != matrix.count()) {

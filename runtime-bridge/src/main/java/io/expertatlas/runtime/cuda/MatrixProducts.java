@@ -26,6 +26,7 @@ final class MatrixProducts {
   private final CudaMatrixDevice device;
   private final FloatBlas blas;
   private final boolean transposes;
+  private Shared shared; // or null
 
   /**
    * Products on a device.
@@ -87,8 +88,8 @@ final class MatrixProducts {
     }
 
     try (Scope scratch = device.scope()) {
-      Operand left = across == a ? turned(a) : a.operand();
-      Operand right = across == b ? turned(b) : b.operand();
+      Operand left = across == a ? turned(a, scratch) : a.operand();
+      Operand right = across == b ? turned(b, scratch) : b.operand();
       int whole = k / WORDS * WORDS;
       blas.product(out.rows(), out.columns(), whole, left, right, sums, add);
       if (whole < k) {
@@ -115,9 +116,47 @@ final class MatrixProducts {
     return columns >= LEAST_COLUMNS && columns % WORDS == 0 ? smaller : null;
   }
 
+  /** A factor of several products: its copy that lies the other way is made once. */
+  final class Shared implements AutoCloseable {
+    private final CudaMatrix matrix;
+    private final Scope scope = device.scope();
+    private CudaMatrix copy; // or null
+
+    private Shared(CudaMatrix matrix) {
+      this.matrix = matrix;
+    }
+
+    @Override
+    public void close() {
+      shared = null;
+      scope.close();
+    }
+  }
+
+  /** Begins products with a factor, which stays as it is. */
+  Shared share(CudaMatrix factor) {
+    shared = new Shared(factor);
+    return shared;
+  }
+
   /** The same factor, from a copy that lies the other way. */
-  private Operand turned(Factor factor) {
-    CudaMatrix matrix = factor.matrix;
+  private Operand turned(Factor factor, Scope scratch) {
+    CudaMatrix copy;
+    if (shared == null || shared.matrix != factor.matrix) {
+      copy = turned(factor.matrix);
+    } else {
+      if (shared.copy == null) {
+        shared.copy = turned(factor.matrix);
+        scratch.keep(shared.copy);
+      }
+
+      copy = shared.copy;
+    }
+
+    return new Operand(copy.address(), copy.columns(), !factor.isTransposed);
+  }
+
+  private CudaMatrix turned(CudaMatrix matrix) {
     int stride = (matrix.rows() + ALIGNED - 1) / ALIGNED * ALIGNED;
     CudaMatrix copy = device.make(matrix.columns(), stride);
     device
@@ -128,7 +167,7 @@ final class MatrixProducts {
         .with(matrix.columns())
         .with(stride)
         .run();
-    return new Operand(copy.address(), stride, !factor.isTransposed);
+    return copy;
   }
 
   private static long tiles(int numbers) {

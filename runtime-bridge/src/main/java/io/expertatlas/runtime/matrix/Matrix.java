@@ -91,6 +91,11 @@ public interface Matrix {
   /** This [t, in] through a linear layer [n, in] with a bias [1, n], added to each row: [t, n]. */
   Matrix linear(Matrix weight, Matrix bias);
 
+  /** {@code linear(weight, bias).add(more)}, of which more [t, n] stays as it is. */
+  default Matrix linear(Matrix weight, Matrix bias, Matrix more) {
+    return linear(weight, bias).add(more);
+  }
+
   /** {@link #linear(Matrix, Matrix)} with 0 for what is below. */
   Matrix linearRelu(Matrix weight, Matrix bias);
 

@@ -63,6 +63,18 @@ public interface MatrixDevice extends AutoCloseable {
     return Optional.empty();
   }
 
+  /**
+   * {@link Matrix#addOuter} of several: gradients of layers that were all given the same input.
+   *
+   * @param sums here
+   * @param gradients of each
+   */
+  default void addOuters(List<Matrix> sums, List<Matrix> gradients, Matrix input) {
+    for (int i = 0; i < sums.size(); i++) {
+      sums.get(i).addOuter(gradients.get(i), input);
+    }
+  }
+
   /** Gives a lasting matrix up: its memory is free when what was called before is done. */
   void release(Matrix matrix);
 

@@ -2,6 +2,7 @@ package io.expertatlas.runtime.train;
 
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.util.List;
 
 /** The numbers that a computation works with: copies of parameters, and sums of gradients. */
 interface Copies {
@@ -38,5 +39,10 @@ interface Copies {
    */
   default void addOuter(Parameter weight, Matrix gradient, Matrix input) {
     gradient(weight).addOuter(gradient, input);
+  }
+
+  /** {@link #addOuter} of weights that were all given the same input. */
+  default void addOuters(List<Parameter> weights, List<Matrix> gradients, Matrix input) {
+    device().addOuters(weights.stream().map(this::gradient).toList(), gradients, input);
   }
 }

@@ -33,8 +33,7 @@ enum ExpertMath {
       Matrix down = gradient.times(copies.value(p.get(1)));
       Matrix along = down.rowProducts(both);
       Matrix.SwigluGradients back = gate.swigluBackward(up, down);
-      copies.addOuter(p.get(0), back.gate(), tape.x);
-      copies.addOuter(p.get(2), back.up(), tape.x);
+      copies.addOuters(List.of(p.get(0), p.get(2)), List.of(back.gate(), back.up()), tape.x);
       Matrix input =
           back.gate().times(copies.value(p.get(0))).addTimes(back.up(), copies.value(p.get(2)));
       return new Gradients(input, along);

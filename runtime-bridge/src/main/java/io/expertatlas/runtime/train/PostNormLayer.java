@@ -91,7 +91,7 @@ record PostNormLayer(
     Matrix k = linear(x, key, copies);
     Matrix v = linear(x, value, copies);
     Matrix seen = q.attend(heads, k, v, length);
-    Matrix attended = linear(seen, output, copies).add(x);
+    Matrix attended = seen.linear(copies.value(output.get(0)), copies.value(output.get(1)), x);
     return new Values(q, k, v, seen, attended, norm(attended, attentionNorm, copies));
   }
 
@@ -121,12 +121,14 @@ record PostNormLayer(
     Values of = kept.values.orElseGet(() -> attend(kept.x, length, copies));
     Matrix middle = experts.finish(of.given).add(added);
     Matrix attended = normBackward(of.attended, attentionNorm, middle, copies);
-    addGradients(of.seen, output, attended, copies);
+    addGradients(of.seen, List.of(output), List.of(attended), copies);
     Matrix seen = attended.times(copies.value(output.get(0)));
     Matrix.AttentionGradients back = of.q.attendBackward(heads, of.k, of.v, length, seen);
-    addGradients(kept.x, query, back.queries(), copies);
-    addGradients(kept.x, key, back.keys(), copies);
-    addGradients(kept.x, value, back.values(), copies);
+    addGradients(
+        kept.x,
+        List.of(query, key, value),
+        List.of(back.queries(), back.keys(), back.values()),
+        copies);
     return attended
         .addTimes(back.queries(), copies.value(query.get(0)))
         .addTimes(back.keys(), copies.value(key.get(0)))
@@ -142,9 +144,12 @@ record PostNormLayer(
         copies.gradient(norm.get(1)));
   }
 
+  /** Adds the gradients of linear layers that were all given x. */
   private static void addGradients(
-      Matrix x, List<Parameter> layer, Matrix gradient, Copies copies) {
-    copies.addOuter(layer.get(0), gradient, x);
-    copies.gradient(layer.get(1)).addRowsOf(gradient);
+      Matrix x, List<List<Parameter>> layers, List<Matrix> gradients, Copies copies) {
+    copies.addOuters(layers.stream().map(layer -> layer.get(0)).toList(), gradients, x);
+    for (int i = 0; i < layers.size(); i++) {
+      copies.gradient(layers.get(i).get(1)).addRowsOf(gradients.get(i));
+    }
   }
 }

@@ -174,6 +174,14 @@ public abstract class MatrixContract {
         x.expected().linear(weight.expected(), bias.expected()),
         productTolerance(),
         Math.sqrt(k));
+    Pair more = random(m, n, Math.sqrt(k));
+    Matrix sums = x.real().linear(weight.real(), bias.real(), more.real());
+    agree(
+        sums,
+        x.expected().linear(weight.expected(), bias.expected(), more.expected()),
+        productTolerance(),
+        Math.sqrt(k));
+    agree(more.real(), more.expected(), 0, 0);
     agree(
         x.real().linearRelu(weight.real(), bias.real()),
         x.expected().linearRelu(weight.expected(), bias.expected()),
@@ -206,6 +214,30 @@ public abstract class MatrixContract {
     sum.real().addOuter(gradient.real(), input.real());
     sum.expected().addOuter(gradient.expected(), input.expected());
     agree(sum.real(), sum.expected(), productTolerance(), Math.sqrt(1501));
+  }
+
+  /**
+   * Of so many rows that a GPU transposes the input: once for all but the first, which is smaller.
+   */
+  @Test
+  void gradientsOfLayersOfOneInputAreThoseOfTheTwin() {
+    Pair input = random(1501, 300, 1);
+    List<Pair> sums = new ArrayList<>();
+    List<Pair> gradients = new ArrayList<>();
+    for (int outputs : new int[] {260, 300, 7, 400}) {
+      gradients.add(random(1501, outputs, 1));
+      sums.add(random(outputs, 300, 1));
+    }
+
+    device.addOuters(
+        sums.stream().map(Pair::real).toList(),
+        gradients.stream().map(Pair::real).toList(),
+        input.real());
+    for (int i = 0; i < sums.size(); i++) {
+      Pair sum = sums.get(i);
+      sum.expected().addOuter(gradients.get(i).expected(), input.expected());
+      agree(sum.real(), sum.expected(), productTolerance(), Math.sqrt(1501));
+    }
   }
 
   @Test
@@ -254,6 +286,12 @@ public abstract class MatrixContract {
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessage("Matrices do not fit: 3 x 4 and 2 x 5");
     }
+
+    Matrix bias = device.zeros(1, 3);
+    assertThatThrownBy(() -> x.linear(weight, bias, y))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("Matrices do not fit: 3 x 3 and 2 x 5");
+    device.release(bias);
 
     List.of(x, y, weight).forEach(device::release);
   }
