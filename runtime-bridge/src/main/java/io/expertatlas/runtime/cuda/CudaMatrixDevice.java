@@ -229,6 +229,7 @@ public final class CudaMatrixDevice implements MatrixDevice {
   }
 
   @Override
+  @SuppressWarnings("try") // what is shared is there to be closed
   public void addOuters(List<Matrix> sums, List<Matrix> gradients, Matrix input) {
     try (MatrixProducts.Shared shared = products().share(mine(input))) {
       MatrixDevice.super.addOuters(sums, gradients, input);
