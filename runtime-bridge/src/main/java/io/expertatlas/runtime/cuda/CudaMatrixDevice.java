@@ -125,6 +125,11 @@ public final class CudaMatrixDevice implements MatrixDevice {
     return Float.BYTES;
   }
 
+  @Override
+  public int rowsOfSum() {
+    return tensorFloat32 ? MatrixProducts.WORDS : 1;
+  }
+
   // What operations need
 
   Kernels.Launch on(String kernel, long blocks, int threads) {

@@ -20,6 +20,14 @@ public interface MatrixDevice extends AutoCloseable {
   /** Bytes of a number. */
   int numberBytes();
 
+  /**
+   * Rows that sums over rows, as of {@link Matrix#addOuter}, take together: they are fastest over a
+   * multiple of them.
+   */
+  default int rowsOfSum() {
+    return 1;
+  }
+
   /** Lasting zeros: no scope's, to be released. */
   Matrix zeros(int rows, int columns);
 

@@ -77,6 +77,11 @@ record MoeBlock(
           }
 
           @Override
+          public List<Matrix> inputsHere(int expert) {
+            return inputs(List.of(expert));
+          }
+
+          @Override
           public List<Matrix> compute(int expert, List<Matrix> inputs, Copies own) {
             List<Parameter> parameters = experts.get(expert).parameters();
             tapes[expert] = math.inner(inputs.get(0), parameters, own);
@@ -110,6 +115,7 @@ record MoeBlock(
     private final Routing.Rows made; // gradients of inputs
     private final Routing.Rows along;
     private Matrix x;
+    private ExpertTokens tokens;
 
     private Backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
         throws InterruptedException {
@@ -141,6 +147,7 @@ record MoeBlock(
      */
     Matrix finish(Matrix given) throws InterruptedException {
       x = given;
+      tokens = tape.routing.weightedTokens(copies.device().rowsOfSum());
       start(false).finish();
       taped.finish();
       Matrix logits = tape.routing.logitsGradient(along, x.device());
@@ -154,6 +161,13 @@ record MoeBlock(
       return tape.experts[given.get(0)] == null // as all that start together
           ? List.of(rows, x.gather(tape.routing.tokens(given)))
           : List.of(rows);
+    }
+
+    @Override
+    public List<Matrix> inputsHere(int expert) {
+      boolean isAgain = tape.experts[expert] == null; // else its rows are there
+      Matrix rows = tokens.weighted(expert, gradient, isAgain);
+      return isAgain ? List.of(rows, tokens.rows(expert, x)) : List.of(rows);
     }
 
     @Override
@@ -171,10 +185,9 @@ record MoeBlock(
     @Override
     public void run(int expert, Copies own) {
       try (MatrixDevice.Scope scope = own.device().scope()) {
-        List<Integer> one = List.of(expert);
-        List<Matrix> both = compute(expert, inputs(one), own);
+        List<Matrix> both = compute(expert, inputsHere(expert), own);
         both.forEach(scope::keep);
-        outputs(one, both);
+        outputs(List.of(expert), both);
       }
     }
 

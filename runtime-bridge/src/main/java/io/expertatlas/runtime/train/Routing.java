@@ -3,6 +3,7 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.ForkJoinTask;
@@ -166,6 +167,35 @@ final class Routing {
     }
 
     return all;
+  }
+
+  /**
+   * The tokens of all experts with their weights, each one's rows rounded up to a multiple.
+   *
+   * @param unit that they are a multiple of
+   */
+  ExpertTokens weightedTokens(int unit) {
+    double[] ofAll = weights();
+    int[] begins = new int[experts + 1];
+    for (int expert = 0; expert < experts; expert++) {
+      begins[expert + 1] = begins[expert] + (count(expert) + unit - 1) / unit * unit;
+    }
+
+    int[] rowsOfAll = new int[begins[experts]];
+    double[] weightsOfRows = new double[begins[experts]];
+    for (int expert = 0; expert < experts; expert++) {
+      int at = begins[expert];
+      for (int i = firsts[expert]; i < firsts[expert + 1]; i++) {
+        rowsOfAll[at] = tokens[i];
+        weightsOfRows[at++] = ofAll[places[i]];
+      }
+
+      if (at < begins[expert + 1]) {
+        Arrays.fill(rowsOfAll, at, begins[expert + 1], rowsOfAll[at - 1]);
+      }
+    }
+
+    return new ExpertTokens(counts(), begins, rowsOfAll, weightsOfRows);
   }
 
   /** Rows of the experts' tokens, of some experts in a matrix or of each in its own. */
