@@ -327,9 +327,14 @@ final class CudaMatrix implements Matrix {
   @Override
   public Matrix gather(int[] indices) {
     checkIndices(indices);
-    CudaMatrix out = device.make(indices.length, columns);
+    Uploads.Sent sent = device.uploads().send(new long[0], new double[0], indices);
+    return gather(indices.length, sent.ints()[0]);
+  }
+
+  /** Rows whose indices are at an address. */
+  Matrix gather(int some, long index) {
+    CudaMatrix out = device.make(some, columns);
     if (out.count > 0) {
-      long index = device.uploads().send(new long[0], new double[0], indices).ints()[0];
       int unit = columns % 4 == 0 ? 16 : 4; // bytes
       device
           .on("gather_" + unit, out.rows, THREADS)
@@ -346,14 +351,19 @@ final class CudaMatrix implements Matrix {
   @Override
   public Matrix gather(int[] indices, double[] weights) {
     checkIndices(indices);
-    CudaMatrix out = device.make(indices.length, columns);
+    Uploads.Sent sent = device.uploads().send(new long[0], weights, indices);
+    return gather(indices.length, sent.ints()[0], sent.floats());
+  }
+
+  /** Rows whose indices and weights are at addresses. */
+  Matrix gather(int some, long index, long weights) {
+    CudaMatrix out = device.make(some, columns);
     if (out.count > 0) {
-      Uploads.Sent sent = device.uploads().send(new long[0], weights, indices);
       device
           .on("train_gather", out.rows, THREADS)
           .with(address())
-          .with(sent.ints()[0])
-          .with(sent.floats())
+          .with(index)
+          .with(weights)
           .with(out.address())
           .with(columns)
           .run();
@@ -364,9 +374,14 @@ final class CudaMatrix implements Matrix {
 
   private void checkIndices(int[] indices) {
     for (int index : indices) {
-      if (index < 0 || index >= rows) {
-        throw new IllegalArgumentException("Invalid row %d of %d".formatted(index, rows));
-      }
+      checkRow(index);
+    }
+  }
+
+  /** Refuses a row that is not there. */
+  void checkRow(int index) {
+    if (index < 0 || index >= rows) {
+      throw new IllegalArgumentException("Invalid row %d of %d".formatted(index, rows));
     }
   }
 

@@ -28,6 +28,16 @@ public interface MatrixDevice extends AutoCloseable {
     return 1;
   }
 
+  /**
+   * A list of rows that several gather parts of.
+   *
+   * @param indices from 0; they and the weights may change afterwards
+   * @param weights one for each index, or none if nobody asks for weighted rows
+   */
+  default RowList rowList(int[] indices, double[] weights) {
+    return new HostRowList(indices, weights);
+  }
+
   /** Lasting zeros: no scope's, to be released. */
   Matrix zeros(int rows, int columns);
 

@@ -67,36 +67,53 @@ record MoeBlock(
   /** Computes the experts. */
   Result forward(Matrix x, Copies copies, ExpertRunner runner) throws InterruptedException {
     Routing routing = Routing.of(x.linear(copies.value(router)), topK, renormalizes);
-    ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
-    Routing.Rows outputs = routing.rows();
-    ExpertRunner.Work work =
-        new ExpertRunner.Work() {
-          @Override
-          public List<Matrix> inputs(List<Integer> given) {
-            return List.of(x.gather(routing.tokens(given)));
-          }
+    return new Forward(x, routing).finish(copies, runner);
+  }
 
-          @Override
-          public List<Matrix> inputsHere(int expert) {
-            return inputs(List.of(expert));
-          }
+  /** Forward, once the tokens are routed. */
+  private final class Forward implements ExpertRunner.Work {
+    private final Matrix x;
+    private final Routing routing;
+    private final ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
+    private final Routing.Rows outputs;
+    private ExpertTokens tokens;
 
-          @Override
-          public List<Matrix> compute(int expert, List<Matrix> inputs, Copies own) {
-            List<Parameter> parameters = experts.get(expert).parameters();
-            tapes[expert] = math.inner(inputs.get(0), parameters, own);
-            return List.of(math.output(tapes[expert], parameters, own));
-          }
+    Forward(Matrix x, Routing routing) {
+      this.x = x;
+      this.routing = routing;
+      this.outputs = routing.rows();
+    }
 
-          @Override
-          public void outputs(List<Integer> given, List<Matrix> made) {
-            outputs.put(given, made.get(0));
-          }
-        };
-    boolean[] beside =
-        runner.start(layer, routing.counts(), ExpertRunner.Pass.FORWARD, work).finish();
-    Matrix sum = routing.combine(outputs, x.columns(), x.device());
-    return new Result(new Tape(routing, tapes, beside), sum);
+    Result finish(Copies copies, ExpertRunner runner) throws InterruptedException {
+      ExpertRunner.Running running =
+          runner.start(layer, routing.counts(), ExpertRunner.Pass.FORWARD, this);
+      tokens = routing.tokens(copies.device()); // the CPU has begun
+      boolean[] beside = running.finish();
+      Matrix sum = routing.combine(outputs, x.columns(), x.device());
+      return new Result(new Tape(routing, tapes, beside), sum);
+    }
+
+    @Override
+    public List<Matrix> inputs(List<Integer> given) {
+      return List.of(x.gather(routing.tokens(given)));
+    }
+
+    @Override
+    public List<Matrix> inputsHere(int expert) {
+      return List.of(tokens.rows(expert, x));
+    }
+
+    @Override
+    public List<Matrix> compute(int expert, List<Matrix> inputs, Copies own) {
+      List<Parameter> parameters = experts.get(expert).parameters();
+      tapes[expert] = math.inner(inputs.get(0), parameters, own);
+      return List.of(math.output(tapes[expert], parameters, own));
+    }
+
+    @Override
+    public void outputs(List<Integer> given, List<Matrix> made) {
+      outputs.put(given, made.get(0));
+    }
   }
 
   /** Begins to add the parameters' gradients: what a tape is there for can be computed. */
@@ -147,7 +164,7 @@ record MoeBlock(
      */
     Matrix finish(Matrix given) throws InterruptedException {
       x = given;
-      tokens = tape.routing.weightedTokens(copies.device().rowsOfSum());
+      tokens = tape.routing.weightedTokens(copies.device());
       start(false).finish();
       taped.finish();
       Matrix logits = tape.routing.logitsGradient(along, x.device());

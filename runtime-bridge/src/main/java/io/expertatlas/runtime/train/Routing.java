@@ -141,7 +141,7 @@ final class Routing {
 
   /**
    * Bytes for so many tokens: probabilities, if they are needed, and of each choice expert, row,
-   * token, place and weight.
+   * token, place and weight. The lists that a device is told of it are smaller.
    */
   static long bytes(int tokens, int experts, int topK, boolean renormalizes) {
     int probabilities = renormalizes ? 0 : experts * Double.BYTES;
@@ -169,12 +169,17 @@ final class Routing {
     return all;
   }
 
+  /** The tokens of all experts for a device. */
+  ExpertTokens tokens(MatrixDevice device) {
+    return new ExpertTokens(counts(), firsts, device.rowList(tokens, new double[0]));
+  }
+
   /**
-   * The tokens of all experts with their weights, each one's rows rounded up to a multiple.
-   *
-   * @param unit that they are a multiple of
+   * The tokens of all experts with their weights for a device, each one's rows rounded up to a
+   * multiple of {@link MatrixDevice#rowsOfSum}.
    */
-  ExpertTokens weightedTokens(int unit) {
+  ExpertTokens weightedTokens(MatrixDevice device) {
+    int unit = device.rowsOfSum();
     double[] ofAll = weights();
     int[] begins = new int[experts + 1];
     for (int expert = 0; expert < experts; expert++) {
@@ -195,7 +200,7 @@ final class Routing {
       }
     }
 
-    return new ExpertTokens(counts(), begins, rowsOfAll, weightsOfRows);
+    return new ExpertTokens(counts(), begins, device.rowList(rowsOfAll, weightsOfRows));
   }
 
   /** Rows of the experts' tokens, of some experts in a matrix or of each in its own. */
