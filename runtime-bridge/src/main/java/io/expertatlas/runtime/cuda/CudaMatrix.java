@@ -115,10 +115,9 @@ final class CudaMatrix implements Matrix {
   public Largest largest(int k, boolean withAll) {
     int found = rows * k;
     int[] at = new int[found];
-    double[] numbers = new double[found];
-    double[] all = new double[withAll ? count : 0];
+    float[] floats = new float[2 * found + (withAll ? count : 0)]; // columns, numbers, all
     if (found > 0) {
-      CudaMatrix read = device.make(1, 2 * found + all.length); // columns, numbers, all
+      CudaMatrix read = device.make(1, floats.length);
       device
           .on("train_largest", (rows + 127) / 128, 128)
           .with(address())
@@ -135,20 +134,14 @@ final class CudaMatrix implements Matrix {
             .run();
       }
 
-      float[] floats = new float[read.count];
       read.copyInto(FloatBuffer.wrap(floats), 0);
       device.release(read);
       for (int i = 0; i < found; i++) {
         at[i] = (int) floats[i];
-        numbers[i] = floats[found + i];
-      }
-
-      for (int i = 0; i < all.length; i++) {
-        all[i] = floats[2 * found + i];
       }
     }
 
-    return new Largest(at, numbers, all);
+    return new Largest(at, i -> floats[found + i], i -> floats[2 * found + i]);
   }
 
   @Override
@@ -373,16 +366,7 @@ final class CudaMatrix implements Matrix {
   }
 
   private void checkIndices(int[] indices) {
-    for (int index : indices) {
-      checkRow(index);
-    }
-  }
-
-  /** Refuses a row that is not there. */
-  void checkRow(int index) {
-    if (index < 0 || index >= rows) {
-      throw new IllegalArgumentException("Invalid row %d of %d".formatted(index, rows));
-    }
+    RowRange.of(indices).checkWithin(rows);
   }
 
   @Override

@@ -9,8 +9,7 @@ final class CudaRowList implements RowList {
   private final CudaMatrix words;
   private final int weights;
   private final int indices;
-  private int least;
-  private int largest;
+  private final RowRange range;
 
   /**
    * Copies a list.
@@ -22,32 +21,25 @@ final class CudaRowList implements RowList {
     this.indices = indices.length;
     this.words = device.make(1, weights.length + indices.length);
     device.uploads().fill(words, weights, indices);
-    for (int index : indices) {
-      least = Math.min(least, index);
-      largest = Math.max(largest, index);
-    }
+    this.range = RowRange.of(indices);
   }
 
   @Override
   public Matrix gather(Matrix from, int first, int count) {
     Objects.checkFromIndexSize(first, count, indices);
-    return checked(from, count).gather(count, address(weights + first));
+    return checked(from).gather(count, address(weights + first));
   }
 
   @Override
   public Matrix gatherWeighted(Matrix from, int first, int count) {
     Objects.checkFromIndexSize(first, count, weights);
-    return checked(from, count).gather(count, address(weights + first), address(first));
+    return checked(from).gather(count, address(weights + first), address(first));
   }
 
   /** A matrix that has all rows of the list. */
-  private CudaMatrix checked(Matrix from, int count) {
+  private CudaMatrix checked(Matrix from) {
     CudaMatrix matrix = words.device().mine(from);
-    if (count > 0) {
-      matrix.checkRow(least);
-      matrix.checkRow(largest);
-    }
-
+    range.checkWithin(matrix.rows());
     return matrix;
   }
 

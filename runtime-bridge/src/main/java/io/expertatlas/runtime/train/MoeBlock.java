@@ -88,6 +88,7 @@ record MoeBlock(
       ExpertRunner.Running running =
           runner.start(layer, routing.counts(), ExpertRunner.Pass.FORWARD, this);
       tokens = routing.tokens(copies.device()); // the CPU has begun
+      routing.beginWeighing();
       boolean[] beside = running.finish();
       Matrix sum = routing.combine(outputs, x.columns(), x.device());
       return new Result(new Tape(routing, tapes, beside), sum);
