@@ -138,10 +138,9 @@ final class CudaMatrix implements Matrix {
   public Largest largest(int k, boolean withAll) {
     int found = rows * k;
     int[] at = new int[found];
-    double[] numbers = new double[found];
-    double[] all = new double[withAll ? count : 0];
+    float[] floats = new float[2 * found + (withAll ? count : 0)]; // columns, numbers, all
     if (found > 0) {
-      CudaMatrix read = device.make(1, 2 * found + all.length); // columns, numbers, all
+      CudaMatrix read = device.make(1, floats.length);
       device
           .on("train_largest", (rows + 127) / 128, 128)
           .with(address())
@@ -158,20 +157,14 @@ final class CudaMatrix implements Matrix {
             .run();
       }
 
-      float[] floats = new float[read.count];
       read.copyInto(FloatBuffer.wrap(floats), 0);
       device.release(read);
       for (int i = 0; i < found; i++) {
         at[i] = (int) floats[i];
-        numbers[i] = floats[found + i];
-      }
-
-      for (int i = 0; i < all.length; i++) {
-        all[i] = floats[2 * found + i];
       }
     }
 
-    return new Largest(at, numbers, all);
+    return new Largest(at, i -> floats[found + i], i -> floats[2 * found + i]);
   }
 
   @Override
@@ -366,9 +359,14 @@ final class CudaMatrix implements Matrix {
   @Override
   public Matrix gather(int[] indices) {
     checkIndices(indices);
-    CudaMatrix out = device.make(indices.length, columns);
+    Uploads.Sent sent = device.uploads().send(new long[0], new double[0], indices);
+    return gather(indices.length, sent.ints()[0]);
+  }
+
+  /** Rows whose indices are at an address. */
+  Matrix gather(int some, long index) {
+    CudaMatrix out = device.make(some, columns);
     if (out.count > 0) {
-      long index = device.uploads().send(new long[0], new double[0], indices).ints()[0];
       int unit = columns % 4 == 0 ? 16 : 4; // bytes
       device
           .on("gather_" + unit, out.rows, THREADS)
@@ -385,14 +383,19 @@ final class CudaMatrix implements Matrix {
   @Override
   public Matrix gather(int[] indices, double[] weights) {
     checkIndices(indices);
-    CudaMatrix out = device.make(indices.length, columns);
+    Uploads.Sent sent = device.uploads().send(new long[0], weights, indices);
+    return gather(indices.length, sent.ints()[0], sent.floats());
+  }
+
+  /** Rows whose indices and weights are at addresses. */
+  Matrix gather(int some, long index, long weights) {
+    CudaMatrix out = device.make(some, columns);
     if (out.count > 0) {
-      Uploads.Sent sent = device.uploads().send(new long[0], weights, indices);
       device
           .on("train_gather", out.rows, THREADS)
           .with(address())
-          .with(sent.ints()[0])
-          .with(sent.floats())
+          .with(index)
+          .with(weights)
           .with(out.address())
           .with(columns)
           .run();
@@ -402,11 +405,7 @@ final class CudaMatrix implements Matrix {
   }
 
   private void checkIndices(int[] indices) {
-    for (int index : indices) {
-      if (index < 0 || index >= rows) {
-        throw new IllegalArgumentException("Invalid row %d of %d".formatted(index, rows));
-      }
-    }
+    RowRange.of(indices).checkWithin(rows);
   }
 
   @Override

@@ -5,6 +5,7 @@ import static io.expertatlas.runtime.cuda.Cuda.check;
 import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
+import io.expertatlas.runtime.matrix.RowList;
 import java.nio.FloatBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -123,6 +124,16 @@ public final class CudaMatrixDevice implements MatrixDevice {
   @Override
   public int numberBytes() {
     return Float.BYTES;
+  }
+
+  @Override
+  public int rowsOfSum() {
+    return tensorFloat32 ? MatrixProducts.WORDS : 1;
+  }
+
+  @Override
+  public RowList rowList(int[] indices, double[] weights) {
+    return new CudaRowList(this, indices, weights);
   }
 
   // What operations need

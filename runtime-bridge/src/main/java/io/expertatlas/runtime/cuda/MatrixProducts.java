@@ -18,7 +18,7 @@ final class MatrixProducts {
   private static final int LEAST_COLUMNS = 256; // of a factor that is transposed
 
   /** Numbers that are read at once: else cuBLAS takes other kernels, of a third of the speed. */
-  private static final int WORDS = 4;
+  static final int WORDS = 4;
 
   private static final int TILE = 64; // TURNED of the kernel
   private static final int ALIGNED = 32; // numbers to which a copy's rows are rounded up

@@ -66,7 +66,9 @@ final class Uploads {
   }
 
   private void send(Address to) {
-    pinned.send(start, to, end - start);
+    if (end > start) {
+      pinned.send(start, to, end - start);
+    }
   }
 
   /** Addresses of numbers that were sent; of none if there are none. */
@@ -88,6 +90,18 @@ final class Uploads {
     host.position(end).slice().order(host.order()).asLongBuffer().put(longs);
     end += 8 * longs.length;
     long floatsAt = memory.value() + end;
+    put(floats);
+    long[] intsAt = new long[ints.length];
+    for (int i = 0; i < ints.length; i++) {
+      intsAt[i] = memory.value() + end;
+      put(ints[i]);
+    }
+
+    send(memory.withByteOffset(start));
+    return new Sent(longsAt, intsAt, floatsAt);
+  }
+
+  private void put(double[] floats) {
     float[] rounded = new float[floats.length];
     for (int i = 0; i < floats.length; i++) {
       rounded[i] = (float) floats[i];
@@ -95,15 +109,25 @@ final class Uploads {
 
     host.position(end).slice().order(host.order()).asFloatBuffer().put(rounded);
     end += 4 * floats.length;
-    long[] intsAt = new long[ints.length];
-    for (int i = 0; i < ints.length; i++) {
-      intsAt[i] = memory.value() + end;
-      host.position(end).slice().order(host.order()).asIntBuffer().put(ints[i]);
-      end += 4 * ints[i].length;
-    }
+  }
 
-    send(memory.withByteOffset(start));
-    return new Sent(longsAt, intsAt, floatsAt);
+  private void put(int[] ints) {
+    host.position(end).slice().order(host.order()).asIntBuffer().put(ints);
+    end += 4 * ints.length;
+  }
+
+  /**
+   * Copies numbers to a matrix of as many, ints behind floats: for more than what is called next.
+   *
+   * @param floats rounded to floats
+   */
+  void fill(CudaMatrix matrix, double[] floats, int[] ints) {
+    begin(4L * floats.length + 4L * ints.length);
+    put(floats);
+    put(ints);
+    if (matrix.count() > 0) {
+      send(matrix.pointer(0));
+    }
   }
 
   /** Numbers a piece of {@link #fill} at most. */

@@ -2,6 +2,7 @@ package io.expertatlas.runtime.matrix;
 
 import java.nio.FloatBuffer;
 import java.util.function.Consumer;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
 /**
@@ -31,10 +32,10 @@ public interface Matrix {
    * The largest numbers of rows.
    *
    * @param columns {@code [row * k]}, of equal numbers the lower column first
-   * @param numbers {@code [row * k]}, falling
-   * @param all the numbers, row by row; nothing if they were not asked for
+   * @param numbers {@code [row * k]}, falling; any thread may read them
+   * @param all the numbers, row by row, to be read only if they were asked for
    */
-  record Largest(int[] columns, double[] numbers, double[] all) {}
+  record Largest(int[] columns, IntToDoubleFunction numbers, IntToDoubleFunction all) {}
 
   /**
    * The k largest numbers of each row, k at most as many as it has.
@@ -43,26 +44,25 @@ public interface Matrix {
    */
   default Largest largest(int k, boolean withAll) {
     double[] all = toHost();
-    Largest largest =
-        new Largest(new int[rows() * k], new double[rows() * k], withAll ? all : new double[0]);
+    int[] best = new int[rows() * k];
+    double[] numbers = new double[rows() * k];
     for (int row = 0; row < rows(); row++) {
       boolean[] isTaken = new boolean[columns()];
+      int first = row * columns();
       for (int j = row * k; j < (row + 1) * k; j++) {
-        int best = -1;
+        best[j] = -1;
         for (int column = 0; column < columns(); column++) {
-          int at = row * columns();
-          if (!isTaken[column] && (best < 0 || all[at + column] > all[at + best])) {
-            best = column;
+          if (!isTaken[column] && (best[j] < 0 || all[first + column] > all[first + best[j]])) {
+            best[j] = column;
           }
         }
 
-        isTaken[best] = true;
-        largest.columns[j] = best;
-        largest.numbers[j] = all[row * columns() + best];
+        isTaken[best[j]] = true;
+        numbers[j] = all[first + best[j]];
       }
     }
 
-    return largest;
+    return new Largest(best, i -> numbers[i], i -> all[i]);
   }
 
   /**

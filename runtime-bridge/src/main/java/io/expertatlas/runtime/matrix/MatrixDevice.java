@@ -20,6 +20,24 @@ public interface MatrixDevice extends AutoCloseable {
   /** Bytes of a number. */
   int numberBytes();
 
+  /**
+   * Rows that sums over rows, as of {@link Matrix#addOuter}, take together: they are fastest over a
+   * multiple of them.
+   */
+  default int rowsOfSum() {
+    return 1;
+  }
+
+  /**
+   * A list of rows that several gather parts of.
+   *
+   * @param indices from 0; they and the weights may change afterwards
+   * @param weights one for each index, or none if nobody asks for weighted rows
+   */
+  default RowList rowList(int[] indices, double[] weights) {
+    return new HostRowList(indices, weights);
+  }
+
   /** Lasting zeros: no scope's, to be released. A device may write them when they are used. */
   Matrix zeros(int rows, int columns);
 

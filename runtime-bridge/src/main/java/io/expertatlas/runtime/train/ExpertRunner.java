@@ -9,9 +9,16 @@ interface ExpertRunner {
   /** The work of a layer's experts. */
   interface Work {
     /**
-     * What experts are given, on the layer's device: rows of one behind those of the one before.
+     * What experts are given that are computed elsewhere, on the layer's device: rows of one behind
+     * those of the one before.
      */
     List<Matrix> inputs(List<Integer> experts);
+
+    /**
+     * What an expert is given that is computed on the layer's device, which takes its part of what
+     * the expert makes: more rows may lie behind those of its tokens.
+     */
+    List<Matrix> inputsHere(int expert);
 
     /**
      * Computes an expert where its copies are; different experts may run at the same time.
@@ -28,8 +35,7 @@ interface ExpertRunner {
 
     /** All of it where the layer is. */
     default void run(int expert, Copies copies) {
-      List<Integer> one = List.of(expert);
-      outputs(one, compute(expert, inputs(one), copies));
+      outputs(List.of(expert), compute(expert, inputsHere(expert), copies));
     }
   }
 

@@ -354,7 +354,7 @@ public final class LayerProfiler {
           for (int expert = 0; expert < counts.length; expert++) {
             if (counts[expert] > 0) {
               List<Integer> one = List.of(expert);
-              Matrix rows = work.inputs(one).get(0);
+              Matrix rows = work.inputsHere(expert).get(0);
               work.outputs(
                   one,
                   pass == ExpertRunner.Pass.FORWARD ? List.of(rows) : List.of(rows, along[expert]));

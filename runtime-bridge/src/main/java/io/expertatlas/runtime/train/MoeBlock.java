@@ -67,31 +67,54 @@ record MoeBlock(
   /** Computes the experts. */
   Result forward(Matrix x, Copies copies, ExpertRunner runner) throws InterruptedException {
     Routing routing = Routing.of(x.linear(copies.value(router)), topK, renormalizes);
-    ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
-    Routing.Rows outputs = routing.rows();
-    ExpertRunner.Work work =
-        new ExpertRunner.Work() {
-          @Override
-          public List<Matrix> inputs(List<Integer> given) {
-            return List.of(x.gather(routing.tokens(given)));
-          }
+    return new Forward(x, routing).finish(copies, runner);
+  }
 
-          @Override
-          public List<Matrix> compute(int expert, List<Matrix> inputs, Copies own) {
-            List<Parameter> parameters = experts.get(expert).parameters();
-            tapes[expert] = math.inner(inputs.get(0), parameters, own);
-            return List.of(math.output(tapes[expert], parameters, own));
-          }
+  /** Forward, once the tokens are routed. */
+  private final class Forward implements ExpertRunner.Work {
+    private final Matrix x;
+    private final Routing routing;
+    private final ExpertMath.Tape[] tapes = new ExpertMath.Tape[experts.size()];
+    private final Routing.Rows outputs;
+    private ExpertTokens tokens;
 
-          @Override
-          public void outputs(List<Integer> given, List<Matrix> made) {
-            outputs.put(given, made.get(0));
-          }
-        };
-    boolean[] beside =
-        runner.start(layer, routing.counts(), ExpertRunner.Pass.FORWARD, work).finish();
-    Matrix sum = routing.combine(outputs, x.columns(), x.device());
-    return new Result(new Tape(routing, tapes, beside), sum);
+    Forward(Matrix x, Routing routing) {
+      this.x = x;
+      this.routing = routing;
+      this.outputs = routing.rows();
+    }
+
+    Result finish(Copies copies, ExpertRunner runner) throws InterruptedException {
+      ExpertRunner.Running running =
+          runner.start(layer, routing.counts(), ExpertRunner.Pass.FORWARD, this);
+      tokens = routing.tokens(copies.device()); // the CPU has begun
+      routing.beginWeighing();
+      boolean[] beside = running.finish();
+      Matrix sum = routing.combine(outputs, x.columns(), x.device());
+      return new Result(new Tape(routing, tapes, beside), sum);
+    }
+
+    @Override
+    public List<Matrix> inputs(List<Integer> given) {
+      return List.of(x.gather(routing.tokens(given)));
+    }
+
+    @Override
+    public List<Matrix> inputsHere(int expert) {
+      return List.of(tokens.rows(expert, x));
+    }
+
+    @Override
+    public List<Matrix> compute(int expert, List<Matrix> inputs, Copies own) {
+      List<Parameter> parameters = experts.get(expert).parameters();
+      tapes[expert] = math.inner(inputs.get(0), parameters, own);
+      return List.of(math.output(tapes[expert], parameters, own));
+    }
+
+    @Override
+    public void outputs(List<Integer> given, List<Matrix> made) {
+      outputs.put(given, made.get(0));
+    }
   }
 
   /** Begins to add the parameters' gradients: what a tape is there for can be computed. */
@@ -110,6 +133,7 @@ record MoeBlock(
     private final Routing.Rows made; // gradients of inputs
     private final Routing.Rows along;
     private Matrix x;
+    private ExpertTokens tokens;
 
     private Backward(Tape tape, Matrix gradient, Copies copies, ExpertRunner runner)
         throws InterruptedException {
@@ -141,6 +165,7 @@ record MoeBlock(
      */
     Matrix finish(Matrix given) throws InterruptedException {
       x = given;
+      tokens = tape.routing.weightedTokens(copies.device());
       start(false).finish();
       taped.finish();
       Matrix logits = tape.routing.logitsGradient(along, x.device());
@@ -154,6 +179,13 @@ record MoeBlock(
       return tape.experts[given.get(0)] == null // as all that start together
           ? List.of(rows, x.gather(tape.routing.tokens(given)))
           : List.of(rows);
+    }
+
+    @Override
+    public List<Matrix> inputsHere(int expert) {
+      boolean isAgain = tape.experts[expert] == null; // else its rows are there
+      Matrix rows = tokens.weighted(expert, gradient, isAgain);
+      return isAgain ? List.of(rows, tokens.rows(expert, x)) : List.of(rows);
     }
 
     @Override
@@ -171,10 +203,9 @@ record MoeBlock(
     @Override
     public void run(int expert, Copies own) {
       try (MatrixDevice.Scope scope = own.device().scope()) {
-        List<Integer> one = List.of(expert);
-        List<Matrix> both = compute(expert, inputs(one), own);
+        List<Matrix> both = compute(expert, inputsHere(expert), own);
         both.forEach(scope::keep);
-        outputs(one, both);
+        outputs(List.of(expert), both);
       }
     }
 

@@ -3,10 +3,12 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Choices;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.ForkJoinTask;
 import java.util.function.IntConsumer;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
 /**
@@ -23,30 +25,25 @@ final class Routing {
   private final boolean renormalizes;
   private final int rows;
   private final int experts;
-  private final double[] probabilities; // [token][expert]; nothing if renormalized
   private final int[] chosen; // [token][k]
-  private final double[] weights; // [token][k]
-  private final int[] slots; // [token][k] row among its expert's
-  private final int[] firsts; // [expert + 1] of the next two
+  private final int[] firsts; // [expert + 1] of the next one and of sorted
   private final int[] tokens; // of the first expert, of the second one, ...
-  private final int[] places; // in chosen, of these tokens
-  private final ForkJoinTask<?> weighing; // weights and probabilities, which nobody needs at once
+  private Matrix.Largest largest; // null: weighed
+  private ForkJoinTask<?> weighing; // makes what follows; null: not begun
+  private double[] probabilities; // [token][expert]; nothing if renormalized
+  private double[] weights; // [token][k]
+  private int[] slots; // [token][k] row among its expert's
+  private double[] sorted; // weights of the first expert's tokens, of the second one's, ...
 
   private Routing(int topK, boolean renormalizes, int rows, int experts, Matrix.Largest largest) {
     this.topK = topK;
     this.rows = rows;
     this.experts = experts;
     this.renormalizes = renormalizes;
-    this.probabilities = new double[renormalizes ? 0 : rows * experts];
     this.chosen = largest.columns();
-    this.weights = new double[rows * topK];
-    this.slots = new int[rows * topK];
     this.firsts = new int[experts + 1];
     this.tokens = new int[rows * topK];
-    this.places = new int[rows * topK];
-    weighing =
-        ForkJoinPool.commonPool()
-            .submit(() -> inParts(rows, token -> weigh(largest.numbers(), largest.all(), token)));
+    this.largest = largest;
     sort();
   }
 
@@ -56,23 +53,53 @@ final class Routing {
     return new Routing(topK, renormalizes, logits.rows(), logits.columns(), largest);
   }
 
+  /** The tokens of each expert: all that its start waits for. */
   private void sort() {
-    int[] counts = new int[experts];
-    for (int place = 0; place < chosen.length; place++) {
-      slots[place] = counts[chosen[place]]++;
+    for (int expert : chosen) {
+      firsts[expert + 1]++;
     }
 
     for (int expert = 0; expert < experts; expert++) {
-      firsts[expert + 1] = firsts[expert] + counts[expert];
+      firsts[expert + 1] += firsts[expert];
     }
 
-    int place = 0;
-    for (int token = 0; token < rows; token++) {
-      for (int j = 0; j < topK; j++, place++) {
-        int at = firsts[chosen[place]] + slots[place];
-        tokens[at] = token;
-        places[at] = place;
+    int[] next = firsts.clone();
+    int token = 0;
+    int left = topK; // choices of the token: one loop over all takes half the time of two
+    for (int expert : chosen) {
+      tokens[next[expert]++] = token;
+      if (--left == 0) {
+        left = topK;
+        token++;
       }
+    }
+  }
+
+  /** Begins to compute, beside the caller, what the start of experts does not wait for. */
+  void beginWeighing() {
+    weighing = ForkJoinPool.commonPool().submit(this::weighAll);
+  }
+
+  private void awaitWeights() {
+    if (weighing == null) {
+      beginWeighing();
+    }
+
+    weighing.join();
+  }
+
+  private void weighAll() {
+    probabilities = new double[renormalizes ? 0 : rows * experts];
+    weights = new double[rows * topK];
+    inParts(rows, this::weigh);
+    largest = null;
+    slots = new int[chosen.length];
+    sorted = new double[chosen.length];
+    int[] next = firsts.clone();
+    for (int place = 0; place < chosen.length; place++) {
+      int at = next[chosen[place]]++;
+      slots[place] = at - firsts[chosen[place]];
+      sorted[at] = weights[place];
     }
   }
 
@@ -90,16 +117,17 @@ final class Routing {
   }
 
   /** The softmax over the chosen alone is that over all over its sum for the chosen. */
-  private void weigh(double[] ofChosen, double[] all, int token) {
-    double most = ofChosen[token * topK];
+  private void weigh(int token) {
+    IntToDoubleFunction ofChosen = largest.numbers();
+    double most = ofChosen.applyAsDouble(token * topK);
     double sum = 0;
     for (int j = token * topK; j < (token + 1) * topK; j++) {
-      weights[j] = Math.exp(ofChosen[j] - most);
+      weights[j] = Math.exp(ofChosen.applyAsDouble(j) - most);
       sum += weights[j];
     }
 
     if (!renormalizes) {
-      sum = softmax(all, token, most);
+      sum = softmax(token, most);
     }
 
     for (int j = token * topK; j < (token + 1) * topK; j++) {
@@ -108,11 +136,12 @@ final class Routing {
   }
 
   /** All probabilities; returns what they were divided by. */
-  private double softmax(double[] logits, int token, double most) {
+  private double softmax(int token, double most) {
+    IntToDoubleFunction logits = largest.all();
     int at = token * experts;
     double sum = 0;
     for (int i = at; i < at + experts; i++) {
-      probabilities[i] = Math.exp(logits[i] - most);
+      probabilities[i] = Math.exp(logits.applyAsDouble(i) - most);
       sum += probabilities[i];
     }
 
@@ -123,16 +152,6 @@ final class Routing {
     return sum;
   }
 
-  private double[] weights() {
-    weighing.join();
-    return weights;
-  }
-
-  private double[] probabilities() {
-    weighing.join();
-    return probabilities;
-  }
-
   /** Bytes that it takes. */
   long bytes() {
     return bytes(rows, experts, topK, renormalizes);
@@ -140,16 +159,21 @@ final class Routing {
 
   /**
    * Bytes for so many tokens: probabilities, if they are needed, and of each choice expert, row,
-   * token, place and weight.
+   * token and twice the weight. The lists that a device is told of it are smaller.
    */
   static long bytes(int tokens, int experts, int topK, boolean renormalizes) {
     int probabilities = renormalizes ? 0 : experts * Double.BYTES;
-    return (long) tokens * (probabilities + topK * (4 * Integer.BYTES + Double.BYTES));
+    return (long) tokens * (probabilities + topK * (3 * Integer.BYTES + 2 * Double.BYTES));
   }
 
   /** Tokens of each expert. */
   int[] counts() {
-    return IntStream.range(0, experts).map(this::count).toArray();
+    int[] counts = new int[experts];
+    for (int expert = 0; expert < experts; expert++) {
+      counts[expert] = count(expert);
+    }
+
+    return counts;
   }
 
   private int count(int expert) {
@@ -158,7 +182,12 @@ final class Routing {
 
   /** The tokens of experts, each one's ascending, behind those of the one before. */
   int[] tokens(List<Integer> of) {
-    int[] all = new int[of.stream().mapToInt(this::count).sum()];
+    int count = 0;
+    for (int expert : of) {
+      count += count(expert);
+    }
+
+    int[] all = new int[count];
     int at = 0;
     for (int expert : of) {
       System.arraycopy(tokens, firsts[expert], all, at, count(expert));
@@ -166,6 +195,37 @@ final class Routing {
     }
 
     return all;
+  }
+
+  /** The tokens of all experts for a device. */
+  ExpertTokens tokens(MatrixDevice device) {
+    return new ExpertTokens(counts(), firsts, device.rowList(tokens, new double[0]));
+  }
+
+  /**
+   * The tokens of all experts with their weights for a device, each one's rows rounded up to a
+   * multiple of {@link MatrixDevice#rowsOfSum}.
+   */
+  ExpertTokens weightedTokens(MatrixDevice device) {
+    int unit = device.rowsOfSum();
+    awaitWeights();
+    int[] begins = new int[experts + 1];
+    for (int expert = 0; expert < experts; expert++) {
+      begins[expert + 1] = begins[expert] + (count(expert) + unit - 1) / unit * unit;
+    }
+
+    int[] rowsOfAll = new int[begins[experts]];
+    double[] weightsOfRows = new double[begins[experts]];
+    for (int expert = 0; expert < experts; expert++) {
+      System.arraycopy(tokens, firsts[expert], rowsOfAll, begins[expert], count(expert));
+      System.arraycopy(sorted, firsts[expert], weightsOfRows, begins[expert], count(expert));
+      int at = begins[expert] + count(expert);
+      if (at < begins[expert + 1]) {
+        Arrays.fill(rowsOfAll, at, begins[expert + 1], rowsOfAll[at - 1]);
+      }
+    }
+
+    return new ExpertTokens(counts(), begins, device.rowList(rowsOfAll, weightsOfRows));
   }
 
   /** Rows of the experts' tokens, of some experts in a matrix or of each in its own. */
@@ -206,11 +266,13 @@ final class Routing {
    * @param outputs {@code [row, H]}
    */
   Matrix combine(Rows outputs, int columns, MatrixDevice device) {
-    return device.combine(outputs.matrices, columns, outputs.choices(), weights());
+    awaitWeights();
+    return device.combine(outputs.matrices, columns, outputs.choices(), weights);
   }
 
   /** Each token's sum of its experts' rows, unweighted: gradients of what they were given. */
   Matrix sum(Rows inputs, int columns, MatrixDevice device) {
+    awaitWeights();
     return device.combine(inputs.matrices, columns, inputs.choices(), null);
   }
 
@@ -220,13 +282,12 @@ final class Routing {
    */
   Matrix outputGradient(List<Integer> of, Matrix gradient) {
     int[] rows = tokens(of);
-    double[] ofAll = weights();
+    awaitWeights();
     double[] weightsOfRows = new double[rows.length];
     int at = 0;
     for (int expert : of) {
-      for (int i = firsts[expert]; i < firsts[expert + 1]; i++) {
-        weightsOfRows[at++] = ofAll[places[i]];
-      }
+      System.arraycopy(sorted, firsts[expert], weightsOfRows, at, count(expert));
+      at += count(expert);
     }
 
     return gradient.gather(rows, weightsOfRows);
@@ -240,7 +301,8 @@ final class Routing {
    * @param along {@code [row, 1]}: w g
    */
   Matrix logitsGradient(Rows along, MatrixDevice device) {
-    double[] shares = renormalizes ? weights() : probabilities();
+    awaitWeights();
+    double[] shares = renormalizes ? weights : probabilities;
     return device.logitsGradient(along.matrices, along.choices(), shares, renormalizes);
   }
 }

@@ -89,7 +89,8 @@ record Stage(TrainableModel model, int first, int end) {
       long scores = 2L * tokens * length * layer.heads().heads() * Double.BYTES;
       all += layer.tapeBytes(tokens, false);
       forward = Math.max(forward, layer.tapeBytes(tokens, false) + scores);
-      backward = Math.max(backward, BACKWARD_SHARE * (layer.tapeBytes(tokens, true) + scores));
+      long again = layer.tapeBytes(tokens, true) + addedRowBytes(layer, device.rowsOfSum() - 1);
+      backward = Math.max(backward, BACKWARD_SHARE * (again + scores));
     }
 
     long inside =
@@ -102,6 +103,14 @@ record Stage(TrainableModel model, int first, int end) {
     return inside / Double.BYTES * device.numberBytes() // layers tell theirs in doubles
         + inside % Double.BYTES
         + ends * device.numberBytes();
+  }
+
+  /** Bytes, in doubles, of rows that each expert's are rounded up by when it is computed again. */
+  private long addedRowBytes(Layer layer, int rows) {
+    int inner = layer.experts().get(0).parameters().get(0).rows();
+    long numbers =
+        layer.experts().size() * (long) model.hidden() + layer.math().innerMatrices() * inner;
+    return rows * numbers * Double.BYTES;
   }
 
   /** Hands the sums of gradients over, the head's before the embedding's. */

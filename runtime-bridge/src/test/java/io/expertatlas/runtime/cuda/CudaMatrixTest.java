@@ -12,6 +12,7 @@ import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixContract;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import io.expertatlas.runtime.matrix.MatrixDevice.Scope;
+import io.expertatlas.runtime.matrix.RowList;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -119,6 +120,15 @@ class CudaMatrixTest extends MatrixContract {
     assertThatThrownBy(() -> x.gather(new int[] {0, 3}))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("Invalid row 3 of 3");
+    for (int wrong : new int[] {-1, 3}) {
+      try (Scope scope = shared.scope()) {
+        RowList list = shared.rowList(new int[] {0, wrong, 1}, new double[3]);
+        String message = "Invalid row %d of 3".formatted(wrong);
+        assertThatThrownBy(() -> list.gather(x, 0, 1)).hasMessage(message);
+        assertThatThrownBy(() -> list.gatherWeighted(x, 0, 1)).hasMessage(message);
+      }
+    }
+
     assertThatThrownBy(() -> x.addRowsAt(new int[] {-1, 0, 0}, x))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("Invalid row -1 of 3");
@@ -137,6 +147,21 @@ class CudaMatrixTest extends MatrixContract {
     assertThatThrownBy(() -> x.add(DoubleDevice.INSTANCE.zeros(3, 4)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("A matrix of cpu in doubles is not on cuda:0");
+    shared.release(x);
+  }
+
+  @Test
+  void aListIsGivenUpWithItsScope() {
+    Matrix x = shared.zeros(3, 4);
+    RowList list;
+    try (Scope scope = shared.scope()) {
+      list = shared.rowList(new int[] {0, 2}, new double[0]);
+      assertThat(list.gather(x, 0, 2).toHost()).containsOnly(0);
+    }
+
+    assertThatThrownBy(() -> list.gather(x, 0, 2))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("A matrix 1 x 2 of cuda:0 was given up");
     shared.release(x);
   }
 
