@@ -11,9 +11,6 @@ import java.util.function.Consumer;
 /** A row-major matrix of floats in the memory of a GPU; operations are one launch each, mostly. */
 final class CudaMatrix implements Matrix {
   private static final int THREADS = 256;
-  private static final int COLUMNS_OF_BLOCK = 32; // of kernels that add up rows, 1024 threads
-  private static final int ROWS_OF_PART = 1024; // that such a block adds up, of many rows
-  private static final int MOST_PARTS = 16;
   private static final int UNITS_OF_THREAD = 4; // EACH of the kernels that add
 
   private final CudaMatrixDevice device;
@@ -314,46 +311,14 @@ final class CudaMatrix implements Matrix {
     }
 
     try (Scope scratch = device.scope()) {
-      int parts = more.parts();
-      CudaMatrix sums = roomForSums(parts);
-      more.sumColumns(sums, parts);
-      addSums(sums);
+      ColumnSums.add(more, this);
     }
-  }
-
-  /** Parts that rows are added up in, side by side, where they are many. */
-  private int parts() {
-    return Math.max(1, Math.min(MOST_PARTS, rows / ROWS_OF_PART));
-  }
-
-  /** Where sums of parts are written that are to be added to this row: itself if it is one part. */
-  private CudaMatrix roomForSums(int parts) {
-    return parts == 1 ? this : device.make(parts, count).blank();
-  }
-
-  private void addSums(CudaMatrix ofParts) {
-    if (ofParts != this) {
-      ofParts.sumColumns(this, 1);
-    }
-  }
-
-  private void sumColumns(CudaMatrix into, int parts) {
-    into.adding(columns("train_add_rows_of", parts).with(address())).with(rows).with(columns).run();
   }
 
   /** Tells a kernel where it adds sums, and whether there are numbers. */
-  private Kernels.Launch adding(Kernels.Launch launch) {
+  Kernels.Launch adding(Kernels.Launch launch) {
     boolean add = !takeBlank();
     return launch.with(address()).with(add ? 1 : 0);
-  }
-
-  /** A warp for each column of a part of the rows. */
-  private Kernels.Launch columns(String kernel, int parts) {
-    return device.on(kernel, blocksOfColumns(), parts, 1024);
-  }
-
-  private int blocksOfColumns() {
-    return (columns + COLUMNS_OF_BLOCK - 1) / COLUMNS_OF_BLOCK;
   }
 
   @Override
@@ -470,17 +435,16 @@ final class CudaMatrix implements Matrix {
     }
 
     try (Scope scratch = device.scope()) {
-      int parts = parts();
-      CudaMatrix sums = sum.roomForSums(parts);
-      CudaMatrix products = device.make(blocksOfColumns(), rows);
-      sums.adding(
-              columns("train_linear_relu_backward", parts).with(address()).with(inner.address()))
+      ColumnSums sums = new ColumnSums(this);
+      CudaMatrix room = sums.room(sum);
+      CudaMatrix products = device.make(sums.blocks(), rows);
+      room.adding(sums.on("train_linear_relu_backward").with(address()).with(inner.address()))
           .with(products.address())
           .with(rows)
           .with(columns)
           .run();
-      sum.addSums(sums);
-      products.sumColumns(out, 1);
+      sums.addUp(room, sum);
+      ColumnSums.add(products, out);
     }
 
     return out;
@@ -523,49 +487,28 @@ final class CudaMatrix implements Matrix {
 
   @Override
   public Matrix rmsNorm(Matrix gain, double epsilon) {
-    CudaMatrix out = device.make(rows, columns);
-    device
-        .on("rms_norm_ff", rows, THREADS)
-        .with(address())
-        .with(row(gain).address())
-        .with((float) epsilon)
-        .with(out.address())
-        .with(columns)
-        .run();
-    return out;
+    return CudaNorms.rms(this, row(gain), epsilon);
   }
 
   @Override
   public Matrix layerNorm(Matrix gain, Matrix bias, double epsilon) {
-    CudaMatrix out = device.make(rows, columns);
-    device
-        .on("layer_norm_ff", rows, THREADS)
-        .with(address())
-        .with(row(gain).address())
-        .with(row(bias).address())
-        .with((float) epsilon)
-        .with(out.address())
-        .with(columns)
-        .run();
-    return out;
+    return CudaNorms.layer(this, row(gain), row(bias), epsilon);
   }
 
   @Override
   public Matrix rmsNormBackward(Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient) {
-    return normBackward(
-        "train_rms_norm_backward", row(gain), epsilon, gradient, row(gainGradient), null);
+    CudaMatrix down = device.mine(gradient);
+    checkSame(down);
+    return CudaNorms.rmsBackward(this, row(gain), epsilon, down, row(gainGradient));
   }
 
   @Override
   public Matrix layerNormBackward(
       Matrix gain, double epsilon, Matrix gradient, Matrix gainGradient, Matrix biasGradient) {
-    return normBackward(
-        "train_layer_norm_backward",
-        row(gain),
-        epsilon,
-        gradient,
-        row(gainGradient),
-        row(biasGradient));
+    CudaMatrix down = device.mine(gradient);
+    checkSame(down);
+    return CudaNorms.layerBackward(
+        this, row(gain), epsilon, down, row(gainGradient), row(biasGradient));
   }
 
   /** A row of as many numbers as this one's have. */
@@ -573,56 +516,6 @@ final class CudaMatrix implements Matrix {
     CudaMatrix row = device.mine(matrix);
     check(row.count == columns, row);
     return row;
-  }
-
-  /**
-   * Backward of a norm.
-   *
-   * @param biasGradient null: it has no bias
-   */
-  private Matrix normBackward(
-      String kernel,
-      CudaMatrix gain,
-      double epsilon,
-      Matrix gradient,
-      CudaMatrix gainGradient,
-      CudaMatrix biasGradient) {
-    CudaMatrix down = device.mine(gradient);
-    checkSame(down);
-    if (count == 0) {
-      return device.make(rows, columns);
-    }
-
-    try (Scope scratch = device.scope()) {
-      CudaMatrix out = device.make(rows, columns);
-      CudaMatrix stats = device.make(rows, 2);
-      device
-          .on(kernel, rows, THREADS)
-          .with(address())
-          .with(gain.address())
-          .with(down.address())
-          .with((float) epsilon)
-          .with(out.address())
-          .with(stats.address())
-          .with(columns)
-          .run();
-      CudaMatrix gains = gainGradient.roomForSums(parts());
-      CudaMatrix biases = biasGradient == null ? null : biasGradient.roomForSums(parts());
-      Kernels.Launch sums =
-          gains.adding(
-              columns("train_norm_gradients", parts())
-                  .with(address())
-                  .with(down.address())
-                  .with(stats.address()));
-      (biases == null ? sums.with(0L).with(0) : biases.adding(sums)).with(rows).with(columns).run();
-      gainGradient.addSums(gains);
-      if (biases != null) {
-        biasGradient.addSums(biases);
-      }
-
-      scratch.keep(out);
-      return out;
-    }
   }
 
   // Attention and loss
