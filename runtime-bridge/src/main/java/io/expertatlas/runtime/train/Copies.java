@@ -43,6 +43,8 @@ interface Copies {
 
   /** {@link #addOuter} of weights that were all given the same input. */
   default void addOuters(List<Parameter> weights, List<Matrix> gradients, Matrix input) {
-    device().addOuters(weights.stream().map(this::gradient).toList(), gradients, input);
+    for (int i = 0; i < weights.size(); i++) {
+      addOuter(weights.get(i), gradients.get(i), input);
+    }
   }
 }

@@ -234,6 +234,11 @@ final class DeviceMemory implements Copies, AutoCloseable {
     return gradients.computeIfAbsent(parameter, one -> matrices.zeros(one.rows(), one.columns()));
   }
 
+  @Override
+  public void addOuters(List<Parameter> weights, List<Matrix> gradients, Matrix input) {
+    matrices.addOuters(weights.stream().map(this::gradient).toList(), gradients, input);
+  }
+
   /** The sum of a parameter's gradients, which belongs to the caller; none if there is none. */
   synchronized Optional<Matrix> takeGradient(Parameter parameter) {
     return Optional.ofNullable(gradients.remove(parameter));

@@ -3,7 +3,6 @@ package io.expertatlas.runtime.train;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.matrix.MatrixDevice;
 import java.util.IdentityHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -47,13 +46,6 @@ final class HostCopies implements Copies {
   public void addOuter(Parameter weight, Matrix gradient, Matrix input) {
     if (cpu == beside.device() || !weight.addOuter(gradient, input)) {
       gradient(weight).addOuter(gradient, input);
-    }
-  }
-
-  @Override
-  public void addOuters(List<Parameter> weights, List<Matrix> gradients, Matrix input) {
-    for (int i = 0; i < weights.size(); i++) {
-      addOuter(weights.get(i), gradients.get(i), input);
     }
   }
 

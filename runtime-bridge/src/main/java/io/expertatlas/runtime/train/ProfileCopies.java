@@ -72,6 +72,15 @@ final class ProfileCopies implements Copies, AutoCloseable {
   }
 
   @Override
+  public void addOuters(List<Parameter> weights, List<Matrix> gradients, Matrix input) {
+    if (isBeside) {
+      Copies.super.addOuters(weights, gradients, input);
+    } else {
+      device.addOuters(weights.stream().map(this::gradient).toList(), gradients, input);
+    }
+  }
+
+  @Override
   public void close() {
     values.values().forEach(device::release);
     gradients.values().forEach(device::release);

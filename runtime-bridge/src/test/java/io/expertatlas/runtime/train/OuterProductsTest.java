@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.expertatlas.runtime.matrix.DoubleDevice;
 import io.expertatlas.runtime.matrix.FloatDevice;
 import io.expertatlas.runtime.matrix.Matrix;
 import io.expertatlas.runtime.pipeline.TrainingProfile;
@@ -136,6 +137,29 @@ class OuterProductsTest {
       FloatBuffer before = weight.gradient();
       assertThat(weight.addOuter(random(random, 1, 2), random(random, 1, 2))).isFalse();
       assertThat(weight.gradient()).isEqualTo(before);
+    }
+  }
+
+  /** The gradients of layers that were all given the same input, beside a device. */
+  @Test
+  void aProfileWritesProductsOfFewRowsNoMoreThanAStep() throws InterruptedException {
+    Parameter up = parameter(3, 4);
+    Parameter gate = parameter(5, 4);
+    SplittableRandom random = new SplittableRandom(1);
+    Matrix input = random(random, 2, 4);
+    List<Matrix> gradients = List.of(random(random, 2, 3), random(random, 2, 5));
+    try (ProfileCopies copies = ProfileCopies.beside(DoubleDevice.INSTANCE, FloatDevice.INSTANCE)) {
+      copies.addOuters(List.of(up, gate), gradients, input);
+    }
+
+    for (Parameter weight : List.of(up, gate)) { // sums would not have been handed over
+      Matrix expected = FloatDevice.INSTANCE.zeros(weight.rows(), 4);
+      expected.addOuter(gradients.get(weight == up ? 0 : 1), input);
+      float[] kept = new float[weight.elements()];
+      weight.readGradient(0, kept, kept.length);
+      for (int i = 0; i < kept.length; i++) {
+        assertThat((double) kept[i]).isCloseTo(expected.toHost()[i], within(1e-6));
+      }
     }
   }
 }
