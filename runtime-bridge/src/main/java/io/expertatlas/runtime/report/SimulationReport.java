@@ -85,14 +85,15 @@ public final class SimulationReport {
 
   private static List<String> row(Scenario scenario, PipelineRun run) {
     if (!run.ran()) {
-      return List.of(run.name(), "does not fit", "", fixed(run.need().bytes() / 1e9, 2), "", "");
+      String name = run.name() + ", which does not fit";
+      return List.of(name, "", "", fixed(run.need().gigabytes(), 2), "", "");
     }
 
     return List.of(
         run.name(),
         fixed(run.stepSeconds(), 4),
         fixed(scenario.batchSize() / run.stepSeconds(), 3),
-        fixed(run.need().bytes() / 1e9, 2),
+        fixed(run.need().gigabytes(), 2),
         fixed(100 * run.cpuShare(), 1) + " %",
         fixed(100 * run.hitRate(), 1) + " %");
   }

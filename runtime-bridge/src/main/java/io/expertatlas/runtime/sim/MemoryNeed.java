@@ -77,6 +77,11 @@ public record MemoryNeed(
     return (plan.endLayer(stage) - plan.firstLayer(stage)) * shape.layerBytes(experts);
   }
 
+  /** In GB, rounded up in the second place, so that what is said to be needed is enough. */
+  public double gigabytes() {
+    return Math.ceil(bytes() / 1e7) / 100;
+  }
+
   /**
    * Checks a budget.
    *
@@ -90,7 +95,7 @@ public record MemoryNeed(
                   plan.kind().word(),
                   Math.floor(budget / 1e7) / 100,
                   device,
-                  Math.ceil(bytes() / 1e7) / 100,
+                  gigabytes(),
                   weights / 1e9,
                   gradients / 1e9,
                   optimizer / 1e9,

@@ -24,6 +24,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -192,6 +194,21 @@ class SimulateCommandTest {
     }
 
     BrowserCheck.ofThisMachine().open(page).hasPlots("steps", "busy", "timeline-0");
+  }
+
+  @Test
+  void pageAndCommandSayTheSameOfMemory() throws IOException {
+    Path page = folder.resolve("page.html");
+    String arguments = // of needs that round down
+        "--layers 8 --stages 4 --gpus 2 --batch-size 9 --experts 16 --budget 6GB --report ";
+    assertThat(run(arguments + page)).as(err.toString()).isZero();
+    Matcher refused =
+        Pattern.compile("Cannot run gpipe .* needs (\\S+) GB").matcher(err.toString());
+    Matcher mobius = Pattern.compile("mobius .* (\\S+) GB").matcher(err.toString());
+    assertThat(refused.find() && mobius.find()).as(err.toString()).isTrue();
+    assertThat(Files.readString(page))
+        .contains("gpipe, which does not fit", ">%s<".formatted(refused.group(1)))
+        .contains(">%s<".formatted(mobius.group(1)));
   }
 
   @ParameterizedTest
