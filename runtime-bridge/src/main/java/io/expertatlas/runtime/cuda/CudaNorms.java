@@ -9,29 +9,22 @@ final class CudaNorms {
   private CudaNorms() {}
 
   static CudaMatrix rms(CudaMatrix x, CudaMatrix gain, double epsilon) {
-    CudaMatrix out = x.device().make(x.rows(), x.columns());
-    x.device()
-        .on("rms_norm_ff", x.rows(), THREADS)
-        .with(x.address())
-        .with(gain.address())
-        .with((float) epsilon)
-        .with(out.address())
-        .with(x.columns())
-        .run();
-    return out;
+    return forward("rms_norm_ff", x, epsilon, gain);
   }
 
   static CudaMatrix layer(CudaMatrix x, CudaMatrix gain, CudaMatrix bias, double epsilon) {
+    return forward("layer_norm_ff", x, epsilon, gain, bias);
+  }
+
+  private static CudaMatrix forward(
+      String kernel, CudaMatrix x, double epsilon, CudaMatrix... gainAndBias) {
     CudaMatrix out = x.device().make(x.rows(), x.columns());
-    x.device()
-        .on("layer_norm_ff", x.rows(), THREADS)
-        .with(x.address())
-        .with(gain.address())
-        .with(bias.address())
-        .with((float) epsilon)
-        .with(out.address())
-        .with(x.columns())
-        .run();
+    Kernels.Launch launch = x.device().on(kernel, x.rows(), THREADS).with(x.address());
+    for (CudaMatrix parameter : gainAndBias) {
+      launch = launch.with(parameter.address());
+    }
+
+    launch.with((float) epsilon).with(out.address()).with(x.columns()).run();
     return out;
   }
 
