@@ -83,6 +83,21 @@ __device__ __forceinline__ float block_sum(float x, float* room) {
   return warp_sum(x);
 }
 
+// Two sums at once; `room` holds 64 floats.
+__device__ __forceinline__ void block_sums(float& x, float& y, float* room) {
+  x = warp_sum(x);
+  y = warp_sum(y);
+  __syncthreads();
+  if (threadIdx.x % WARP == 0) {
+    room[threadIdx.x / WARP] = x;
+    room[WARP + threadIdx.x / WARP] = y;
+  }
+  __syncthreads();
+  const int lane = threadIdx.x % WARP;
+  x = warp_sum(lane < blockDim.x / WARP ? room[lane] : 0.0f);
+  y = warp_sum(lane < blockDim.x / WARP ? room[WARP + lane] : 0.0f);
+}
+
 __device__ __forceinline__ float block_max(float x, float* room) {
   x = warp_max(x);
   __syncthreads();

@@ -47,6 +47,11 @@ extern "C" __global__ void train_transpose(const float* in, float* out, int rows
 
 __device__ __forceinline__ float plus(float a, float b) { return a + b; }
 __device__ __forceinline__ float4 plus(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
+__device__ __forceinline__ float4 plus(float4 a, float b) { return plus(a, make_float4(b, b, b, b)); }
+__device__ __forceinline__ float times(float a, float b) { return a * b; }
+__device__ __forceinline__ float4 times(float4 a, float b) { return make_float4(a.x * b, a.y * b, a.z * b, a.w * b); }
+__device__ __forceinline__ float total(float4 a) { return (a.x + a.y) + (a.z + a.w); }
+__device__ __forceinline__ float4 product(float4 a, float4 b) { return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }
 
 // out += x, `count` units of type V, in all fewer than 2^31 numbers.
 template <typename V>
@@ -77,9 +82,6 @@ __device__ void add_values(const V* x, V* out, uint32_t count) {
 // Units of 16 and 4 bytes. Grid: ceil(ceil(count / EACH) / block).
 extern "C" __global__ void train_add_16(const float4* x, float4* out, int count) { add_values(x, out, count); }
 extern "C" __global__ void train_add_4(const float* x, float* out, int count) { add_values(x, out, count); }
-
-__device__ __forceinline__ float times(float a, float b) { return a * b; }
-__device__ __forceinline__ float4 times(float4 a, float b) { return make_float4(a.x * b, a.y * b, a.z * b, a.w * b); }
 
 template <typename V>
 __device__ void gather_weighted(const V* in, const int* index, const float* weights, V* out, int width) {
@@ -233,25 +235,6 @@ extern "C" __global__ void train_rms_norm_backward(
     stats[blockIdx.x] = make_float2(0.0f, scale);
   }
 }
-
-// Two sums over a block; see block_sum.
-__device__ __forceinline__ void block_sums(float& x, float& y, float* room) {
-  x = warp_sum(x);
-  y = warp_sum(y);
-  __syncthreads();
-  if (threadIdx.x % WARP == 0) {
-    room[threadIdx.x / WARP] = x;
-    room[WARP + threadIdx.x / WARP] = y;
-  }
-  __syncthreads();
-  const int lane = threadIdx.x % WARP;
-  x = warp_sum(lane < blockDim.x / WARP ? room[lane] : 0.0f);
-  y = warp_sum(lane < blockDim.x / WARP ? room[WARP + lane] : 0.0f);
-}
-
-__device__ __forceinline__ float total(float4 a) { return (a.x + a.y) + (a.z + a.w); }
-__device__ __forceinline__ float4 product(float4 a, float4 b) { return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }
-__device__ __forceinline__ float4 plus(float4 a, float b) { return plus(a, make_float4(b, b, b, b)); }
 
 // A row of `fours` times four numbers, COUNT of them a thread at most, which keeps them; returns (mean, s).
 template <int COUNT>
