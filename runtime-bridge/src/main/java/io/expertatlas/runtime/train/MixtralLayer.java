@@ -131,9 +131,8 @@ record MixtralLayer(
         of.q.attendBackward(heads, of.k, of.v, length, middle.times(copies.value(output)));
     back.queries().turn(rotary, length, true);
     back.keys().turn(rotary, length, true);
-    copies.addOuter(query, back.queries(), of.normed);
-    copies.addOuter(key, back.keys(), of.normed);
-    copies.addOuter(value, back.values(), of.normed);
+    copies.addOuters(
+        List.of(query, key, value), List.of(back.queries(), back.keys(), back.values()), of.normed);
     Matrix normed =
         back.queries()
             .times(copies.value(query))
