@@ -1,5 +1,6 @@
 package io.expertatlas.runtime.cli;
 
+import io.expertatlas.runtime.sim.MemoryNeed;
 import io.expertatlas.trace.terminal.Terminal;
 import java.math.BigDecimal;
 import java.util.Locale;
@@ -53,9 +54,9 @@ final class ByteSize {
     return bytes.longValue();
   }
 
-  /** In GB, rounded up in the second place, so that what is said to be needed is enough. */
+  /** In GB, as {@link MemoryNeed#gigabytes} rounds them. */
   static String show(long bytes) {
-    return "%.2f GB".formatted(Math.ceil(bytes / 1e7) / 100);
+    return "%.2f GB".formatted(MemoryNeed.gigabytes(bytes));
   }
 
   /** For picocli. */

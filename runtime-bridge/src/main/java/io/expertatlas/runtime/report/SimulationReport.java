@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.expertatlas.affinity.report.HtmlReport;
 import io.expertatlas.affinity.report.HtmlReport.Fact;
 import io.expertatlas.runtime.Timeline;
+import io.expertatlas.runtime.sim.MemoryNeed;
 import io.expertatlas.runtime.sim.PipelineRun;
 import io.expertatlas.runtime.sim.PipelineSimulator;
 import io.expertatlas.runtime.sim.Scenario;
@@ -86,14 +87,14 @@ public final class SimulationReport {
   private static List<String> row(Scenario scenario, PipelineRun run) {
     if (!run.ran()) {
       String name = run.name() + ", which does not fit";
-      return List.of(name, "", "", fixed(run.need().gigabytes(), 2), "", "");
+      return List.of(name, "", "", fixed(MemoryNeed.gigabytes(run.need().bytes()), 2), "", "");
     }
 
     return List.of(
         run.name(),
         fixed(run.stepSeconds(), 4),
         fixed(scenario.batchSize() / run.stepSeconds(), 3),
-        fixed(run.need().gigabytes(), 2),
+        fixed(MemoryNeed.gigabytes(run.need().bytes()), 2),
         fixed(100 * run.cpuShare(), 1) + " %",
         fixed(100 * run.hitRate(), 1) + " %");
   }

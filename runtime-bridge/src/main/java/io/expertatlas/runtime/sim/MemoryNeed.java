@@ -77,9 +77,9 @@ public record MemoryNeed(
     return (plan.endLayer(stage) - plan.firstLayer(stage)) * shape.layerBytes(experts);
   }
 
-  /** In GB, rounded up in the second place, so that what is said to be needed is enough. */
-  public double gigabytes() {
-    return Math.ceil(bytes() / 1e7) / 100;
+  /** Bytes in GB, rounded up in the second place, so that what is said to be needed is enough. */
+  public static double gigabytes(long bytes) {
+    return Math.ceil(bytes / 1e7) / 100;
   }
 
   /**
@@ -95,7 +95,7 @@ public record MemoryNeed(
                   plan.kind().word(),
                   Math.floor(budget / 1e7) / 100,
                   device,
-                  gigabytes(),
+                  gigabytes(bytes()),
                   weights / 1e9,
                   gradients / 1e9,
                   optimizer / 1e9,
