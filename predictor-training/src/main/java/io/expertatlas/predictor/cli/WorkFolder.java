@@ -126,7 +126,7 @@ final class WorkFolder {
   private void checkRoom(long tokens, PredictedModel model) throws IOException {
     long bytes =
         4L * tokens * model.shape().layers() * (model.hiddenSize() + model.shape().experts());
-    long room = Files.getFileStore(path).getUsableSpace();
+    long room = path.toFile().getUsableSpace();
     if (bytes > room) {
       throw new IOException(
           "Cannot keep the states of %d tokens in %s: they take %d bytes, %d are free"
